@@ -1,0 +1,92 @@
+// Package money holds amounts as whole minor units of a currency, so that sums
+// never lose a cent. The edge converts from and to units with the currency's
+// own number of decimals.
+package money
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Amount is a number of minor units (cents of USD, yen of JPY, fils of KWD).
+type Amount int64
+
+// Max is the largest amount accepted from outside, in minor units: far above
+// any advertising account and far below where float64 loses a minor unit.
+const Max Amount = 1_000_000_000_000_000
+
+// Currency is an ISO 4217 code in upper case.
+type Currency string
+
+// exponents lists the ISO 4217 currencies whose number of decimals is not two.
+var exponents = map[Currency]int{
+	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0,
+	"PYG": 0, "RWF": 0, "UGX": 0, "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+	"CLF": 4, "UYW": 4,
+}
+
+// Decimals returns how many decimals the currency has.
+func (c Currency) Decimals() int {
+	if n, ok := exponents[c]; ok {
+		return n
+	}
+	return 2
+}
+
+// Valid reports whether c has the form of an ISO 4217 code.
+func (c Currency) Valid() bool {
+	if len(c) != 3 {
+		return false
+	}
+	for _, r := range c {
+		if r < 'A' || r > 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+// ErrRange is returned for NaN, infinities and amounts beyond Max.
+var ErrRange = errors.New("is not an amount of money")
+
+// FromUnits rounds units of c to the nearest minor unit, halves away from zero.
+// It returns ErrRange for NaN, infinities and amounts beyond Max.
+func FromUnits(units float64, c Currency) (Amount, error) {
+	minor := math.Round(units * scale(c))
+	if math.IsNaN(minor) || math.Abs(minor) > float64(Max) {
+		return 0, ErrRange
+	}
+	return Amount(minor), nil
+}
+
+// Units returns a in units of c, for JSON answers.
+func (a Amount) Units(c Currency) float64 { return float64(a) / scale(c) }
+
+// Format writes a with its currency's decimals and thousands separators, for
+// people: "1,234.50 USD".
+func (a Amount) Format(c Currency) string {
+	whole := strconv.FormatFloat(math.Abs(a.Units(c)), 'f', c.Decimals(), 64)
+	digits, fraction, _ := strings.Cut(whole, ".")
+	var b strings.Builder
+	if a < 0 {
+		b.WriteByte('-')
+	}
+	for i, r := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(r)
+	}
+	if fraction != "" {
+		b.WriteByte('.')
+		b.WriteString(fraction)
+	}
+	b.WriteByte(' ')
+	b.WriteString(string(c))
+	return b.String()
+}
+
+func scale(c Currency) float64 { return math.Pow10(c.Decimals()) }
