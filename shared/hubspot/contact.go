@@ -1,0 +1,154 @@
+package hubspot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Contact is what attribution needs of a contact, and no more of the person.
+type Contact struct {
+	ID int64
+	// FacebookClickID and GoogleClickID are what HubSpot's own script kept.
+	FacebookClickID, GoogleClickID string
+	// ClickID and FingerprintHash are ours, in custom properties of the portal.
+	ClickID, FingerprintHash string
+	// FirstURL is the first page seen; its query may hold the click id.
+	FirstURL                              string
+	CreatedAt                             time.Time
+	FirstConversionAt, RecentConversionAt time.Time
+	// MergedIDs are the contacts that were merged into this one.
+	MergedIDs []int64
+}
+
+// ConvertedAt is when the contact first converted: its first form, or else its creation.
+func (c Contact) ConvertedAt() time.Time { return or(c.FirstConversionAt, c.CreatedAt) }
+
+var contactProperties = []string{
+	"hs_facebook_click_id", "hs_google_click_id", "gv_click_id", "gv_fingerprint_hash", "hs_analytics_first_url",
+	"createdate", "first_conversion_date", "recent_conversion_date", "hs_merged_object_ids",
+}
+
+// batch is the most records that HubSpot reads in one call.
+const batch = 100
+
+// Contacts returns the contacts by the id that was asked for: a merged one as
+// the contact that it was merged into, a deleted one not at all.
+func (c *Client) Contacts(ctx context.Context, ids ...int64) (map[int64]Contact, error) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	found := make(map[int64]Contact, len(ids))
+	for chunk := range slices.Chunk(ids, batch) {
+		if err := c.contacts(ctx, chunk, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (c *Client) contacts(ctx context.Context, ids []int64, found map[int64]Contact) error {
+	type input struct {
+		ID string `json:"id"`
+	}
+	inputs := make([]input, len(ids))
+	for i, id := range ids {
+		inputs[i].ID = strconv.FormatInt(id, 10)
+	}
+	r := request{
+		method: http.MethodPost, path: "/crm/v3/objects/contacts/batch/read",
+		body: map[string]any{"inputs": inputs, "properties": contactProperties},
+		what: fmt.Sprintf("%d contacts", len(ids)),
+	}
+	var answer struct {
+		Results []object     `json:"results"`
+		Errors  []batchError `json:"errors"`
+	}
+	if err := c.call(ctx, r, &answer); err != nil {
+		return err
+	}
+	if err := worst(answer.Errors); err != nil {
+		return fmt.Errorf("read %s: %w", r.what, err)
+	}
+	for _, o := range answer.Results {
+		one := contact(o)
+		for _, id := range append([]int64{one.ID}, one.MergedIDs...) {
+			if _, asked := slices.BinarySearch(ids, id); asked {
+				found[id] = one
+			}
+		}
+	}
+	return nil
+}
+
+func contact(o object) Contact {
+	p := o.Properties
+	return Contact{
+		ID: int64(o.ID), FacebookClickID: p.get("hs_facebook_click_id"), GoogleClickID: p.get("hs_google_click_id"),
+		ClickID: p.get("gv_click_id"), FingerprintHash: p.get("gv_fingerprint_hash"), FirstURL: p.get("hs_analytics_first_url"),
+		CreatedAt:         or(p.time("createdate"), time.Time(o.CreatedAt)),
+		FirstConversionAt: p.time("first_conversion_date"), RecentConversionAt: p.time("recent_conversion_date"),
+		MergedIDs: p.ids("hs_merged_object_ids"),
+	}
+}
+
+// DealsOfContact returns the deals that are associated with the contact, in
+// ascending order; none where there is no such contact.
+func (c *Client) DealsOfContact(ctx context.Context, contactID int64) ([]int64, error) {
+	input := map[string]string{"id": strconv.FormatInt(contactID, 10)}
+	var deals []int64
+	for range maxPages {
+		r := request{
+			method: http.MethodPost, path: "/crm/v4/associations/contacts/deals/batch/read",
+			body: map[string]any{"inputs": []any{input}},
+			what: fmt.Sprintf("deals of contact %d", contactID),
+		}
+		var answer struct {
+			Results []struct {
+				To []struct {
+					ID number `json:"toObjectId"`
+				} `json:"to"`
+				Paging paging `json:"paging"`
+			} `json:"results"`
+			Errors []batchError `json:"errors"`
+		}
+		if err := c.call(ctx, r, &answer); err != nil {
+			return nil, err
+		}
+		if err := worst(answer.Errors); err != nil {
+			return nil, fmt.Errorf("read %s: %w", r.what, err)
+		}
+		after := ""
+		for _, result := range answer.Results {
+			for _, to := range result.To {
+				deals = append(deals, int64(to.ID))
+			}
+			after = string(result.Paging.Next.After)
+		}
+		if after == "" {
+			slices.Sort(deals)
+			return slices.Compact(deals), nil
+		}
+		input["after"] = after
+	}
+	return nil, fmt.Errorf("read deals of contact %d: more than %d pages", contactID, maxPages)
+}
+
+// batchError is one entry of a 207 answer.
+type batchError struct {
+	Category    text `json:"category"`
+	SubCategory text `json:"subCategory"`
+}
+
+// worst ignores what only says that there is nothing: an id that does not exist,
+// a record without associations.
+func worst(list []batchError) error {
+	for _, e := range list {
+		if e.Category != "OBJECT_NOT_FOUND" && e.SubCategory != "crm.associations.NO_ASSOCIATIONS_FOUND" {
+			return down("HubSpot answers only a part of what it was asked", errors.New(string(e.Category)), 10*time.Second)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package hubspot
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// object is a CRM record in the v3 form.
+type object struct {
+	ID         number     `json:"id"`
+	Properties properties `json:"properties"`
+	CreatedAt  timestamp  `json:"createdAt"`
+	UpdatedAt  timestamp  `json:"updatedAt"`
+}
+
+// properties are a record's values, all of them strings or null.
+type properties map[string]text
+
+func (p properties) get(name string) string { return string(p[name]) }
+
+func (p properties) time(name string) time.Time { return parseTime(p.get(name)) }
+
+// ids reads a list such as "12;34".
+func (p properties) ids(name string) []int64 {
+	var ids []int64
+	for part := range strings.SplitSeq(p.get(name), ";") {
+		if id, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64); err == nil && id > 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// timestamp is a time as an answer writes it.
+type timestamp time.Time
+
+func (t *timestamp) UnmarshalJSON(raw []byte) error {
+	*t = timestamp(parseTime(strings.Trim(string(raw), `"`)))
+	return nil
+}
+
+// parseTime reads the forms that HubSpot uses: RFC 3339, milliseconds since
+// 1970, and a plain date. What is none of them is the zero time.
+func parseTime(s string) time.Time {
+	s = strings.TrimSpace(s)
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t.UTC()
+	}
+	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && ms > 0 && ms <= maxMillis {
+		return time.UnixMilli(ms).UTC()
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.UTC()
+	}
+	return time.Time{}
+}
+
+// probability reads "0".."1". Some portals hold percents; what is neither is nil.
+func probability(s string) *float64 {
+	p, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil || math.IsNaN(p) || p < 0 || p > 100 {
+		return nil
+	}
+	if p > 1 {
+		p /= 100
+	}
+	return &p
+}
