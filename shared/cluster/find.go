@@ -65,7 +65,11 @@ func Installs() []Install {
 			continue
 		}
 		seen[real] = true
-		if in, ok := inspect(bin); ok {
+		in, ok := inspect(filepath.Dir(real))
+		if !ok {
+			in, ok = inspect(bin)
+		}
+		if ok {
 			found = append(found, in)
 		}
 	}

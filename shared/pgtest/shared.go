@@ -1,0 +1,116 @@
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/geminivideo/geminivideo/shared/cluster"
+)
+
+// errNoPostgres is what a newcomer sees first, so it says what to do.
+var errNoPostgres = errors.New("no PostgreSQL with pgvector " + cluster.MinVector + " or newer on this machine: " +
+	"`go run ./infra/local test` provides one and runs the tests; " +
+	"or install it, or set TEST_DATABASE_URL to a superuser's URL of one")
+
+// inUse is held open, with a shared lock on it, for the life of this process:
+// that is how the supervisor knows that a test still runs.
+var inUse *os.File
+
+// shared returns the URL of the throw-away cluster of this user, which it
+// starts if no test process has.
+func shared(ctx context.Context) (url, hint string, err error) {
+	in, err := cluster.Find()
+	if err != nil || !in.HasVector() {
+		return "", "", errNoPostgres
+	}
+	dir, err := sharedDir(os.TempDir())
+	if err != nil {
+		return "", "", err
+	}
+	if inUse, err = join(ctx, filepath.Join(dir, "users.lock")); err != nil {
+		return "", "", err
+	}
+	start, err := cluster.Lock(filepath.Join(dir, "start.lock"), wait)
+	if err != nil {
+		return "", "", fmt.Errorf("wait for another test process to start PostgreSQL: %w", err)
+	}
+	defer start.Close()
+	c, err := attach(ctx, dir)
+	if err != nil {
+		if c, err = cluster.Start(ctx, cluster.Options{
+			Dir: dir, Install: in, Throwaway: true, MaxConnections: 300,
+			Settings: map[string]string{"shared_buffers": "128MB", "jit": "off"},
+		}); err != nil {
+			return "", "", err
+		}
+		c.Detach()
+	}
+	if err := supervise(dir, c); err != nil {
+		return "", "", err
+	}
+	return c.AdminURL(), " (its server stops after the last test; `sleep` in a test keeps it; its log is " + filepath.Join(c.Home(), "server.log") + ")", nil
+}
+
+// sharedDir makes the folder that this user's test processes meet in.
+func sharedDir(temp string) (string, error) {
+	dir := filepath.Join(temp, fmt.Sprintf("geminivideo-pgtest-%d", os.Geteuid()))
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("make folder of the test cluster: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return "", fmt.Errorf("look at folder of the test cluster: %w", err)
+	}
+	// The temp folder is everybody's: what another user put there is not followed.
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return "", fmt.Errorf("%s is not a folder of this user alone: remove it or set TMPDIR", dir)
+	}
+	return dir, nil
+}
+
+// join takes a share in the server. It waits while the supervisor, which holds
+// the lock alone, is stopping it.
+func join(ctx context.Context, path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("join the test cluster: %w", err)
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("join the test cluster: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	f.Close()
+	return nil, fmt.Errorf("join the test cluster: %w", err)
+}
+
+// attach joins a server that runs. One that is only slow to answer is not
+// given up soon: a new start would end it under other processes' tests.
+func attach(ctx context.Context, dir string) (*cluster.Cluster, error) {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		c, err := cluster.Attach(ctx, dir)
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || time.Now().After(deadline) {
+			return c, err
+		}
+	}
+}
