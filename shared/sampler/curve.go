@@ -1,0 +1,97 @@
+package sampler
+
+import "math"
+
+// days is how far the delay curve reaches; what has not come by then never comes.
+const days = 60
+
+// curve says what a click is expected to show at a given age, as a share of what
+// it is finally worth: in open deals and in won ones. The won part ends at 1,
+// the open part at 0; the open part may pass 1 in between, since deals count at
+// their stage's value until they are lost.
+type curve struct {
+	open, won [days + 1]float64
+	// openSum and wonSum are the integrals from 0, for means over stretches.
+	openSum, wonSum [days + 1]float64
+}
+
+// expected is the curve before the account has taught anything: deals open
+// within a few days, are settled after one to two weeks, and are counted a
+// little too high while they are open.
+func expected() *curve {
+	c := new(curve)
+	for d := range c.won {
+		t := float64(d)
+		c.won[d] = 1 / (1 + math.Pow(9.5/math.Max(t, 1e-3), 3.2))
+		c.open[d] = 1.3 * (1 - math.Exp(-t/3)) * (1 - c.won[d])
+	}
+	c.finish()
+	return c
+}
+
+// finish makes the curve end where it must and sums it up.
+func (c *curve) finish() {
+	end := c.won[days]
+	for d := range c.won {
+		c.won[d] /= end
+	}
+	c.open[days] = 0
+	for d := 1; d <= days; d++ {
+		c.openSum[d] = c.openSum[d-1] + (c.open[d-1]+c.open[d])/2
+		c.wonSum[d] = c.wonSum[d-1] + (c.won[d-1]+c.won[d])/2
+	}
+}
+
+// over returns the mean open and won shares of clicks that are spread evenly
+// between two lags in hours.
+func (c *curve) over(from, to float64) (open, won float64) {
+	from, to = from/24, to/24
+	if to-from < 1e-6 {
+		return at(&c.open, from), at(&c.won, from)
+	}
+	span := to - from
+	return (until(&c.open, &c.openSum, to) - until(&c.open, &c.openSum, from)) / span,
+		(until(&c.won, &c.wonSum, to) - until(&c.won, &c.wonSum, from)) / span
+}
+
+// at interpolates y at day t.
+func at(y *[days + 1]float64, t float64) float64 {
+	if t >= days {
+		return y[days]
+	}
+	d := int(t)
+	return y[d] + (y[d+1]-y[d])*(t-float64(d))
+}
+
+// until is the integral of y from 0 to day t.
+func until(y, sum *[days + 1]float64, t float64) float64 {
+	if t >= days {
+		return sum[days] + (t-days)*y[days]
+	}
+	d := int(t)
+	f := t - float64(d)
+	return sum[d] + f*(y[d]+(y[d+1]-y[d])*f/2)
+}
+
+// median is the lag in hours at which half of the final value is won.
+func (c *curve) median() float64 {
+	for d := 1; d <= days; d++ {
+		if c.won[d] >= 0.5 {
+			return 24 * (float64(d-1) + (0.5-c.won[d-1])/(c.won[d]-c.won[d-1]))
+		}
+	}
+	return 24 * days
+}
+
+// learnCurve sets the delay curve.
+func (m *model) learnCurve() {
+	m.curve = expected()
+	won := 0.0
+	for i := range m.rows {
+		if c := m.arm(i).Cash; c != nil {
+			won += float64(*c)
+		}
+	}
+	m.cash = won > 0
+	m.account.MedianDelay = m.curve.median()
+}

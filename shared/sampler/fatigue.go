@@ -1,0 +1,176 @@
+package sampler
+
+import "math"
+
+// An ad's click rate falls with the impressions that it has had, by a rate per
+// impression that is its own but near its account's: the prior's median is 2e-6,
+// a factor of 3 either way (a rotting bandit, whose arms tire by being pulled,
+// not by the calendar).
+
+const (
+	fatigueMedian = 2e-6
+	fatigueSpread = 0.35 // standard deviation of log rates of one account's ads
+	rates         = 15
+	// clickStrength is the shape of the prior of click rates between ads: a
+	// coefficient of variation of 0.6.
+	clickStrength = 3
+)
+
+// rateGrid spans a factor of 3^2.6 either way; spread smooths over it.
+var rateGrid, rateSpread = func() (grid [rates]float64, spread [rates][rates]float64) {
+	for j := range grid {
+		grid[j] = fatigueMedian * math.Pow(3, 2.6*(2*float64(j)/(rates-1)-1))
+	}
+	for a := range grid {
+		for b := range grid {
+			spread[a][b] = -sq(math.Log(grid[a]/grid[b])/fatigueSpread) / 2
+		}
+		weigh(spread[a][:])
+	}
+	return grid, spread
+}()
+
+func (m *model) learnFatigue() {
+	base := m.account.CTR
+	own := make(map[int]*[rates]float64, 64) // log likelihood of each rate for the sampled ads
+	var pooled [rates]float64
+	for j, r := range rateGrid {
+		pooled[j] = -sq(math.Log(r/fatigueMedian)/math.Log(3)) / 2
+	}
+	for _, i := range m.sample(func(i int) float64 { return float64(m.from[i+1] - m.from[i]) }) {
+		if m.from[i+1]-m.from[i] < 3 {
+			continue
+		}
+		like := m.fatigueLikelihood(i, base)
+		own[i] = like
+		for j := range pooled {
+			sum := 0.0
+			for k := range like {
+				sum += rateSpread[j][k] * math.Exp(like[k])
+			}
+			pooled[j] += math.Log(sum + 1e-300)
+		}
+	}
+	weigh(pooled[:])
+	m.account.Fatigue = 0
+	for j, r := range rateGrid {
+		m.account.Fatigue += pooled[j] * math.Log(r)
+	}
+	m.account.Fatigue = math.Exp(m.account.Fatigue)
+	var prior [rates]float64 // of one ad's rate
+	for j := range pooled {
+		for k := range prior {
+			prior[k] += pooled[j] * rateSpread[j][k]
+		}
+	}
+	for i := range m.rows {
+		m.presentCTR(i, base, &prior, own[i])
+	}
+}
+
+// baseCTR is the click rate that a new ad starts from.
+func (m *model) baseCTR() float64 {
+	rate := 0.01
+	for range 3 {
+		var clk, imp float64
+		for i := range m.rows {
+			a := m.arm(i)
+			w := 1 / (1 + float64(a.Impressions)*rate/clickStrength)
+			clk += w * float64(a.Clicks)
+			imp += w * float64(a.Impressions)
+		}
+		rate = (clk + 0.01) / (imp + 1)
+	}
+	return clamp(rate, 1e-7, 1)
+}
+
+// fatigueLikelihood is the log likelihood of each rate given ad i's days, with
+// its click rate integrated out, and tempered by how much more than Poisson the
+// days vary.
+func (m *model) fatigueLikelihood(i int, base float64) *[rates]float64 {
+	like := new([rates]float64)
+	legs := m.armLegs(i)
+	var clk, imp float64
+	for _, l := range legs {
+		clk += l.clk
+		imp += l.imp
+	}
+	if clk < 5 {
+		return like
+	}
+	best := math.Inf(-1)
+	var noise float64
+	for j, r := range rateGrid {
+		var gone, weighted float64
+		for _, l := range legs {
+			d := decay(r, &l)
+			if l.clk > 0 {
+				gone += l.clk * math.Log(d)
+			}
+			weighted += l.imp * d
+		}
+		like[j] = gone - (clickStrength+clk)*math.Log(clickStrength/base+weighted)
+		if like[j] > best {
+			best = like[j]
+			noise = dispersion(legs, r, (clickStrength+clk)/(clickStrength/base+weighted))
+		}
+	}
+	for j := range like {
+		like[j] = (like[j] - best) / noise
+	}
+	return like
+}
+
+// decay is the mean of exp(-rate x impressions so far) over a leg.
+func decay(rate float64, l *leg) float64 {
+	x := rate * l.imp
+	if x < 1e-3 {
+		return math.Exp(-rate * (l.before + l.imp/2))
+	}
+	return math.Exp(-rate*l.before) * -math.Expm1(-x) / x
+}
+
+// dispersion is the variance of the days' clicks beside a Poisson's, at least 1.
+func dispersion(legs []leg, rate, ctr float64) float64 {
+	chi, n := 4.0, 4.0 // a little prior at 1
+	for _, l := range legs {
+		if want := l.imp * ctr * decay(rate, &l); want > 1 {
+			chi += sq(l.clk-want) / want
+			n++
+		}
+	}
+	return math.Max(1, chi/n)
+}
+
+// presentCTR sets ad i's click rate, its uncertainty and its fatigue.
+func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
+	legs := m.armLegs(i)
+	a := m.arm(i)
+	clk, seen := float64(a.Clicks), float64(a.Impressions)
+	var p [rates]float64
+	for j := range p {
+		p[j] = math.Log(prior[j] + 1e-300)
+		if like != nil {
+			p[j] += like[j]
+		}
+	}
+	weigh(p[:])
+	var now, now2, start, rate float64
+	for j, r := range rateGrid {
+		if p[j] < 1e-6 {
+			continue
+		}
+		weighted := 0.0
+		for k := range legs {
+			weighted += legs[k].imp * decay(r, &legs[k])
+		}
+		c0 := math.Min(1, (clickStrength+clk)/(clickStrength/base+weighted))
+		c := c0 * math.Exp(-r*seen)
+		start += p[j] * math.Log(c0)
+		now += p[j] * c
+		now2 += p[j] * c * c
+		rate += p[j] * r
+	}
+	m.ctr[i], m.ctr0[i], m.fatigue[i] = now, math.Exp(start), rate
+	m.ctrCV[i] = 1/(clickStrength+clk) + math.Max(0, now2/sq(now)-1)
+}

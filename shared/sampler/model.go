@@ -1,0 +1,91 @@
+package sampler
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// model is the state of one call: a column per quantity, a row per arm, rows in
+// the order of the ads' ids so that sums do not depend on the caller's order.
+type model struct {
+	req  *Request
+	set  Settings
+	rows []int // request index of each row
+	legs []leg
+	from []int // legs of row i are legs[from[i]:from[i+1]]
+
+	total float64 // what is to be divided among the rows that take part
+	curve *curve
+	cash  bool // won and open value are known apart
+
+	ctr, ctrCV   []float64 // present click rate and its squared coefficient of variation
+	ctr0         []float64 // click rate before fatigue
+	cpm          []float64 // price of one impression at a small budget
+	fatigue      []float64
+	value        []float64 // final value of a click
+	first, shape []float64 // return of the first unit of money: mean and shape
+	matured      []float64
+	lo, hi       []float64 // limits of the budget
+
+	account AccountPosterior
+}
+
+func fit(req *Request) *model {
+	n := len(req.Arms)
+	m := &model{req: req, set: defaults(req), rows: order(req.Arms), from: make([]int, n+1)}
+	columns := make([]float64, 11*n)
+	for i, c := range []*[]float64{
+		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.fatigue, &m.value, &m.first, &m.shape, &m.matured, &m.lo, &m.hi,
+	} {
+		*c = columns[i*n : (i+1)*n : (i+1)*n]
+	}
+	m.legs = make([]leg, 0, n)
+	for i, at := range m.rows {
+		m.legs = appendLegs(m.legs, &req.Arms[at])
+		m.from[i+1] = len(m.legs)
+	}
+	m.account.Version = Version
+	m.learnPrice()
+	m.learnFatigue()
+	m.learnCurve()
+	m.learnValue()
+	for i := range n {
+		m.first[i] = m.ctr[i] * m.value[i] / m.cpm[i]
+	}
+	return m
+}
+
+func (m *model) arm(i int) *Arm       { return &m.req.Arms[m.rows[i]] }
+func (m *model) armLegs(i int) []leg  { return m.legs[m.from[i]:m.from[i+1]] }
+func clamp(x, lo, hi float64) float64 { return math.Max(lo, math.Min(hi, x)) }
+func sq(x float64) float64            { return x * x }
+
+// order returns the arms' indices sorted by id.
+func order(arms []Arm) []int {
+	rows := make([]int, len(arms))
+	for i := range rows {
+		rows[i] = i
+	}
+	slices.SortFunc(rows, func(a, b int) int { return cmp.Compare(arms[a].ID, arms[b].ID) })
+	return rows
+}
+
+// defaults fills the settings that the caller left out.
+func defaults(req *Request) Settings {
+	s := req.Settings
+	if s.TestSpend <= 0 {
+		s.TestSpend = unit(req.Currency, 100)
+	}
+	if s.BreakEven <= 0 {
+		s.BreakEven = 1
+	}
+	if s.Target <= 0 {
+		s.Target = 3
+	}
+	if s.Draws <= 0 {
+		s.Draws = min(1024, 1<<20/max(1, len(req.Arms)))
+	}
+	s.Draws = clampDraws(s.Draws)
+	return s
+}

@@ -1,0 +1,115 @@
+// Package sampler divides a day's budget across ads whose value arrives late.
+package sampler
+
+import (
+	"math"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// Version names the model: a stored decision can be replayed bit for bit while
+// it is the same.
+const Version = "gamma-chain-1"
+
+// Allocate divides the request's total across its arms.
+func Allocate(req Request) Split {
+	split := Split{Recommendations: make([]Recommendation, len(req.Arms))}
+	if len(req.Arms) == 0 {
+		split.Unallocated = req.Total
+		split.Posterior.Version = Version
+		return split
+	}
+	m := fit(&req)
+	m.limit(&split)
+	current := make([]float64, len(m.rows))
+	for i := range m.rows {
+		current[i] = float64(shownCurrent(m.arm(i)))
+	}
+	draws := m.posterior()
+	mean := m.split(draws)
+	kept := money.Amount(0)
+	for i := range m.rows {
+		if m.arm(i).Excluded {
+			kept += money.Amount(m.lo[i])
+		}
+	}
+	budgets := cents(mean.budget, m.hi, money.Amount(m.total)+kept)
+	m.account.Draws = m.set.Draws
+	m.average(budgets)
+	better := m.better(draws, current, budgets)
+	for i, at := range m.rows {
+		m.recommend(&split.Recommendations[at], i, budgets[i], mean.count[i], better[i])
+	}
+	split.Unallocated = req.Total
+	for _, b := range budgets {
+		split.Unallocated -= b
+	}
+	split.Posterior = m.account
+	return split
+}
+
+func shownCurrent(a *Arm) money.Amount {
+	if a.CurrentKnown || a.Current > 0 {
+		return a.Current
+	}
+	return EstimateCurrent(a)
+}
+
+// average sets the expected return of the whole split.
+func (m *model) average(budgets []money.Amount) {
+	var value, money float64
+	for i, b := range budgets {
+		value += float64(b) * m.first[i] / (1 + float64(b)/m.account.Saturation)
+		money += float64(b)
+	}
+	if money == 0 { // nothing to spend: what an even split would start at
+		for i := range m.rows {
+			value += m.first[i]
+			money++
+		}
+	}
+	m.account.Return = value / money
+}
+
+// recommend fills in the answer for row i.
+func (m *model) recommend(r *Recommendation, i int, budget money.Amount, best, better int32) {
+	a := m.arm(i)
+	g := newGamma(m.shape[i])
+	rate := m.first[i] / (1 + float64(budget)/m.account.Saturation)
+	up := float64(better) / float64(m.set.Draws)
+	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget
+	r.Change = change(r.Current, budget)
+	switch {
+	case a.Excluded:
+		r.Confidence = 1
+	case budget > r.Current:
+		r.Confidence = up
+	case budget < r.Current:
+		r.Confidence = 1 - up
+	default: // as sure as neither direction is
+		r.Confidence = 1 - math.Abs(2*up-1)
+	}
+	r.Interval = Interval{rate * g.at(-1.6448536269514722), rate * g.at(1.6448536269514722)}
+	r.PBest = float64(best) / float64(m.set.Draws)
+	r.Metrics = Shown(a, m.req.Currency)
+	r.Posterior = ArmPosterior{
+		Return: rate, First: m.first[i], Shape: m.shape[i], CTR: m.ctr[i], ValuePerClick: m.value[i],
+		CPM: 1000 * m.cpm[i], Fatigue: m.fatigue[i], Matured: m.matured[i],
+	}
+	r.Verdict = m.verdict(a, rate, g)
+	r.Reason = m.reason(r, a, i)
+}
+
+// verdict judges an ad whose expected return is rate, beside its budget.
+func (m *model) verdict(a *Arm, rate float64, g gamma) Verdict {
+	switch {
+	case a.AgeHours < 48 && a.Spend < m.set.TestSpend:
+		return None
+	case g.below(m.set.BreakEven/rate) > 0.9 && a.Spend >= 2*m.set.TestSpend:
+		return Kill
+	case g.below(m.set.Target/rate) < 0.2:
+		return Scale
+	default:
+		return Maintain
+	}
+}

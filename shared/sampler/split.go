@@ -1,0 +1,197 @@
+package sampler
+
+import (
+	"math"
+	"math/bits"
+	"runtime"
+	"sync"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// posterior is the draws of all rows, made on demand: any draw can be computed
+// by itself.
+type posterior struct {
+	z       []float64
+	log     uint
+	streams []stream
+	gammas  []gamma
+	root    []float64 // square root of the mean return of the first unit
+}
+
+func (m *model) posterior() *posterior {
+	n := len(m.rows)
+	p := &posterior{
+		z: deviates(m.set.Draws), log: uint(bits.Len(uint(m.set.Draws)) - 1),
+		streams: make([]stream, n), gammas: make([]gamma, n), root: make([]float64, n),
+	}
+	for i := range n {
+		p.streams[i] = newStream(m.req.Seed, m.arm(i).ID)
+		p.gammas[i] = newGamma(m.shape[i])
+		if !m.arm(i).Excluded {
+			p.root[i] = math.Sqrt(m.first[i])
+		}
+	}
+	return p
+}
+
+// draw fills s with the square roots of draw k of the returns and gives the row
+// with the highest.
+func (p *posterior) draw(s []float64, k int) (best int) {
+	top := -1.0
+	for i := range s {
+		g := p.gammas[i]
+		t := g.p + g.q*p.z[p.streams[i].slice(uint32(k), p.log)]
+		if t < 0.02 {
+			t = 0.02
+		}
+		x := p.root[i] * t * math.Sqrt(t)
+		s[i] = x
+		if x > top {
+			best, top = i, x
+		}
+	}
+	return best
+}
+
+// tally sums up what the draws decided, per row.
+type tally struct {
+	budget []float64
+	count  []int32
+}
+
+// chunks is how the draws are cut for the goroutines. It is fixed, and the
+// chunks are summed in order, so the number of processors changes no bit.
+const chunks = 8
+
+// tally runs visit for every draw, in chunks, and sums what it collects.
+func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
+	n, draws := len(m.rows), m.set.Draws
+	workers := m.set.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if workers = min(workers, chunks); n*draws < 20000 {
+		workers = 1
+	}
+	tallies := make([]tally, chunks)
+	work := func(first int) {
+		s := make([]float64, n)
+		for part := first; part < chunks; part += workers {
+			t := tally{make([]float64, n), make([]int32, n)}
+			for k := part * draws / chunks; k < (part+1)*draws/chunks; k++ {
+				visit(&t, s, k)
+			}
+			tallies[part] = t
+		}
+	}
+	var group sync.WaitGroup
+	for w := range workers {
+		group.Go(func() { work(w) })
+	}
+	group.Wait()
+	sum := tallies[0]
+	for _, t := range tallies[1:] {
+		for i := range n {
+			sum.budget[i] += t.budget[i]
+			sum.count[i] += t.count[i]
+		}
+	}
+	return sum
+}
+
+// split solves the division of the total for every draw. It returns the mean
+// budgets and how often each row was the best.
+func (m *model) split(p *posterior) tally {
+	t := m.tally(func(t *tally, s []float64, k int) {
+		t.count[p.draw(s, k)]++
+		mu := m.fill(s)
+		for i, x := range s {
+			b := m.account.Saturation * (mu*x - 1)
+			if b < m.lo[i] {
+				b = m.lo[i]
+			} else if b > m.hi[i] {
+				b = m.hi[i]
+			}
+			t.budget[i] += b
+		}
+	})
+	for i := range t.budget {
+		t.budget[i] = clamp(t.budget[i]/float64(m.set.Draws), m.lo[i], m.hi[i])
+	}
+	return t
+}
+
+// better counts, per row, in how many draws the next unit of money beside the
+// row's current budget returns more than the next unit of the recommended split
+// does on average: how often the direction "up" is right.
+func (m *model) better(p *posterior, current []float64, budgets []money.Amount) []int32 {
+	now, next := make([]float64, len(current)), make([]float64, len(current))
+	total := 1e-9
+	for i, b := range budgets {
+		total += float64(b)
+		next[i] = float64(b) / sq(1+float64(b)/m.account.Saturation)
+		now[i] = 1 / sq(1+current[i]/m.account.Saturation)
+	}
+	return m.tally(func(t *tally, s []float64, k int) {
+		p.draw(s, k)
+		mean := 0.0
+		for i, x := range s {
+			mean += next[i] * x * x
+		}
+		mean /= total
+		for i, x := range s {
+			if now[i]*x*x > mean {
+				t.count[i]++
+			}
+		}
+	}).count
+}
+
+// fill finds mu, one over the square root of the marginal return at which the
+// budgets K(mu s - 1), held to their limits, use up the total. The return of a
+// budget b is r b/(1+b/K), so its margin is r/(1+b/K)^2. Newton's steps on this
+// piecewise linear function are kept inside a bracket.
+func (m *model) fill(s []float64) float64 {
+	k, total := m.account.Saturation, m.total
+	low, high, top := 0.0, math.Inf(1), 1e-300
+	for _, x := range s {
+		top = math.Max(top, x)
+	}
+	mu := 2 / top
+	for range 100 {
+		used, slope := 0.0, 0.0
+		for i, x := range s {
+			b := k * (mu*x - 1)
+			if b <= m.lo[i] {
+				used += m.lo[i]
+			} else if b >= m.hi[i] {
+				used += m.hi[i]
+			} else {
+				used += b
+				slope += x
+			}
+		}
+		miss := total - used
+		if math.Abs(miss) <= 1e-9*total+1e-6 {
+			break
+		}
+		if miss > 0 {
+			low = mu
+		} else {
+			high = mu
+		}
+		next := mu + miss/(k*slope)
+		if !(next > low && next < high) { // also NaN and infinities
+			if next = (low + high) / 2; math.IsInf(high, 1) {
+				next = 2 * mu
+			}
+		}
+		if next == mu || next > 1e300 {
+			break
+		}
+		mu = next
+	}
+	return mu
+}
+
