@@ -73,4 +73,4 @@ CREATE TABLE gv.idempotency_keys (
 );
 COMMENT ON TABLE gv.idempotency_keys IS 'Written in the transaction of the effect itself, so there is never one without the other; kept 24 hours.';
 CREATE INDEX idempotency_keys_old ON gv.idempotency_keys (created_at);
-CALL gv.protect('gv.idempotency_keys', 'SELECT, INSERT, DELETE', 'SELECT, DELETE');
+CALL gv.protect('gv.idempotency_keys', 'SELECT, INSERT, UPDATE, DELETE', 'SELECT, DELETE');

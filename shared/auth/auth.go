@@ -1,0 +1,209 @@
+// Package auth verifies Supabase access tokens and says who is asking: the
+// tenant and the role of the token's app_metadata, which a user cannot edit.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+	"golang.org/x/time/rate"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+)
+
+// Config is where tokens come from.
+type Config struct {
+	// SupabaseURL is the project's address; tokens are issued by its /auth/v1.
+	SupabaseURL string `env:"SUPABASE_URL, required"`
+	// LegacySecret, where set, also admits the HS256 tokens of an old project.
+	LegacySecret string `env:"SUPABASE_JWT_SECRET"`
+}
+
+// Role is what a member may do. Each role may do all that the ones before it may.
+type Role int
+
+// The roles, from least to most. Public asks for no token at all.
+const (
+	Public Role = iota
+	Viewer
+	Editor
+	Admin
+)
+
+// String returns the role's name in app_metadata.
+func (r Role) String() string { return [...]string{"public", "viewer", "editor", "admin"}[r] }
+
+// Identity is who is asking.
+type Identity struct {
+	Tenant  string // a UUID in its usual form
+	Role    Role
+	Subject string // the Supabase user's id
+	Email   string
+}
+
+// Who names the identity in histories: the e-mail address, or the subject.
+func (i Identity) Who() string {
+	if i.Email != "" {
+		return i.Email
+	}
+	return i.Subject
+}
+
+type identityKey struct{}
+
+// With returns ctx with who is asking.
+func With(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// From returns who is asking; behind the edge's check there always is somebody.
+func From(ctx context.Context) Identity {
+	id, _ := ctx.Value(identityKey{}).(Identity)
+	return id
+}
+
+// Own returns nil where tenant, as a request names it, is the caller's own, and
+// a Forbidden fault otherwise.
+func Own(ctx context.Context, tenant string) error {
+	if strings.EqualFold(tenant, From(ctx).Tenant) {
+		return nil
+	}
+	return fault.Forbiddenf("tenant_id is not your token's tenant")
+}
+
+// Verifier checks tokens. It is safe for concurrent use.
+type Verifier struct {
+	secret []byte
+	jwks   func() (keyfunc.Keyfunc, error)
+	parser *jwt.Parser
+}
+
+const (
+	audience    = "authenticated"
+	clockSkew   = 10 * time.Second
+	jwksTimeout = 5 * time.Second
+)
+
+// New returns a verifier. Keys are fetched when the first token comes.
+func New(cfg Config) *Verifier {
+	issuer := strings.TrimSuffix(cfg.SupabaseURL, "/") + "/auth/v1"
+	methods := []string{jwt.SigningMethodES256.Alg(), jwt.SigningMethodRS256.Alg()}
+	if cfg.LegacySecret != "" {
+		methods = append(methods, jwt.SigningMethodHS256.Alg())
+	}
+	return &Verifier{
+		secret: []byte(cfg.LegacySecret),
+		jwks:   sync.OnceValues(func() (keyfunc.Keyfunc, error) { return openJWKS(issuer + "/.well-known/jwks.json") }),
+		parser: jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+			jwt.WithExpirationRequired(), jwt.WithLeeway(clockSkew), jwt.WithIssuedAt()),
+	}
+}
+
+// openJWKS keeps the project's public keys: refreshed every ten minutes, and at
+// once for an unknown key id, but not more often than every few seconds, so that
+// made-up key ids cannot be used to flood the issuer.
+func openJWKS(url string) (keyfunc.Keyfunc, error) {
+	carryOn := true
+	return keyfunc.NewDefaultOverrideCtx(context.Background(), []string{url}, keyfunc.Override{
+		HTTPTimeout:               jwksTimeout,
+		NoErrorReturnFirstHTTPReq: &carryOn,
+		RefreshInterval:           10 * time.Minute,
+		RefreshUnknownKID:         rate.NewLimiter(rate.Every(5*time.Second), 3),
+		RateLimitWaitMax:          100 * time.Millisecond,
+		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
+			return func(context.Context, error) {} // the verification that needed the key reports it
+		},
+	})
+}
+
+type claims struct {
+	jwt.RegisteredClaims
+	Email       string `json:"email"`
+	AppMetadata struct {
+		TenantID string `json:"tenant_id"`
+		Role     string `json:"role"`
+	} `json:"app_metadata"`
+}
+
+// Verify returns who the token stands for. A bad token is an Unauthorized fault,
+// one without a tenant Forbidden, and keys that cannot be fetched Unavailable.
+func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
+	var c claims
+	if _, err := v.parser.ParseWithClaims(token, &c, v.keyFor(ctx)); err != nil {
+		return Identity{}, refusal(err)
+	}
+	tenant, err := uuid.Parse(c.AppMetadata.TenantID)
+	if err != nil {
+		return Identity{}, fault.Forbiddenf("your account belongs to no tenant: the token's app_metadata.tenant_id is missing")
+	}
+	return Identity{Tenant: tenant.String(), Role: roleOf(c.AppMetadata.Role), Subject: c.Subject, Email: c.Email}, nil
+}
+
+// VerifyRequest verifies the bearer token of r.
+func (v *Verifier) VerifyRequest(r *http.Request) (Identity, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if token == "" || !strings.EqualFold(scheme, "Bearer") {
+		return Identity{}, fault.Unauthorizedf("the Authorization header needs a Supabase access token: Bearer <token>")
+	}
+	return v.Verify(r.Context(), strings.TrimSpace(token))
+}
+
+var errNoKeys = errors.New("no public key could be fetched")
+
+// keyFor never hands an HMAC method a public key, nor the other way round.
+func (v *Verifier) keyFor(ctx context.Context) jwt.Keyfunc {
+	return func(t *jwt.Token) (any, error) {
+		if t.Method == jwt.SigningMethodHS256 {
+			return v.secret, nil
+		}
+		jwks, err := v.jwks()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errNoKeys, err)
+		}
+		ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
+		defer cancel()
+		key, err := jwks.KeyfuncCtx(ctx)(t)
+		if err != nil && empty(ctx, jwks.Storage()) {
+			return nil, fmt.Errorf("%w: %w", errNoKeys, err)
+		}
+		return key, err
+	}
+}
+
+func empty(ctx context.Context, s jwkset.Storage) bool {
+	keys, err := s.KeyReadAll(ctx)
+	return err != nil || len(keys) == 0
+}
+
+// refusal says what is wrong with a token in words that give nothing away.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, errNoKeys):
+		return fault.Down("access tokens cannot be verified right now", err)
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return &fault.Error{Kind: fault.Unauthorized, Message: "the access token has expired", Cause: err}
+	default:
+		return &fault.Error{Kind: fault.Unauthorized, Message: "the access token is not valid here", Cause: err}
+	}
+}
+
+// roleOf gives an unknown role the least rights.
+func roleOf(name string) Role {
+	switch name {
+	case "admin":
+		return Admin
+	case "editor":
+		return Editor
+	default:
+		return Viewer
+	}
+}

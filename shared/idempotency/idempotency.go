@@ -1,0 +1,110 @@
+// Package idempotency gives a write that is sent twice one effect and one
+// answer. The answer is kept in the transaction of the effect itself, so that a
+// crash leaves both or neither.
+package idempotency
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/pg"
+)
+
+// Request is a write that carries an Idempotency-Key.
+type Request struct {
+	Operation string // method and path
+	Key       string
+	BodyHash  []byte
+}
+
+type requestKey struct{}
+
+// With returns ctx with the write's key; the edge calls it.
+func With(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// From returns the write's key, and false where the caller sent none.
+func From(ctx context.Context) (Request, bool) {
+	r, ok := ctx.Value(requestKey{}).(Request)
+	return r, ok
+}
+
+// Run runs fn in a transaction of tenant. Where the caller sent a key, fn's
+// answer is kept with it for 24 hours: the same key and body get that answer and
+// fn does not run; another body, or a twin that is still running, is a Conflict.
+func Run[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx.Tx) (O, error)) (answer O, err error) {
+	request, keyed := From(ctx)
+	err = pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) (err error) {
+		if keyed {
+			kept, err := find(ctx, tx, request)
+			if err != nil {
+				return err
+			}
+			if kept != nil {
+				return json.Unmarshal(kept, &answer)
+			}
+		}
+		if answer, err = fn(tx); err != nil || !keyed {
+			return err
+		}
+		return keep(ctx, tx, request, answer)
+	})
+	return answer, err
+}
+
+// find returns the kept answer, or nil, holding the key until tx ends.
+func find(ctx context.Context, tx pgx.Tx, r Request) ([]byte, error) {
+	var free bool
+	err := tx.QueryRow(ctx, `
+		SELECT pg_try_advisory_xact_lock(hashtextextended(gv.tenant()::text || ' ' || @operation || ' ' || @key, 0))`,
+		pgx.StrictNamedArgs{"operation": r.Operation, "key": r.Key}).Scan(&free)
+	if err != nil {
+		return nil, fmt.Errorf("lock idempotency key: %w", err)
+	}
+	if !free {
+		return nil, &fault.Error{
+			Kind: fault.Conflict, RetryAfter: time.Second,
+			Message: "a request with this Idempotency-Key is still running",
+		}
+	}
+	var hash, answer []byte
+	err = tx.QueryRow(ctx, `
+		SELECT body_hash, answer FROM gv.idempotency_keys
+		WHERE  tenant_id = gv.tenant() AND operation = @operation AND key = @key AND created_at > now() - interval '24 hours'`,
+		pgx.StrictNamedArgs{"operation": r.Operation, "key": r.Key}).Scan(&hash, &answer)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look up idempotency key: %w", err)
+	case !bytes.Equal(hash, r.BodyHash):
+		return nil, fault.Conflictf("this Idempotency-Key was used with another body in the last 24 hours")
+	}
+	return answer, nil
+}
+
+func keep(ctx context.Context, tx pgx.Tx, r Request, answer any) error {
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("keep answer: %w", err)
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO gv.idempotency_keys AS k (tenant_id, operation, key, body_hash, answer)
+		VALUES (gv.tenant(), @operation, @key, @hash, @answer)
+		ON CONFLICT (tenant_id, operation, key) DO UPDATE
+		SET body_hash = excluded.body_hash, answer = excluded.answer, created_at = now()
+		WHERE k.created_at <= now() - interval '24 hours'`,
+		pgx.StrictNamedArgs{"operation": r.Operation, "key": r.Key, "hash": r.BodyHash, "answer": data})
+	if err != nil {
+		return fmt.Errorf("keep answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+// Package publish sends messages to Google Cloud Pub/Sub. With
+// PUBSUB_EMULATOR_HOST set it talks to an emulator, or to the local system's own
+// durable queue, through the same client.
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"google.golang.org/api/option"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/message"
+)
+
+// Config is where topics are.
+type Config struct {
+	Project string `env:"GOOGLE_CLOUD_PROJECT, required"`
+}
+
+// Client publishes. Its connection is made on first use; it is safe for
+// concurrent use.
+type Client struct {
+	project string
+	opts    []option.ClientOption
+
+	mu     sync.Mutex
+	client *pubsub.Client
+	topics map[string]*pubsub.Publisher
+}
+
+// New returns a client for the project's topics.
+func New(cfg Config, opts ...option.ClientOption) *Client {
+	return &Client{project: cfg.Project, opts: opts, topics: map[string]*pubsub.Publisher{}}
+}
+
+// deadline bounds one call: HubSpot listens for 5 s.
+const deadline = 4 * time.Second
+
+// Publish returns nil once Pub/Sub has stored every message, and an Unavailable
+// fault if any could not be stored; those that were stored stay so, and are sent
+// again when the caller tries again.
+func (c *Client) Publish(ctx context.Context, messages ...message.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	results := make([]*pubsub.PublishResult, len(messages))
+	for i, m := range messages {
+		topic, err := c.topic(m.Topic)
+		if err != nil {
+			return fault.Down("the message queue cannot be reached", err)
+		}
+		results[i] = topic.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: m.Attributes})
+	}
+	var errs []error
+	for i, r := range results { // CPU may stop after the answer: wait for every one
+		if _, err := r.Get(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("publish to %s: %w", messages[i].Topic, err))
+		}
+	}
+	if len(errs) > 0 {
+		return fault.Down("the message queue does not take messages right now", errors.Join(errs...))
+	}
+	return nil
+}
+
+// Close sends what is buffered and closes the connection.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.topics {
+		t.Stop()
+	}
+	if c.client == nil {
+		return nil
+	}
+	return c.client.Close()
+}
+
+func (c *Client) topic(name string) (*pubsub.Publisher, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client == nil {
+		client, err := pubsub.NewClient(context.Background(), c.project, c.opts...)
+		if err != nil {
+			return nil, err
+		}
+		c.client = client
+	}
+	t, ok := c.topics[name]
+	if !ok {
+		t = c.client.Publisher(name)
+		// A lone message would otherwise wait 10 ms for company, and one that
+		// cannot be sent would be tried for a minute.
+		t.PublishSettings.DelayThreshold = time.Millisecond
+		t.PublishSettings.Timeout = deadline
+		c.topics[name] = t
+	}
+	return t, nil
+}
