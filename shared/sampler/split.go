@@ -194,4 +194,3 @@ func (m *model) fill(s []float64) float64 {
 	}
 	return mu
 }
-

@@ -93,9 +93,7 @@ func (m *model) gather(ev []evidence) {
 		sum += open + won
 		shown += e.openE + e.wonE
 	}
-	if m.account.Lump = float64(m.req.Account.DealValue); m.account.Lump <= 0 {
-		m.account.Lump = m.lump(ev, sum, shown)
-	}
+	m.account.Lump = m.lump(ev, sum, shown)
 	for i := range ev {
 		e := &ev[i]
 		w := m.arm(i).Attribution
@@ -128,40 +126,6 @@ func (m *model) expectedClicks(i int) func(*leg) float64 {
 		return func(l *leg) float64 { return l.imp * rate }
 	}
 	return func(l *leg) float64 { return l.spend / (m.account.CPM / 1000) * m.account.CTR }
-}
-
-// lumpGrid is what one deal may add, beside what a usual number of deals per
-// click would make of it.
-var lumpGrid = [...]float64{1. / 64, 1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1, 2, 4}
-
-// lump estimates what one deal adds from the sums alone: large lumps leave many
-// ads at nothing and the rest far apart, small ones bring all near their
-// expectation. The counts are negative binomial, as in spread.
-func (m *model) lump(ev []evidence, sum, shown float64) float64 {
-	even := m.even()
-	mean := (sum + even) / (shown + 1)
-	rows := m.sample(func(i int) float64 { return ev[i].openE + ev[i].wonE })
-	const shape = 2
-	var post [len(lumpGrid)]float64
-	for k, x := range lumpGrid {
-		size := x * mean / dealsPerClick
-		post[k] = -sq(math.Log(x)/1.5) / 2
-		for _, i := range rows {
-			v, e := (ev[i].openX+ev[i].wonX)/size, (ev[i].openE+ev[i].wonE)*mean/size
-			post[k] -= (shape + v) * math.Log(1+e/shape)
-			if v > 0 {
-				g1, _ := math.Lgamma(shape + v)
-				g2, _ := math.Lgamma(1 + v)
-				post[k] += g1 - g2 + v*math.Log(e/shape+1e-300) - math.Log(size)
-			}
-		}
-	}
-	weigh(post[:])
-	size := 0.0
-	for k, x := range lumpGrid {
-		size += post[k] * math.Log(x)
-	}
-	return math.Exp(size) * mean / dealsPerClick
 }
 
 // even is the value of a click that just pays for itself.

@@ -1,0 +1,92 @@
+package sampler
+
+import "math"
+
+// lumpGrid is what one deal may add, beside what a usual number of deals per
+// click would make of it.
+var lumpGrid = [...]float64{1. / 64, 1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1, 2, 4}
+
+// jumpsPerLump is how much less a pipeline value's jumps are than what a won
+// deal adds in the end: it comes in stages.
+const jumpsPerLump = 2.5
+
+// lump estimates what one won deal adds. It decides how much a sum of money
+// proves: 15,000 in one deal proves little, in fifteen a lot. A known deal value
+// is taken; else the jumps between earlier totals tell, and before there are
+// any, the sums themselves.
+func (m *model) lump(ev []evidence, sum, shown float64) float64 {
+	if v := m.req.Account.DealValue; v > 0 {
+		return float64(v)
+	}
+	size := m.lumpOfSums(ev, sum, shown)
+	jump, jumps := m.jump()
+	if jumps == 0 {
+		return size
+	}
+	w := jumps / (jumps + 1)
+	return math.Exp(w*math.Log(jump) + (1-w)*math.Log(size))
+}
+
+// jump is the mean square of the changes of value over their mean, which for
+// deals that fall independently is the size of one; differences of successive
+// stretches take out what comes steadily.
+func (m *model) jump() (size, count float64) {
+	var square, sum float64
+	for i := range m.rows {
+		last, open := 0.0, false
+		for _, l := range m.armLegs(i) {
+			d := l.won
+			if !m.cash {
+				d = math.Max(0, l.open+l.won)
+			}
+			if math.IsNaN(d) || d < 0 {
+				open = false
+				continue
+			}
+			if open {
+				square += sq(d-last) / 2
+				sum += (d + last) / 2
+			}
+			last, open = d, true
+		}
+	}
+	if square <= 0 || sum <= 0 {
+		return 0, 0
+	}
+	size = square / sum
+	count = sum / size
+	if !m.cash {
+		size *= jumpsPerLump
+	}
+	return size, count
+}
+
+// lumpOfSums estimates the lump from present totals alone: large lumps leave
+// many ads at nothing and the rest far apart, small ones bring all near their
+// expectation. The counts are negative binomial, as in spread.
+func (m *model) lumpOfSums(ev []evidence, sum, shown float64) float64 {
+	even := m.even()
+	mean := (sum + even) / (shown + 1)
+	rows := m.sample(func(i int) float64 { return ev[i].openE + ev[i].wonE })
+	const shape = 2
+	var post [len(lumpGrid)]float64
+	for k, x := range lumpGrid {
+		size := x * mean / dealsPerClick
+		post[k] = -sq(math.Log(x)/1.5) / 2
+		for _, i := range rows {
+			v, e := (ev[i].openX+ev[i].wonX)/size, (ev[i].openE+ev[i].wonE)*mean/size
+			post[k] -= (shape + v) * math.Log(1+e/shape)
+			if v > 0 {
+				g1, _ := math.Lgamma(shape + v)
+				g2, _ := math.Lgamma(1 + v)
+				post[k] += g1 - g2 + v*math.Log(e/shape+1e-300) - math.Log(size)
+			}
+		}
+	}
+	weigh(post[:])
+	size := 0.0
+	for k, x := range lumpGrid {
+		size += post[k] * math.Log(x)
+	}
+	return math.Exp(size) * mean / dealsPerClick
+}
