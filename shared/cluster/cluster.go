@@ -150,9 +150,7 @@ func (c *Cluster) serve(ctx context.Context, o Options) error {
 	}
 }
 
-// choosePort keeps the port of the last time if it is free, so that URLs stay
-// good. New ones are chosen below the range that systems hand out to clients,
-// which would take them sooner or later.
+// choosePort keeps the port of the last time if it is free, so that URLs stay good.
 func (c *Cluster) choosePort() error {
 	for range 200 {
 		if p := c.home.Port; p != 0 {
@@ -162,7 +160,7 @@ func (c *Cluster) choosePort() error {
 				return c.home.save()
 			}
 		}
-		c.home.Port = randomPort()
+		c.home.Port = RandomPort()
 	}
 	return errors.New("no free port found on 127.0.0.1")
 }
@@ -189,7 +187,7 @@ func Attach(ctx context.Context, dir string) (*Cluster, error) {
 	if c.install, err = installFor(h, Install{}); err != nil {
 		return nil, err
 	}
-	if err := ping(ctx, c.AdminURL()); err != nil {
+	if err := Ping(ctx, c.AdminURL()); err != nil {
 		return nil, fmt.Errorf("attach to cluster of %s: %w", dir, err)
 	}
 	return c, nil
@@ -221,9 +219,16 @@ func (c *Cluster) Install() Install { return c.install }
 
 // EnsureDatabase makes the database if it is not there, and returns its URL.
 func (c *Cluster) EnsureDatabase(ctx context.Context, name string) (string, error) {
-	conn, err := pgx.Connect(ctx, c.AdminURL())
+	return c.URL(name), EnsureDatabase(ctx, c.AdminURL(), name)
+}
+
+// EnsureDatabase makes the database on adminURL's server if it is not there.
+func EnsureDatabase(ctx context.Context, adminURL, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, initWait)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, adminURL)
 	if err != nil {
-		return "", fmt.Errorf("make database %s: %w", name, err)
+		return fmt.Errorf("make database %s: %w", name, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var there bool
@@ -232,9 +237,9 @@ func (c *Cluster) EnsureDatabase(ctx context.Context, name string) (string, erro
 		_, err = conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize())
 	}
 	if err != nil {
-		return "", fmt.Errorf("make database %s: %w", name, err)
+		return fmt.Errorf("make database %s: %w", name, err)
 	}
-	return c.URL(name), nil
+	return nil
 }
 
 // Done is closed when the server has ended, whether by Close or on its own;

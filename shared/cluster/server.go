@@ -31,7 +31,9 @@ const (
 
 var errPortTaken = errors.New("port is taken")
 
-func randomPort() int { return 20000 + rand.IntN(12000) }
+// RandomPort proposes a port below the range that systems hand out to clients,
+// which would take it sooner or later.
+func RandomPort() int { return 20000 + rand.IntN(12000) }
 
 // server is the running postmaster, our child.
 type server struct {
@@ -117,13 +119,13 @@ func (s *server) ready(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
 	for {
-		err := ping(ctx, url)
+		err := Ping(ctx, url)
 		if err == nil {
 			return nil
 		}
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") {
-			return fmt.Errorf("the server refuses the password in %s: %w", s.home.password(), err)
+			return s.refused(err)
 		}
 		select {
 		case <-s.done:
@@ -135,6 +137,17 @@ func (s *server) ready(ctx context.Context, url string) error {
 	}
 }
 
+// refused explains a refused password: something else may have taken the port
+// an instant before our server could, which then ends.
+func (s *server) refused(err error) error {
+	select {
+	case <-s.done:
+		return s.ended()
+	case <-time.After(2 * time.Second):
+		return fmt.Errorf("the server refuses the password in %s: %w", s.home.password(), err)
+	}
+}
+
 // ended explains how the server ended, with the last lines of its log.
 func (s *server) ended() error {
 	<-s.done
@@ -142,10 +155,11 @@ func (s *server) ended() error {
 	if strings.Contains(lines, "could not bind") || strings.Contains(lines, "could not create any TCP/IP sockets") {
 		return fmt.Errorf("%w: %d", errPortTaken, s.home.Port)
 	}
-	if s.err == nil {
-		return nil
+	how := s.err
+	if how == nil {
+		how = errors.New("it was told to stop")
 	}
-	return fmt.Errorf("the server ended: %w; the end of %s:\n%s", s.err, s.home.log(), lines)
+	return fmt.Errorf("the server ended: %w; the end of %s:\n%s", how, s.home.log(), lines)
 }
 
 // stop ends the server, gently first. What a dead postmaster has left behind
@@ -166,8 +180,8 @@ func (s *server) stop() error {
 	return fmt.Errorf("the server, process %d, does not end", s.cmd.Process.Pid)
 }
 
-// ping connects once. A server that is full is alive.
-func ping(ctx context.Context, url string) error {
+// Ping connects once, within a few seconds. A server that is full is alive.
+func Ping(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingWait)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)

@@ -81,7 +81,7 @@ func newest(ctx context.Context, log io.Writer, scratch string, mirror aptSource
 		dir := filepath.Join(scratch, suite)
 		tarball, err := download(ctx, log, dir, mirror, suite, newer[id].component)
 		if err != nil {
-			say(log, "%s: %v", suite, firstLine(err))
+			say(log, "%s does not do, the next one may: %v", suite, firstLine(err))
 			errs = append(errs, fmt.Errorf("%s: %w", suite, err))
 			continue
 		}
