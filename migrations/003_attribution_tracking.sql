@@ -31,24 +31,28 @@ CREATE INDEX clicks_recent ON gv.clicks (tenant_id, clicked_at DESC);
 CALL gv.protect('gv.clicks', 'SELECT, INSERT, UPDATE, DELETE');
 
 CREATE TABLE gv.contacts (
-	tenant_id        uuid        NOT NULL REFERENCES gv.tenants,
-	portal_id        bigint      NOT NULL,
-	contact_id       bigint      NOT NULL,
-	fbclid           text        CHECK (fbclid <> ''),
-	gclid            text        CHECK (gclid <> ''),
-	click_id         text        CHECK (click_id <> ''),
-	fingerprint_hash text        CHECK (fingerprint_hash <> ''),
-	converted_at     timestamptz,
-	fetched_at       timestamptz NOT NULL DEFAULT now(),
+	tenant_id    uuid        NOT NULL REFERENCES gv.tenants,
+	portal_id    bigint      NOT NULL,
+	contact_id   bigint      NOT NULL,
+	converted_at timestamptz NOT NULL,
 	PRIMARY KEY (tenant_id, portal_id, contact_id)
 );
 COMMENT ON TABLE gv.contacts IS 'What attribution needs of a CRM contact, and no more.';
-COMMENT ON COLUMN gv.contacts.converted_at IS 'The contact''s first conversion: a deal is attributed as of then.';
-CREATE INDEX contacts_fbclid ON gv.contacts (tenant_id, fbclid) WHERE fbclid IS NOT NULL;
-CREATE INDEX contacts_gclid ON gv.contacts (tenant_id, gclid) WHERE gclid IS NOT NULL;
-CREATE INDEX contacts_click ON gv.contacts (tenant_id, click_id) WHERE click_id IS NOT NULL;
-CREATE INDEX contacts_fingerprint ON gv.contacts (tenant_id, fingerprint_hash) WHERE fingerprint_hash IS NOT NULL;
+COMMENT ON COLUMN gv.contacts.converted_at IS 'The contact''s first conversion: its deals are attributed as of then.';
 CALL gv.protect('gv.contacts', 'SELECT, INSERT, UPDATE, DELETE');
+
+CREATE TABLE gv.contact_keys (
+	tenant_id  uuid   NOT NULL REFERENCES gv.tenants,
+	portal_id  bigint NOT NULL,
+	contact_id bigint NOT NULL,
+	kind       text   NOT NULL CHECK (kind IN ('click_id', 'fbclid', 'gclid', 'fingerprint')),
+	value      text   NOT NULL CHECK (value <> ''),
+	PRIMARY KEY (tenant_id, portal_id, contact_id, kind, value),
+	FOREIGN KEY (tenant_id, portal_id, contact_id) REFERENCES gv.contacts ON DELETE CASCADE
+);
+COMMENT ON TABLE gv.contact_keys IS 'Every click id the CRM has ever known the contact by: a later click overwrites the one that counts.';
+CREATE INDEX contact_keys_value ON gv.contact_keys (tenant_id, kind, value);
+CALL gv.protect('gv.contact_keys', 'SELECT, INSERT, DELETE');
 
 CREATE TABLE gv.erasures (
 	tenant_id  uuid        NOT NULL REFERENCES gv.tenants,

@@ -39,13 +39,14 @@ CREATE TABLE gv.deals (
 	attribution_method     text        NOT NULL DEFAULT 'unattributed' CHECK (attribution_method IN ('url_param', 'fingerprint', 'probabilistic', 'unattributed')),
 	attribution_confidence real        NOT NULL DEFAULT 0 CHECK (attribution_confidence BETWEEN 0 AND 1),
 	attribution_reason     text        NOT NULL DEFAULT '',
-	attributed_as_of       timestamptz,
 	generation             bigint      NOT NULL DEFAULT 0,
 	processed_at           timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (tenant_id, portal_id, deal_id),
 	CHECK (state = 'live' OR value_minor = 0)
 );
 COMMENT ON COLUMN gv.deals.stage_name IS 'null where the portal''s stage is not mapped: the deal is valued 0 and reported.';
+COMMENT ON COLUMN gv.deals.contact_id IS 'The contact whose click the deal is credited to, else its primary contact.';
+COMMENT ON COLUMN gv.deals.converted_at IS 'That contact''s first conversion.';
 COMMENT ON COLUMN gv.deals.amount_minor IS 'In the tenant''s currency; null where the CRM has none.';
 COMMENT ON COLUMN gv.deals.amount_issue IS 'Why the deal''s amount could not be used, such as a foreign currency with no home amount.';
 COMMENT ON COLUMN gv.deals.generation IS 'Counts writes: who read the CRM before another wrote must read it again.';
@@ -54,6 +55,20 @@ CREATE INDEX deals_contact ON gv.deals (tenant_id, portal_id, contact_id) WHERE 
 CREATE INDEX deals_stage ON gv.deals (tenant_id, stage_name);
 CREATE INDEX deals_click ON gv.deals (tenant_id, click_id) WHERE click_id IS NOT NULL;
 CALL gv.protect('gv.deals', 'SELECT, INSERT, UPDATE, DELETE');
+
+CREATE TABLE gv.deal_contacts (
+	tenant_id  uuid    NOT NULL REFERENCES gv.tenants,
+	portal_id  bigint  NOT NULL,
+	deal_id    bigint  NOT NULL,
+	contact_id bigint  NOT NULL,
+	position   integer NOT NULL CHECK (position >= 0),
+	PRIMARY KEY (tenant_id, portal_id, deal_id, contact_id),
+	FOREIGN KEY (tenant_id, portal_id, deal_id) REFERENCES gv.deals,
+	FOREIGN KEY (tenant_id, portal_id, contact_id) REFERENCES gv.contacts ON DELETE CASCADE
+);
+COMMENT ON COLUMN gv.deal_contacts.position IS '0 is the deal''s primary contact.';
+CREATE INDEX deal_contacts_contact ON gv.deal_contacts (tenant_id, portal_id, contact_id);
+CALL gv.protect('gv.deal_contacts', 'SELECT, INSERT, DELETE');
 
 CREATE TABLE gv.deal_stages (
 	tenant_id   uuid        NOT NULL REFERENCES gv.tenants,
