@@ -28,8 +28,8 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 		ON CONFLICT (topic, message_id) DO UPDATE
 		SET reason = excluded.reason, attempts = greatest(d.attempts, excluded.attempts), received_at = now(), replayed_at = NULL, replayed_by = NULL`,
 		pgx.StrictNamedArgs{
-			"tenant": attributes[message.TenantAttribute], "topic": topic, "id": m.Key(), "data": m.Data,
-			"attributes": attributes, "subject": m.Subject, "reason": reason, "attempts": max(m.Attempt, 1),
+			"tenant": m.Tenant(), "topic": topic, "id": m.Key(), "data": m.Data,
+			"attributes": attributes, "subject": m.Subject(), "reason": reason, "attempts": max(m.Attempt, 1),
 		})
 	if err != nil {
 		return fmt.Errorf("keep dead letter %s of %s: %w", m.Key(), topic, err)

@@ -1,0 +1,190 @@
+// Package hubspot takes HubSpot's webhooks: it verifies a batch, queues every
+// event of it and answers, well within the 5 s that HubSpot waits. It serves
+// POST /webhooks/hubspot; a batch that comes again is queued again, and each
+// event's key makes it take effect once.
+package hubspot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	crm "github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/outbox"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/portal"
+	"github.com/geminivideo/geminivideo/shared/publish"
+	"github.com/geminivideo/geminivideo/shared/secrets"
+	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/settings"
+)
+
+func init() { serve.HTTP("hubspot", build) }
+
+type config struct {
+	Postgres pg.Config
+	Publish  publish.Config
+	// PublicURL is what HubSpot calls: the URL that it signs is not the one that
+	// arrives here behind the load balancer.
+	PublicURL string `env:"PUBLIC_BASE_URL, required"`
+	// Secret verifies the portals that connected through the deployment's own app.
+	Secret string `env:"HUBSPOT_CLIENT_SECRET"`
+}
+
+func build(ctx context.Context) (http.Handler, error) {
+	cfg, err := settings.Load[config](ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := pg.Open(ctx, cfg.Postgres)
+	if err != nil {
+		return nil, err
+	}
+	return New(db, publish.New(cfg.Publish), secrets.Default(), cfg.PublicURL, cfg.Secret), nil
+}
+
+const (
+	path  = "/webhooks/hubspot"
+	topic = "crm-events"
+	// maxBody is generous: HubSpot sends up to 100 events, and a changed value
+	// may be a long text.
+	maxBody = 10 << 20
+)
+
+type function struct {
+	db        *pg.DB
+	queue     outbox.Publisher
+	vault     *secrets.Store
+	uri       string
+	ownSecret string
+}
+
+// New returns the function's handler. publicURL is scheme://host[:port] as
+// HubSpot was told; ownSecret is the deployment's own app's, or empty.
+func New(db *pg.DB, queue outbox.Publisher, vault *secrets.Store, publicURL, ownSecret string) http.Handler {
+	f := &function{db: db, queue: queue, vault: vault, uri: strings.TrimSuffix(publicURL, "/") + path, ownSecret: ownSecret}
+	api := serve.NewAPI(serve.Access{})
+	api.Check("postgres", db.Ping)
+	serve.Raw(api, "POST /webhooks/hubspot", auth.Public, f.receive, serve.Summary("Takes a batch of HubSpot's events."))
+	return api
+}
+
+func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return fmt.Errorf("read body: %w", err)
+	}
+	messages, err := f.verified(r, body)
+	if err != nil {
+		if fault.Of(err) == fault.Unauthorized {
+			return serve.WithErrorText(err, "Invalid signature")
+		}
+		return err
+	}
+	if len(messages) > 0 {
+		if err := f.queue.Publish(r.Context(), messages...); err != nil {
+			return err
+		}
+	}
+	serve.Note(r.Context(), "events", len(messages))
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(map[string]any{"status": "queued", "events": len(messages)})
+}
+
+// verified returns the batch's messages once every portal in it has a
+// connection whose secret signed the batch.
+func (f *function) verified(r *http.Request, body []byte) ([]message.Message, error) {
+	events, malformed := crm.ParseBatch(body)
+	if malformed != nil || len(events) == 0 {
+		// Nothing in it says whose it is: only the deployment's own app counts.
+		if err := f.signed(r, body, f.ownSecret); err != nil {
+			return nil, err
+		}
+		if malformed != nil {
+			return nil, serve.Problem(http.StatusBadRequest, malformed.Error())
+		}
+		return nil, nil
+	}
+	var portals []int64
+	seen := map[int64]bool{}
+	for _, e := range events {
+		if !seen[e.PortalID] {
+			seen[e.PortalID] = true
+			portals = append(portals, e.PortalID)
+		}
+	}
+	connections, err := portal.Find(r.Context(), f.db, portals...)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range portals {
+		c, ok := connections[id]
+		if !ok {
+			return nil, &fault.Error{
+				Kind: fault.Unauthorized, Message: "the signature is not valid",
+				Cause: fmt.Errorf("portal %d is not connected", id),
+			}
+		}
+		if err := f.signedFor(r, body, c); err != nil {
+			return nil, err
+		}
+	}
+	messages := make([]message.Message, len(events))
+	for i, e := range events {
+		if messages[i], err = queued(e, connections[e.PortalID].TenantID); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
+func (f *function) signedFor(r *http.Request, body []byte, c portal.Connection) error {
+	names := c.Secrets(time.Now())
+	candidates := make([]string, 0, len(names))
+	for _, name := range names {
+		secret := f.ownSecret
+		if name != "" {
+			var err error
+			if secret, err = f.vault.Get(r.Context(), name); err != nil {
+				return err
+			}
+		}
+		candidates = append(candidates, secret)
+	}
+	if err := f.signed(r, body, candidates...); err != nil {
+		return fmt.Errorf("portal %d: %w", c.PortalID, err)
+	}
+	return nil
+}
+
+func (f *function) signed(r *http.Request, body []byte, candidates ...string) error {
+	valid := candidates[:0:0]
+	for _, s := range candidates {
+		if s != "" { // an empty key would verify what anybody can sign
+			valid = append(valid, s)
+		}
+	}
+	_, err := crm.Verify(valid, r.Method, f.uri, body, r.Header, time.Now())
+	return err
+}
+
+// queued is an event as it travels: ids, times and what is no personal data.
+func queued(e crm.Event, tenant string) (message.Message, error) {
+	data, err := e.Message()
+	if err != nil {
+		return message.Message{}, errors.New("an event cannot be written as a message")
+	}
+	attributes := map[string]string{message.KeyAttribute: e.Key(), message.TenantAttribute: tenant}
+	if contacts := e.Contacts(); len(contacts) == 1 && len(e.Deals()) == 0 {
+		attributes[message.SubjectAttribute] = message.ContactSubject(e.PortalID, contacts[0])
+	}
+	return message.Message{Topic: topic, Data: data, Attributes: attributes}, nil
+}
