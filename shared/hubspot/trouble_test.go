@@ -249,14 +249,16 @@ func TestOddAnswersAreErrorsAndNotDeals(t *testing.T) {
 		kind   fault.Kind
 		tries  int32
 	}{
-		"half a JSON":     {write(`{"id":"5","properties":{"amou`), fault.Unavailable, 3},
-		"a page":          {write(`<html>maintenance</html>`), fault.Unavailable, 3},
-		"nothing":         {write(``), fault.Unavailable, 3},
-		"another form":    {write(`[1,2]`), fault.Internal, 1},
-		"no id":           {write(`{}`), fault.Internal, 1},
-		"a flood":         {write(`"` + strings.Repeat("x", 9<<20) + `"`), fault.Internal, 1},
-		"a bad request":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }, fault.Internal, 1},
-		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) }, fault.Internal, 1},
+		"half a JSON":   {write(`{"id":"5","properties":{"amou`), fault.Unavailable, 3},
+		"a page":        {write(`<html>maintenance</html>`), fault.Unavailable, 3},
+		"nothing":       {write(``), fault.Unavailable, 3},
+		"another form":  {write(`[1,2]`), fault.Internal, 1},
+		"no id":         {write(`{}`), fault.Internal, 1},
+		"a flood":       {write(`"` + strings.Repeat("x", 9<<20) + `"`), fault.Internal, 1},
+		"a bad request": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }, fault.Internal, 1},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/", http.StatusFound)
+		}, fault.Internal, 1},
 		"endless paging":  {write(`{"id":"5","associations":{"contacts":{"results":[],"paging":{"next":{"after":"1"}}}},"paging":{"next":{"after":"1"}}}`), fault.Internal, 200},
 		"a gateway's 429": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) }, fault.Unavailable, 3},
 	} {
