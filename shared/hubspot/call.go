@@ -31,10 +31,10 @@ type request struct {
 // call sends r until it succeeds, until trying again is useless, or until
 // attempts or time run out, and reads the answer into out.
 func (c *Client) call(ctx context.Context, r request, out any) error {
-	inTime, cancel := context.WithTimeout(ctx, c.Budget)
+	inTime, cancel := context.WithTimeout(ctx, c.opts.Budget)
 	defer cancel()
 	waits := &backoff.ExponentialBackOff{
-		InitialInterval: c.FirstWait, Multiplier: 2, RandomizationFactor: 0.25, MaxInterval: 20 * time.Second,
+		InitialInterval: c.opts.FirstWait, Multiplier: 2, RandomizationFactor: 0.25, MaxInterval: 20 * time.Second,
 	}
 	waits.Reset()
 	refused := false
@@ -50,21 +50,21 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 			return fmt.Errorf("read %s: %w", r.what, ctx.Err())
 		}
 		// A token that was rotated a moment ago deserves a second look, once.
-		if errors.Is(err, ErrRefused) && !refused && c.Forget != nil {
+		if errors.Is(err, ErrRefused) && !refused && c.opts.Forget != nil {
 			refused = true
-			c.Forget()
+			c.opts.Forget()
 			continue
 		}
 		var again *retry
 		if !errors.As(err, &again) {
 			if inTime.Err() != nil {
-				return c.gaveUp(r, err, c.FirstWait)
+				return c.gaveUp(r, err, c.opts.FirstWait)
 			}
 			return fmt.Errorf("read %s: %w", r.what, err)
 		}
 		wait := max(waits.NextBackOff(), again.after)
 		deadline, _ := inTime.Deadline()
-		if attempt >= c.Attempts || time.Until(deadline) < wait {
+		if attempt >= c.opts.Attempts || time.Until(deadline) < wait {
 			return c.gaveUp(r, again.cause, wait)
 		}
 		if sleep(inTime, wait) != nil {
@@ -77,18 +77,18 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 // the same, and there may be many of them.
 func (c *Client) gaveUp(r request, cause error, after time.Duration) error {
 	return fmt.Errorf("read %s: %w", r.what,
-		down("HubSpot does not answer for portal "+fmt.Sprint(c.Portal), cause, max(after, 10*time.Second)))
+		down("HubSpot does not answer for portal "+fmt.Sprint(c.opts.Portal), cause, max(after, 10*time.Second)))
 }
 
 // try sends r once.
 func (c *Client) try(ctx context.Context, r request, out any, attempt int) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	token, err := c.Token(ctx)
+	token, err := c.opts.Token(ctx)
 	if token = strings.TrimSpace(token); err != nil || token == "" {
 		return down("the token of "+c.connection()+" cannot be read", err, time.Minute)
 	}
-	address := c.BaseURL + r.path
+	address := c.opts.BaseURL + r.path
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}

@@ -44,7 +44,7 @@ type Options struct {
 
 // Client reads one portal through HubSpot's API. It is safe for concurrent use.
 type Client struct {
-	Options
+	opts  Options
 	http  *http.Client
 	limit *limit
 }
@@ -63,8 +63,8 @@ func New(o Options) (*Client, error) {
 		o.Limits = NewLimits(DefaultPerTenSeconds)
 	}
 	return &Client{
-		Options: o,
-		limit:   o.Limits.of(o.Portal),
+		opts:  o,
+		limit: o.Limits.of(o.Portal),
 		http: &http.Client{
 			Transport: o.Transport,
 			// Following a redirect could carry the token to another host.
@@ -75,7 +75,7 @@ func New(o Options) (*Client, error) {
 
 // connection names the connection in errors, where the token must not.
 func (c *Client) connection() string {
-	return fmt.Sprintf("the HubSpot connection of portal %d", c.Portal)
+	return fmt.Sprintf("the HubSpot connection of portal %d", c.opts.Portal)
 }
 
 func or[T comparable](value, otherwise T) T {

@@ -141,7 +141,7 @@ func (c *Client) Deal(ctx context.Context, id int64) (Deal, error) {
 
 func (c *Client) deal(o object) Deal {
 	p := o.Properties
-	home := c.HomeCurrency
+	home := c.opts.HomeCurrency
 	own := money.Currency(strings.ToUpper(strings.TrimSpace(p.get("deal_currency_code"))))
 	if own == "" {
 		own = home // a portal with one currency leaves the code out

@@ -21,7 +21,7 @@ func (c *Client) refusal(r request, resp *http.Response, raw []byte) error {
 	answer := describe(resp.StatusCode, raw)
 	switch status := resp.StatusCode; {
 	case status == http.StatusNotFound:
-		return fault.NotFoundf("%s is not in HubSpot portal %d", r.what, c.Portal)
+		return fault.NotFoundf("%s is not in HubSpot portal %d", r.what, c.opts.Portal)
 	case status == http.StatusUnauthorized:
 		return c.refused(fault.Unauthorized, "HubSpot does not accept the token of "+c.connection()+": connect it again", answer)
 	case status == http.StatusForbidden:
@@ -47,7 +47,7 @@ func (c *Client) limited(header http.Header, raw []byte, answer string) error {
 	after := retryAfter(header, time.Now())
 	name := strings.ToUpper(policy.PolicyName)
 	if strings.Contains(name, "DAILY") || header.Get("X-HubSpot-RateLimit-Daily-Remaining") == "0" {
-		message := fmt.Sprintf("HubSpot portal %d has used up its requests of the day", c.Portal)
+		message := fmt.Sprintf("HubSpot portal %d has used up its requests of the day", c.opts.Portal)
 		after = or(after, dailyWait)
 		c.limit.pause(after, message)
 		return down(message, errors.New(answer), after)
@@ -55,7 +55,7 @@ func (c *Client) limited(header http.Header, raw []byte, answer string) error {
 	if after == 0 {
 		after = interval(header) / 4
 	}
-	c.limit.pause(after, fmt.Sprintf("HubSpot portal %d has used up its requests of these ten seconds", c.Portal))
+	c.limit.pause(after, fmt.Sprintf("HubSpot portal %d has used up its requests of these ten seconds", c.opts.Portal))
 	return &retry{cause: errors.New(answer), after: after}
 }
 
