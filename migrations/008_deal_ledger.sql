@@ -39,7 +39,6 @@ CREATE TABLE gv.deals (
 	attribution_method     text        NOT NULL DEFAULT 'unattributed' CHECK (attribution_method IN ('url_param', 'fingerprint', 'probabilistic', 'unattributed')),
 	attribution_confidence real        NOT NULL DEFAULT 0 CHECK (attribution_confidence BETWEEN 0 AND 1),
 	attribution_reason     text        NOT NULL DEFAULT '',
-	generation             bigint      NOT NULL DEFAULT 0,
 	processed_at           timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (tenant_id, portal_id, deal_id),
 	CHECK (state = 'live' OR value_minor = 0)
@@ -49,7 +48,6 @@ COMMENT ON COLUMN gv.deals.contact_id IS 'The contact whose click the deal is cr
 COMMENT ON COLUMN gv.deals.converted_at IS 'That contact''s first conversion.';
 COMMENT ON COLUMN gv.deals.amount_minor IS 'In the tenant''s currency; null where the CRM has none.';
 COMMENT ON COLUMN gv.deals.amount_issue IS 'Why the deal''s amount could not be used, such as a foreign currency with no home amount.';
-COMMENT ON COLUMN gv.deals.generation IS 'Counts writes: who read the CRM before another wrote must read it again.';
 CREATE INDEX deals_ad ON gv.deals (tenant_id, ad_id) WHERE ad_id IS NOT NULL;
 CREATE INDEX deals_contact ON gv.deals (tenant_id, portal_id, contact_id) WHERE contact_id IS NOT NULL;
 CREATE INDEX deals_stage ON gv.deals (tenant_id, stage_name);

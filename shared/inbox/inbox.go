@@ -1,0 +1,37 @@
+// Package inbox makes a message that is delivered many times take effect once:
+// its key is recorded in the transaction that does its work.
+package inbox
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// First records that consumer handles the event called key and reports whether
+// it is the first to do so. A concurrent twin waits until this transaction ends.
+// subject says whose data the event is about, such as contact/77, or is empty.
+func First(ctx context.Context, tx pgx.Tx, consumer, key, subject string) (bool, error) {
+	done, err := tx.Exec(ctx, `
+		INSERT INTO gv.inbox (tenant_id, consumer, event_key, subject)
+		VALUES (gv.tenant(), @consumer, @key, nullif(@subject, ''))
+		ON CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{"consumer": consumer, "key": key, "subject": subject})
+	if err != nil {
+		return false, fmt.Errorf("record event %s of %s: %w", key, consumer, err)
+	}
+	return done.RowsAffected() == 1, nil
+}
+
+// Seen reports whether consumer has handled the event called key, for work that
+// must use the network before its transaction begins.
+func Seen(ctx context.Context, tx pgx.Tx, consumer, key string) (seen bool, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM gv.inbox WHERE tenant_id = gv.tenant() AND consumer = @consumer AND event_key = @key)`,
+		pgx.StrictNamedArgs{"consumer": consumer, "key": key}).Scan(&seen)
+	if err != nil {
+		return false, fmt.Errorf("look up event %s of %s: %w", key, consumer, err)
+	}
+	return seen, nil
+}

@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// SaveContacts records who a deal's contacts are, in their order; contacts whose
+// data was erased are passed over.
+func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact) error {
+	if _, err := s.tx.Exec(ctx, `
+		DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal}); err != nil {
+		return fmt.Errorf("save contacts of deal %d: %w", deal, err)
+	}
+	for position, c := range contacts {
+		erased, err := s.Erased(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if erased {
+			continue
+		}
+		if err := s.saveContact(ctx, c); err != nil {
+			return fmt.Errorf("save contact %d: %w", c.ID, err)
+		}
+		_, err = s.tx.Exec(ctx, `
+			INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position)
+			VALUES (gv.tenant(), @portal, @deal, @contact, @position)`,
+			pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "contact": c.ID, "position": position})
+		if err != nil {
+			return fmt.Errorf("save contact %d of deal %d: %w", c.ID, deal, err)
+		}
+	}
+	return nil
+}
+
+func (s Store) saveContact(ctx context.Context, c Contact) error {
+	_, err := s.tx.Exec(ctx, `
+		INSERT INTO gv.contacts AS c (tenant_id, portal_id, contact_id, converted_at) VALUES (gv.tenant(), @portal, @contact, @at)
+		ON CONFLICT (tenant_id, portal_id, contact_id) DO UPDATE SET converted_at = excluded.converted_at
+		WHERE c.converted_at <> excluded.converted_at`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contact": c.ID, "at": c.ConvertedAt})
+	if err != nil {
+		return err
+	}
+	kinds, values := make([]string, len(c.Keys)), make([]string, len(c.Keys))
+	for i, k := range c.Keys {
+		kinds[i], values[i] = k.Kind, k.Value
+	}
+	args := pgx.StrictNamedArgs{"portal": s.portal, "contact": c.ID, "kinds": kinds, "values": values}
+	_, err = s.tx.Exec(ctx, `
+		DELETE FROM gv.contact_keys
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact
+		AND    (kind, value) NOT IN (SELECT * FROM unnest(@kinds::text[], @values::text[]))`, args)
+	if err != nil {
+		return err
+	}
+	_, err = s.tx.Exec(ctx, `
+		INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value)
+		SELECT gv.tenant(), @portal, @contact, kind, value FROM unnest(@kinds::text[], @values::text[]) AS k (kind, value)
+		ON CONFLICT DO NOTHING`, args)
+	return err
+}
+
+// Contacts returns the deal's recorded contacts in their order.
+func (s Store) Contacts(ctx context.Context, deal int64) ([]Contact, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT   c.contact_id, c.converted_at, coalesce(k.kind, ''), coalesce(k.value, '')
+		FROM     gv.deal_contacts dc
+		JOIN     gv.contacts c USING (tenant_id, portal_id, contact_id)
+		LEFT     JOIN gv.contact_keys k USING (tenant_id, portal_id, contact_id)
+		WHERE    dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.deal_id = @deal
+		ORDER BY dc.position, c.contact_id, k.kind, k.value`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
+	var (
+		all []Contact
+		id  int64
+		at  time.Time
+		key Key
+	)
+	_, err := pgx.ForEachRow(rows, []any{&id, &at, &key.Kind, &key.Value}, func() error {
+		if len(all) == 0 || all[len(all)-1].ID != id {
+			all = append(all, Contact{ID: id, ConvertedAt: at})
+		}
+		if key.Kind != "" {
+			last := &all[len(all)-1]
+			last.Keys = append(last.Keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read contacts of deal %d: %w", deal, err)
+	}
+	return all, nil
+}
+
+// DealsOfContact returns the recorded deals that the contact belongs to.
+func (s Store) DealsOfContact(ctx context.Context, contact int64) ([]int64, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT deal_id FROM gv.deal_contacts
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact ORDER BY deal_id`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contact": contact})
+	deals, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("find deals of contact %d: %w", contact, err)
+	}
+	return deals, nil
+}
+
+// Erased reports whether the contact's data was erased.
+func (s Store) Erased(ctx context.Context, contact int64) (erased bool, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM gv.erasures WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contact": contact}).Scan(&erased)
+	if err != nil {
+		return false, fmt.Errorf("look up erasure of contact %d: %w", contact, err)
+	}
+	return erased, nil
+}
+
+// Erase removes the contact's personal data and leaves a tombstone, so that
+// nothing delivered later brings it back: what the contact was known by, the
+// clicks that carry it, and every message about the contact, handled, waiting or
+// failed. It returns the deals that belonged to the contact, to be credited anew.
+func (s Store) Erase(ctx context.Context, contact int64, subject string) ([]int64, error) {
+	deals, err := s.DealsOfContact(ctx, contact)
+	if err != nil {
+		return nil, err
+	}
+	args := pgx.StrictNamedArgs{"portal": s.portal, "contact": contact}
+	steps := []struct {
+		sql  string
+		args pgx.StrictNamedArgs
+	}{
+		{`INSERT INTO gv.erasures (tenant_id, portal_id, contact_id) VALUES (gv.tenant(), @portal, @contact) ON CONFLICT DO NOTHING`, args},
+		{`WITH clicks AS (
+			DELETE FROM gv.clicks c USING gv.contact_keys k
+			WHERE  c.tenant_id = gv.tenant() AND k.tenant_id = gv.tenant() AND k.portal_id = @portal AND k.contact_id = @contact
+			AND    k.value = CASE k.kind WHEN 'click_id' THEN c.click_id WHEN 'fbclid' THEN c.fbclid
+			                             WHEN 'gclid' THEN c.gclid ELSE c.fingerprint_hash END
+			RETURNING c.click_id)
+		  UPDATE gv.conversions SET click_id = 'erased' WHERE tenant_id = gv.tenant() AND click_id IN (SELECT click_id FROM clicks)`, args},
+		{`DELETE FROM gv.contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact`, args},
+		{`DELETE FROM gv.inbox WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
+		{`DELETE FROM gv.outbox WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
+		{`DELETE FROM gv.dead_letters WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
+	}
+	for _, step := range steps {
+		if _, err := s.tx.Exec(ctx, step.sql, step.args); err != nil {
+			return nil, fmt.Errorf("erase contact %d: %w", contact, err)
+		}
+	}
+	return deals, nil
+}

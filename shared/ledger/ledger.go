@@ -1,0 +1,88 @@
+// Package ledger keeps the deal ledger: one row per CRM deal with its latest
+// stage, its value and the click it is credited to. A row is always derived from
+// what the CRM says now and from the events seen, never incremented, so that any
+// order and any number of deliveries end in the same ledger.
+package ledger
+
+import (
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// Deal is a live deal as it is to be recorded. Money is in the tenant's currency.
+type Deal struct {
+	ID         int64
+	PipelineID string
+	Stage      StageAt
+	// StageName is the tenant's stage, nil where the portal's is not mapped.
+	StageName *string
+	// Amount is nil where the CRM has none that can be used.
+	Amount *money.Amount
+	// AmountIssue says why the CRM's amount cannot be used; such a deal is worth 0.
+	AmountIssue *string
+	Value       money.Amount
+	// Confidence is the stage's, 0 to 1.
+	Confidence float64
+	CreatedAt  time.Time
+}
+
+// StageAt is a deal's move to a stage of its portal.
+type StageAt struct {
+	ID string
+	At time.Time
+}
+
+// Contact is a deal's contact and all that it can be recognised by.
+type Contact struct {
+	ID          int64
+	ConvertedAt time.Time // its first conversion
+	Keys        []Key
+}
+
+// Key is something a contact left behind that a click may carry too.
+type Key struct {
+	Kind  string // one of the Key constants
+	Value string
+}
+
+// The kinds of keys.
+const (
+	KeyClick       = "click_id"
+	KeyFacebook    = "fbclid"
+	KeyGoogle      = "gclid"
+	KeyFingerprint = "fingerprint"
+)
+
+// Credit is what attribution found for a deal. ClickID, AdID and CampaignID are
+// nil where it found no click.
+type Credit struct {
+	ContactID   *int64
+	ConvertedAt *time.Time
+	ClickID     *string
+	AdID        *string
+	CampaignID  *string
+	Method      string
+	Confidence  float64
+	Reason      string
+}
+
+// Versions holds what was recorded of some deals when the CRM was read: who
+// writes later must find it unchanged, or read the CRM again.
+type Versions map[int64]string
+
+// Row is what the ledger holds of a deal, under lock.
+type Row struct {
+	Version string
+	AdID    *string
+}
+
+// prefilled maps the stage ids that every portal starts with.
+var prefilled = map[string]string{
+	"closedwon":            "closed_won",
+	"closedlost":           "closed_lost",
+	"appointmentscheduled": "appointment_scheduled",
+}
+
+// Won is the stage in which a deal is worth its real amount.
+const Won = "closed_won"

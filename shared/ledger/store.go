@@ -1,0 +1,199 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// Store reads and writes one portal's deals within a tenant's transaction.
+type Store struct {
+	tx     pgx.Tx
+	portal int64
+}
+
+// NewStore returns the store of portal's deals on tx.
+func NewStore(tx pgx.Tx, portal int64) Store { return Store{tx, portal} }
+
+// Versions returns what is recorded of the deals now. A deal that is not
+// recorded is missing from it. xmin changes with every write of a row.
+func (s Store) Versions(ctx context.Context, ids []int64) (Versions, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT deal_id, xmin::text FROM gv.deals WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@ids)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids})
+	versions := Versions{}
+	var id int64
+	var version string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &version}, func() error { versions[id] = version; return nil }); err != nil {
+		return nil, fmt.Errorf("read versions of deals %v: %w", ids, err)
+	}
+	return versions, nil
+}
+
+// Lock keeps others from writing the deals, recorded or not, until the
+// transaction ends, and returns what is recorded of them.
+func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
+	for _, id := range slices.Sorted(slices.Values(ids)) { // one order, so that two cannot deadlock
+		_, err := s.tx.Exec(ctx, `
+			SELECT pg_advisory_xact_lock(hashtextextended('deal ' || gv.tenant()::text || ' ' || @portal::text || ' ' || @id::text, 0))`,
+			pgx.StrictNamedArgs{"portal": s.portal, "id": id})
+		if err != nil {
+			return nil, fmt.Errorf("lock deal %d: %w", id, err)
+		}
+	}
+	rows, _ := s.tx.Query(ctx, `
+		SELECT deal_id, xmin::text, ad_id FROM gv.deals
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@ids)
+		ORDER  BY deal_id FOR UPDATE`,
+		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids})
+	locked := map[int64]Row{}
+	var id int64
+	var row Row
+	if _, err := pgx.ForEachRow(rows, []any{&id, &row.Version, &row.AdID}, func() error { locked[id] = row; return nil }); err != nil {
+		return nil, fmt.Errorf("lock deals %v: %w", ids, err)
+	}
+	return locked, nil
+}
+
+// AddStages records moves of a deal, each once.
+func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt) error {
+	ids, ats := make([]string, len(moves)), make([]any, len(moves))
+	for i, m := range moves {
+		ids[i], ats[i] = m.ID, m.At
+	}
+	_, err := s.tx.Exec(ctx, `
+		INSERT INTO gv.deal_stages (tenant_id, portal_id, deal_id, stage_id, occurred_at)
+		SELECT gv.tenant(), @portal, @deal, stage_id, occurred_at
+		FROM   unnest(@ids::text[], @ats::timestamptz[]) AS moves (stage_id, occurred_at)
+		ON CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats})
+	if err != nil {
+		return fmt.Errorf("record stages of deal %d: %w", deal, err)
+	}
+	return nil
+}
+
+// LatestStage returns the deal's latest recorded move. Of two in the same
+// millisecond it is the one that the CRM shows, current.
+func (s Store) LatestStage(ctx context.Context, deal int64, current string) (StageAt, error) {
+	var latest StageAt
+	err := s.tx.QueryRow(ctx, `
+		SELECT stage_id, occurred_at FROM gv.deal_stages
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
+		ORDER  BY occurred_at DESC, (stage_id = @current) DESC, stage_id DESC LIMIT 1`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "current": current}).Scan(&latest.ID, &latest.At)
+	if err != nil {
+		return latest, fmt.Errorf("find latest stage of deal %d: %w", deal, err)
+	}
+	return latest, nil
+}
+
+// StageName returns the tenant's stage for a stage of the portal's pipeline, nil
+// where it is not mapped. The stages that every portal starts with map themselves.
+func (s Store) StageName(ctx context.Context, pipeline, stage string) (*string, error) {
+	if name, ok := prefilled[stage]; ok {
+		_, err := s.tx.Exec(ctx, `
+			INSERT INTO gv.stage_maps (tenant_id, portal_id, pipeline_id, stage_id, stage_name)
+			SELECT gv.tenant(), @portal, @pipeline, @stage, stage_name FROM gv.stage_values
+			WHERE  tenant_id = gv.tenant() AND stage_name = @name
+			ON CONFLICT DO NOTHING`,
+			pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage, "name": name})
+		if err != nil {
+			return nil, fmt.Errorf("map stage %s of pipeline %s: %w", stage, pipeline, err)
+		}
+	}
+	var name string
+	err := s.tx.QueryRow(ctx, `
+		SELECT stage_name FROM gv.stage_maps
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND pipeline_id = @pipeline AND stage_id = @stage`,
+		pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage}).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up stage %s of pipeline %s: %w", stage, pipeline, err)
+	}
+	return &name, nil
+}
+
+// StageValue returns what the tenant's stage is worth, and keeps it so until the
+// transaction ends: a revaluation at the same moment comes before or after this
+// deal, and in both cases sees it.
+func (s Store) StageValue(ctx context.Context, name string) (money.Amount, float64, error) {
+	var value money.Amount
+	var confidence float64
+	err := s.tx.QueryRow(ctx, `
+		SELECT value_minor, confidence FROM gv.stage_values WHERE tenant_id = gv.tenant() AND stage_name = $1 FOR SHARE`,
+		name).Scan(&value, &confidence)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the value of stage %s: %w", name, err)
+	}
+	return value, confidence, nil
+}
+
+// Save records a live deal; what it is credited to is SetCredit's.
+func (s Store) Save(ctx context.Context, d Deal) error {
+	_, err := s.tx.Exec(ctx, `
+		INSERT INTO gv.deals AS d (tenant_id, portal_id, deal_id, state, pipeline_id, stage_id, stage_at, stage_name,
+		                           amount_minor, amount_issue, value_minor, stage_confidence, created_at)
+		VALUES (gv.tenant(), @portal, @deal, 'live', @pipeline, @stage, @stage_at, @name, @amount, @issue, @value, @confidence, @created)
+		ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE
+		SET state = 'live', merged_into = NULL, pipeline_id = excluded.pipeline_id, stage_id = excluded.stage_id,
+		    stage_at = excluded.stage_at, stage_name = excluded.stage_name, amount_minor = excluded.amount_minor,
+		    amount_issue = excluded.amount_issue, value_minor = excluded.value_minor,
+		    stage_confidence = excluded.stage_confidence, created_at = excluded.created_at, processed_at = now()`,
+		pgx.StrictNamedArgs{
+			"portal": s.portal, "deal": d.ID, "pipeline": d.PipelineID, "stage": d.Stage.ID, "stage_at": d.Stage.At,
+			"name": d.StageName, "amount": d.Amount, "issue": d.AmountIssue, "value": d.Value,
+			"confidence": d.Confidence, "created": d.CreatedAt,
+		})
+	if err != nil {
+		return fmt.Errorf("save deal %d: %w", d.ID, err)
+	}
+	return nil
+}
+
+// Bury records that the CRM has no such deal any more: it was deleted, or merged
+// into another. Nothing else of it stays.
+func (s Store) Bury(ctx context.Context, deal int64, mergedInto *int64) error {
+	_, err := s.tx.Exec(ctx, `
+		WITH contacts AS (
+			DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
+		), stages AS (
+			DELETE FROM gv.deal_stages WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
+		)
+		INSERT INTO gv.deals AS d (tenant_id, portal_id, deal_id, state, merged_into)
+		VALUES (gv.tenant(), @portal, @deal, 'gone', @into)
+		ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE
+		SET state = 'gone', merged_into = excluded.merged_into, pipeline_id = '', stage_id = '', stage_name = NULL, stage_at = NULL,
+		    amount_minor = NULL, amount_issue = NULL, value_minor = 0, stage_confidence = 0, contact_id = NULL, created_at = NULL,
+		    converted_at = NULL, click_id = NULL, ad_id = NULL, campaign_id = NULL, attribution_method = 'unattributed',
+		    attribution_confidence = 0, attribution_reason = '', processed_at = now()`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "into": mergedInto})
+	if err != nil {
+		return fmt.Errorf("bury deal %d: %w", deal, err)
+	}
+	return nil
+}
+
+// SetCredit records what the deal is credited to.
+func (s Store) SetCredit(ctx context.Context, deal int64, c Credit) error {
+	_, err := s.tx.Exec(ctx, `
+		UPDATE gv.deals
+		SET    contact_id = @contact, converted_at = @converted, click_id = @click, ad_id = @ad, campaign_id = @campaign,
+		       attribution_method = @method, attribution_confidence = @confidence, attribution_reason = @reason, processed_at = now()
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
+		pgx.StrictNamedArgs{
+			"portal": s.portal, "deal": deal, "contact": c.ContactID, "converted": c.ConvertedAt, "click": c.ClickID,
+			"ad": c.AdID, "campaign": c.CampaignID, "method": c.Method, "confidence": c.Confidence, "reason": c.Reason,
+		})
+	if err != nil {
+		return fmt.Errorf("credit deal %d: %w", deal, err)
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+// Package pg opens Postgres for functions that reach it through a transaction
+// pooler, and runs transactions for one tenant or across tenants under
+// row-level security.
+//
+// A transaction pooler keeps no session: no named prepared statements, no SET
+// but SET LOCAL, no session locks. Nothing inside a transaction uses the
+// network, because it may run again.
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+)
+
+// Config is how a function reaches Postgres as gv_app, the role that sees one
+// tenant at a time and nothing without one.
+type Config struct {
+	URL      string `env:"DATABASE_URL, required"`
+	MaxConns int32  `env:"DATABASE_MAX_CONNS, default=2"`
+}
+
+// WorkerConfig is how a function that strangers do not reach uses Postgres as
+// gv_worker, the role that sees all tenants in the few tables it has grants on.
+type WorkerConfig struct {
+	URL      string `env:"WORKER_DATABASE_URL, required"`
+	MaxConns int32  `env:"DATABASE_MAX_CONNS, default=2"`
+}
+
+// DB is a pool of connections as gv_app.
+type DB struct{ pool *pgxpool.Pool }
+
+// Worker is a pool of connections as gv_worker.
+type Worker struct{ pool *pgxpool.Pool }
+
+// Open makes a pool; it connects when first used.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	pool, err := open(ctx, cfg.URL, cfg.MaxConns)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{pool}, nil
+}
+
+// OpenWorker makes a worker's pool; it connects when first used.
+func OpenWorker(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
+	pool, err := open(ctx, cfg.URL, cfg.MaxConns)
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{pool}, nil
+}
+
+// Close closes the pool's connections.
+func (db *DB) Close() { db.pool.Close() }
+
+// Close closes the pool's connections.
+func (w *Worker) Close() { w.pool.Close() }
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return classify(db.pool.Ping(ctx)) }
+
+// Ping reports whether the database answers.
+func (w *Worker) Ping(ctx context.Context) error { return classify(w.pool.Ping(ctx)) }
+
+// connectTimeout is shorter than the pooler's own 60 s, so that a full pooler
+// fails loudly while the caller still listens.
+const connectTimeout = 10 * time.Second
+
+func open(ctx context.Context, url string, maxConns int32) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is not a Postgres connection string") // pgx's text may hold the password
+	}
+	cfg.MaxConns = max(maxConns, 1)
+	cfg.MinConns = 0
+	cfg.MaxConnIdleTime = 30 * time.Second
+	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	return pgxpool.NewWithConfig(ctx, cfg)
+}
+
+// InTenant runs fn in a transaction that sees and writes tenant's rows only. It
+// runs fn again after a deadlock or a serialization failure. An unreachable
+// database is a fault of the kind Unavailable.
+func InTenant(ctx context.Context, db *DB, tenant string, fn func(tx pgx.Tx) error) error {
+	return run(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('gv.tenant_id', $1, true), `+path, tenant); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// WithoutTenant runs fn in a transaction that sees no rows: for the look-ups
+// that find out which tenant a portal or a key belongs to.
+func WithoutTenant(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
+	return run(ctx, db.pool, fn)
+}
+
+// Across runs fn in a transaction that sees every tenant's rows in the tables
+// that gv_worker has grants on.
+func Across(ctx context.Context, w *Worker, fn func(tx pgx.Tx) error) error {
+	return run(ctx, w.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT `+path); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// path finds pgvector's types and operators wherever the extension stands.
+const path = `set_config('search_path', 'gv, extensions, public', true)`
+
+const maxAttempts = 5
+
+func run(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := once(ctx, pool, fn)
+		if attempt == maxAttempts || !again(err) {
+			return classify(err)
+		}
+		select {
+		case <-ctx.Done():
+			return classify(err)
+		case <-time.After(time.Duration(attempt*attempt) * 10 * time.Millisecond):
+		}
+	}
+}
+
+func once(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) error {
+	acquire, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := pool.Acquire(acquire)
+	if err != nil {
+		return &unreachable{err}
+	}
+	defer conn.Release()
+	return pgx.BeginFunc(ctx, conn, fn)
+}
+
+type unreachable struct{ cause error }
+
+func (u *unreachable) Error() string { return u.cause.Error() }
+func (u *unreachable) Unwrap() error { return u.cause }
+
+// again reports whether the whole transaction may succeed if run once more.
+func again(err error) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return false
+	}
+	return pgErr.Code == "40001" || pgErr.Code == "40P01"
+}
+
+// classify gives the kind Unavailable to what is the database's trouble rather
+// than the statement's, and leaves every other error as it is.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return err
+	}
+	var (
+		down   *unreachable
+		netErr net.Error
+		pgErr  *pgconn.PgError
+	)
+	switch {
+	case errors.As(err, &pgErr):
+		if !outage(pgErr.Code) {
+			return err
+		}
+	case errors.As(err, &down), errors.As(err, &netErr), pgconn.Timeout(err),
+		errors.Is(err, net.ErrClosed), pgconn.SafeToRetry(err), errors.Is(err, context.DeadlineExceeded), closed(err):
+	default:
+		return err
+	}
+	return fault.Down("the database does not answer", fmt.Errorf("postgres: %w", err))
+}
+
+// outage lists the SQLSTATEs of a server that is going down, starting, or full.
+func outage(code string) bool {
+	switch code {
+	case "57P01", "57P02", "57P03", "53300", "53400", "58000", "58030":
+		return true
+	}
+	return code[:2] == "08"
+}
+
+// closed reports a connection that broke under a statement: pgx says so in
+// words only.
+func closed(err error) bool {
+	switch err.Error() {
+	case "conn closed", "unexpected EOF", "EOF":
+		return true
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return closed(inner)
+	}
+	return false
+}
