@@ -118,11 +118,12 @@ CREATE TABLE gv.observations (
 	clicks         bigint           NOT NULL CHECK (clicks >= 0),
 	spend          double precision NOT NULL CHECK (spend >= 0),
 	pipeline_value double precision NOT NULL CHECK (pipeline_value >= 0),
-	cash_revenue   double precision NOT NULL CHECK (cash_revenue >= 0),
+	cash_revenue   double precision CHECK (cash_revenue >= 0),
 	observed_at    timestamptz      NOT NULL DEFAULT now(),
 	PRIMARY KEY (tenant_id, ad_id, observation_id),
 	CHECK (clicks <= impressions)
 );
 COMMENT ON TABLE gv.observations IS 'What earlier requests said of an ad, stored or not; its clock is the ad''s age. Money in units, as it was said.';
+COMMENT ON COLUMN gv.observations.cash_revenue IS 'null where the caller did not say how much of the pipeline value is won.';
 CREATE INDEX observations_old ON gv.observations (observed_at);
 CALL gv.protect('gv.observations', 'SELECT, INSERT, DELETE', 'SELECT, DELETE');
