@@ -194,17 +194,30 @@ func TestHugeAssociationsAreReadToTheEnd(t *testing.T) {
 		t.Errorf("contacts (-want +got):\n%s", diff)
 	}
 	found, err := h.client.Contacts(t.Context(), deal.Contacts...)
-	if err != nil || len(found) != 250 || found[contacts[17]].ClickID != "click-17" {
-		t.Errorf("got %d contacts, the 18th with click %q, %v", len(found), found[contacts[17]].ClickID, err)
+	if err != nil || len(found) != 250 || !slices.Equal(found[contacts[17]].ClickIDs, []string{"click-17"}) {
+		t.Errorf("got %d contacts, the 18th with click %q, %v", len(found), found[contacts[17]].ClickIDs, err)
 	}
-	if n := h.fake.Requests("POST /crm/v3/objects/{type}/batch/read"); n != 3 {
-		t.Errorf("250 contacts took %d requests, want 3", n)
+	if n := h.fake.Requests("POST /crm/v3/objects/{type}/batch/read"); n != 5 {
+		t.Errorf("250 contacts took %d requests, want 5", n)
 	}
 	for range 30 {
 		h.deal(t, fakehubspot.NewDeal{Contacts: []int64{last}})
 	}
 	if deals, err := h.client.DealsOfContact(t.Context(), last); err != nil || len(deals) != 31 || !slices.IsSorted(deals) {
 		t.Errorf("got %d deals, %v", len(deals), err)
+	}
+}
+
+func TestALaterClickDoesNotHideTheEarlierOne(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, nil)
+	id := h.contact(t, map[string]string{"hs_facebook_click_id": "first"})
+	if _, _, err := h.UpsertContact(id, map[string]string{"hs_facebook_click_id": "later"}, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	found, err := h.client.Contacts(t.Context(), id)
+	if err != nil || !slices.Equal(found[id].FacebookClickIDs, []string{"first", "later"}) {
+		t.Errorf("got %q, %v", found[id].FacebookClickIDs, err)
 	}
 }
 
@@ -232,7 +245,7 @@ func TestContactsCarryTheirClicksAndTimes(t *testing.T) {
 	}
 	day := func(d int, hour int) time.Time { return time.Date(2026, 11, d, hour, 0, 0, 0, time.UTC) }
 	one := hubspot.Contact{
-		ID: id, FacebookClickID: "fb", GoogleClickID: "g", ClickID: "c", FingerprintHash: "f", FirstURL: "https://x.example/?fbclid=1",
+		ID: id, FacebookClickIDs: []string{"fb"}, GoogleClickIDs: []string{"g"}, ClickIDs: []string{"c"}, FingerprintHashes: []string{"f"}, FirstURL: "https://x.example/?fbclid=1",
 		CreatedAt: day(1, 0), FirstConversionAt: day(2, 10), RecentConversionAt: time.UnixMilli(1793700000000).UTC(), MergedIDs: []int64{merged},
 	}
 	if diff := cmp.Diff(map[int64]hubspot.Contact{id: one, merged: one}, got); diff != "" {

@@ -13,10 +13,11 @@ import (
 // Contact is what attribution needs of a contact, and no more of the person.
 type Contact struct {
 	ID int64
-	// FacebookClickID and GoogleClickID are what HubSpot's own script kept.
-	FacebookClickID, GoogleClickID string
-	// ClickID and FingerprintHash are ours, in custom properties of the portal.
-	ClickID, FingerprintHash string
+	// FacebookClickIDs and GoogleClickIDs are what HubSpot's own script kept, and
+	// ClickIDs and FingerprintHashes are ours, in custom properties of the portal:
+	// every value there has ever been, for a later click overwrites the one that
+	// led to the conversion. Sorted.
+	FacebookClickIDs, GoogleClickIDs, ClickIDs, FingerprintHashes []string
 	// FirstURL is the first page seen; its query may hold the click id.
 	FirstURL                              string
 	CreatedAt                             time.Time
@@ -28,13 +29,14 @@ type Contact struct {
 // ConvertedAt is when the contact first converted: its first form, or else its creation.
 func (c Contact) ConvertedAt() time.Time { return or(c.FirstConversionAt, c.CreatedAt) }
 
-var contactProperties = []string{
-	"hs_facebook_click_id", "hs_google_click_id", "gv_click_id", "gv_fingerprint_hash", "hs_analytics_first_url",
-	"createdate", "first_conversion_date", "recent_conversion_date", "hs_merged_object_ids",
-}
+var keyProperties = []string{"hs_facebook_click_id", "hs_google_click_id", "gv_click_id", "gv_fingerprint_hash"}
 
-// batch is the most records that HubSpot reads in one call.
-const batch = 100
+var contactProperties = append(slices.Clone(keyProperties), "hs_analytics_first_url",
+	"createdate", "first_conversion_date", "recent_conversion_date", "hs_merged_object_ids",
+)
+
+// batch is the most records that HubSpot reads in one call with their history.
+const batch = 50
 
 // Contacts returns the contacts by the id that was asked for: a merged one as
 // the contact that it was merged into, a deleted one not at all.
@@ -59,7 +61,7 @@ func (c *Client) contacts(ctx context.Context, ids []int64, found map[int64]Cont
 	}
 	r := request{
 		method: http.MethodPost, path: "/crm/v3/objects/contacts/batch/read",
-		body: map[string]any{"inputs": inputs, "properties": contactProperties},
+		body: map[string]any{"inputs": inputs, "properties": contactProperties, "propertiesWithHistory": keyProperties},
 		what: fmt.Sprintf("%d contacts", len(ids)),
 	}
 	var answer struct {
@@ -86,8 +88,8 @@ func (c *Client) contacts(ctx context.Context, ids []int64, found map[int64]Cont
 func contact(o object) Contact {
 	p := o.Properties
 	return Contact{
-		ID: int64(o.ID), FacebookClickID: p.get("hs_facebook_click_id"), GoogleClickID: p.get("hs_google_click_id"),
-		ClickID: p.get("gv_click_id"), FingerprintHash: p.get("gv_fingerprint_hash"), FirstURL: p.get("hs_analytics_first_url"),
+		ID: int64(o.ID), FacebookClickIDs: o.ever("hs_facebook_click_id"), GoogleClickIDs: o.ever("hs_google_click_id"),
+		ClickIDs: o.ever("gv_click_id"), FingerprintHashes: o.ever("gv_fingerprint_hash"), FirstURL: p.get("hs_analytics_first_url"),
 		CreatedAt:         or(p.time("createdate"), time.Time(o.CreatedAt)),
 		FirstConversionAt: p.time("first_conversion_date"), RecentConversionAt: p.time("recent_conversion_date"),
 		MergedIDs: p.ids("hs_merged_object_ids"),

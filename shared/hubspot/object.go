@@ -2,6 +2,7 @@ package hubspot
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,8 +12,23 @@ import (
 type object struct {
 	ID         number     `json:"id"`
 	Properties properties `json:"properties"`
-	CreatedAt  timestamp  `json:"createdAt"`
-	UpdatedAt  timestamp  `json:"updatedAt"`
+	// Past holds the history of the properties that were asked for with it.
+	Past map[string][]struct {
+		Value text `json:"value"`
+	} `json:"propertiesWithHistory"`
+	CreatedAt timestamp `json:"createdAt"`
+	UpdatedAt timestamp `json:"updatedAt"`
+}
+
+// ever returns every value that the property has or had, sorted.
+func (o object) ever(name string) []string {
+	values := []string{o.Properties.get(name)}
+	for _, past := range o.Past[name] {
+		values = append(values, string(past.Value))
+	}
+	values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // properties are a record's values, all of them strings or null.

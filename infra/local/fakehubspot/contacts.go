@@ -18,7 +18,7 @@ func (p *Portal) UpsertContact(id int64, properties map[string]string, at time.T
 	c := p.contact(id)
 	switch {
 	case id == 0:
-		c = &contact{ID: p.fake.id(), Properties: make(map[string]string), Created: when}
+		c = &contact{ID: p.fake.id(), Properties: make(map[string]string), Past: make(map[string][]version), Created: when}
 		p.has.Contacts[c.ID] = c
 		events = p.lifecycle("contact", "creation", c.ID, when)
 	case c == nil || c.Archived:
@@ -29,6 +29,7 @@ func (p *Portal) UpsertContact(id int64, properties map[string]string, at time.T
 			continue
 		}
 		c.Properties[name] = properties[name]
+		c.Past[name] = append(c.Past[name], version{properties[name], when})
 		events = append(events, p.changed("contact", c.ID, name, properties[name], when)...)
 	}
 	c.Updated = when
@@ -79,6 +80,7 @@ func (p *Portal) MergeContacts(primary, merged int64) ([]Event, error) {
 		for name, value := range from.Properties {
 			if into.Properties[name] == "" {
 				into.Properties[name] = value
+				into.Past[name] = append(into.Past[name], version{value, at})
 				moved++
 			}
 		}

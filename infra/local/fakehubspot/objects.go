@@ -67,20 +67,23 @@ func (p *Portal) dealObject(d *deal, names, withHistory []string) object {
 		ID: strconv.FormatInt(d.ID, 10), CreatedAt: stamp(d.Created), UpdatedAt: stamp(d.Updated), Archived: d.Archived,
 		Properties: choose(append(names, "createdate", "hs_lastmodifieddate", "hs_object_id"), known, d.Properties),
 	}
-	for _, name := range withHistory {
-		if o.PropertiesWithHistory == nil {
-			o.PropertiesWithHistory = make(map[string][]history)
-		}
-		o.PropertiesWithHistory[name] = []history{}
-		if name != "dealstage" {
-			continue
-		}
-		for _, v := range slices.Backward(d.Stages) { // the newest first
-			o.PropertiesWithHistory[name] = append(o.PropertiesWithHistory[name],
-				history{v.Value, stamp(v.At), "CRM_UI", "userId:76023669"})
+	o.PropertiesWithHistory = past(withHistory, map[string][]version{"dealstage": d.Stages})
+	return o
+}
+
+// past is the history of the properties asked for, the newest value first.
+func past(names []string, kept map[string][]version) map[string][]history {
+	if len(names) == 0 {
+		return nil
+	}
+	all := make(map[string][]history, len(names))
+	for _, name := range names {
+		all[name] = []history{}
+		for _, v := range slices.Backward(kept[name]) {
+			all[name] = append(all[name], history{v.Value, stamp(v.At), "CRM_UI", "userId:76023669"})
 		}
 	}
-	return o
+	return all
 }
 
 func (f *Fake) getDealContacts(w http.ResponseWriter, r *http.Request) {
@@ -122,10 +125,10 @@ func (f *Fake) getContact(w http.ResponseWriter, r *http.Request) {
 		notFound(w, r.PathValue("id"))
 		return
 	}
-	answer(w, http.StatusOK, contactObject(c, list(r, "properties")))
+	answer(w, http.StatusOK, contactObject(c, list(r, "properties"), list(r, "propertiesWithHistory")))
 }
 
-func contactObject(c *contact, names []string) object {
+func contactObject(c *contact, names, withHistory []string) object {
 	known := map[string]string{
 		"lastmodifieddate": stamp(c.Updated), "hs_object_id": strconv.FormatInt(c.ID, 10), "hs_merged_object_ids": joined(c.Merged),
 	}
@@ -134,7 +137,8 @@ func contactObject(c *contact, names []string) object {
 	}
 	return object{
 		ID: strconv.FormatInt(c.ID, 10), CreatedAt: stamp(c.Created), UpdatedAt: stamp(c.Updated), Archived: c.Archived,
-		Properties: choose(append(names, "createdate", "lastmodifieddate", "hs_object_id"), known, c.Properties),
+		Properties:            choose(append(names, "createdate", "lastmodifieddate", "hs_object_id"), known, c.Properties),
+		PropertiesWithHistory: past(withHistory, c.Past),
 	}
 }
 
@@ -159,7 +163,7 @@ func (f *Fake) batchRead(w http.ResponseWriter, r *http.Request) {
 		id, _ := strconv.ParseInt(input.ID, 10, 64)
 		var o object
 		if c := p.contact(id); kind == "contacts" && c != nil && !c.Archived {
-			o = contactObject(c, in.Properties)
+			o = contactObject(c, in.Properties, in.PropertiesWithHistory)
 		} else if d := p.deal(id); kind == "deals" && d != nil && !d.Archived {
 			o = p.dealObject(d, in.Properties, in.PropertiesWithHistory)
 		} else {

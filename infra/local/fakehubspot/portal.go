@@ -121,10 +121,12 @@ type deal struct {
 type contact struct {
 	ID         int64             `json:"id"`
 	Properties map[string]string `json:"properties"`
-	Created    time.Time         `json:"created"`
-	Updated    time.Time         `json:"updated"`
-	Archived   bool              `json:"archived"`
-	Merged     []int64           `json:"merged,omitempty"`
+	// Past is every value that a property has had, oldest first.
+	Past     map[string][]version `json:"past"`
+	Created  time.Time            `json:"created"`
+	Updated  time.Time            `json:"updated"`
+	Archived bool                 `json:"archived"`
+	Merged   []int64              `json:"merged,omitempty"`
 }
 
 type version struct {
