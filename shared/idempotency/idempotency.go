@@ -60,6 +60,21 @@ func Run[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx.Tx
 	return answer, err
 }
 
+// Kept returns the answer that is kept for the write of ctx; found is false where
+// there is none, or no key. A function that works before its transaction asks
+// this first, so that a repeat costs it nothing.
+func Kept[O any](ctx context.Context, tx pgx.Tx) (answer O, found bool, err error) {
+	request, keyed := From(ctx)
+	if !keyed {
+		return answer, false, nil
+	}
+	kept, err := find(ctx, tx, request)
+	if err != nil || kept == nil {
+		return answer, false, err
+	}
+	return answer, true, json.Unmarshal(kept, &answer)
+}
+
 // find returns the kept answer, or nil, holding the key until tx ends.
 func find(ctx context.Context, tx pgx.Tx, r Request) ([]byte, error) {
 	var free bool

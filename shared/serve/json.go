@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +17,10 @@ import (
 // the validation's pass sees it as what it is: not a number.
 var jsonFormat = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
+		if ready, ok := v.(interface{ encoded() []byte }); ok {
+			_, err := w.Write(ready.encoded())
+			return err
+		}
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		return enc.Encode(v)
@@ -33,6 +38,17 @@ var jsonFormat = huma.Format{
 		return plainJSONError(err)
 	},
 }
+
+// Encoded is an answer's body that is JSON already and is sent byte for byte; T
+// is what it holds, for the OpenAPI document.
+type Encoded[T any] []byte
+
+// Schema returns T's.
+func (Encoded[T]) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[T](), true, "")
+}
+
+func (e Encoded[T]) encoded() []byte { return e }
 
 func plainJSONError(err error) error {
 	var (

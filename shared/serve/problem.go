@@ -64,6 +64,10 @@ func fromHuma(status int, msg string, errs []error) huma.StatusError {
 		var d huma.ErrorDetailer
 		if errors.As(err, &d) {
 			detail := d.ErrorDetail()
+			if name, ok := missing(detail.Message); ok {
+				p.Errors = append(p.Errors, fieldError{detail.Location + "." + name, "is required"})
+				continue
+			}
 			p.Errors = append(p.Errors, fieldError{detail.Location, plainRule(detail.Message)})
 		}
 	}
@@ -81,6 +85,14 @@ func sentence(status int, errs []fieldError) string {
 		return first
 	}
 	return first + " (and " + strconv.Itoa(len(errs)-1) + " more)"
+}
+
+// missing returns the field that huma's message says is not there.
+func missing(message string) (name string, ok bool) {
+	if name, ok = strings.CutPrefix(message, "expected required property "); ok {
+		return strings.CutSuffix(name, " to be present")
+	}
+	return "", false
 }
 
 // plainRule puts the decoder's Go words into a caller's.
