@@ -27,6 +27,10 @@ type Options struct {
 	Dir string
 	// Superuser is the cluster's owner; "postgres" if empty. It counts when the cluster is made.
 	Superuser string
+	// Files is a folder to keep the files in instead, with a pointer in Dir; the
+	// user that the server runs as must be able to pass through it. It counts
+	// when the cluster is made.
+	Files string
 	// MaxConnections is 200 if zero.
 	MaxConnections int
 	// Settings are further settings of the server, such as {"work_mem": "8MB"}.
@@ -53,7 +57,7 @@ type Cluster struct {
 }
 
 // lockWait lets a process that is just ending let go of its folder.
-const lockWait = 3 * time.Second
+var lockWait = 3 * time.Second
 
 // Start makes the cluster of o.Dir if there is none, and starts it. The error
 // of a folder whose cluster another process runs wraps ErrInUse and says who.
@@ -210,6 +214,9 @@ func (c *Cluster) URL(database string) string {
 
 // Vector is the version of pgvector that CREATE EXTENSION would install, empty for none.
 func (c *Cluster) Vector() string { return c.install.Vector }
+
+// Port is the server's, on 127.0.0.1.
+func (c *Cluster) Port() int { return c.home.Port }
 
 // Home is the folder that holds the cluster's files and its server.log.
 func (c *Cluster) Home() string { return c.home.path }

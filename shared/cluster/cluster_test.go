@@ -19,7 +19,7 @@ import (
 // start starts the cluster of dir; test ends without it and its files.
 func start(t *testing.T, dir string, change ...func(*Options)) *Cluster {
 	t.Helper()
-	o := Options{Dir: dir, MaxConnections: 20}
+	o := Options{Dir: dir, MaxConnections: 20, Throwaway: true} // quickly made
 	for _, f := range change {
 		f(&o)
 	}
@@ -34,6 +34,8 @@ func start(t *testing.T, dir string, change ...func(*Options)) *Cluster {
 	})
 	return c
 }
+
+func durable(o *Options) { o.Throwaway = false }
 
 // folder is a data folder whose cluster is removed with the test; as root its
 // files are not in the folder.
@@ -90,7 +92,7 @@ func run(t *testing.T, url, sql string) {
 func TestASecondStartFindsItsDataAtTheSameAddress(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	first := start(t, dir)
+	first := start(t, dir, durable)
 	url, err := first.EnsureDatabase(t.Context(), "geminivideo")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +101,7 @@ func TestASecondStartFindsItsDataAtTheSameAddress(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second := start(t, dir)
+	second := start(t, dir, durable)
 	again, err := second.EnsureDatabase(t.Context(), "geminivideo")
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +116,7 @@ func TestASecondStartFindsItsDataAtTheSameAddress(t *testing.T) {
 
 func TestAClusterIsUTF8AndSortsByCodePointOnTheLoopbackAddressOnly(t *testing.T) {
 	t.Parallel()
-	c := start(t, folder(t), func(o *Options) { o.Superuser = "boss" })
+	c := start(t, folder(t), durable, func(o *Options) { o.Superuser = "boss" })
 	for sql, want := range map[string]string{
 		`SHOW server_encoding`: "UTF8",
 		`SELECT datcollate FROM pg_database WHERE datname = current_database()`: "C",
@@ -226,7 +228,7 @@ func TestATakenPortIsReplaced(t *testing.T) {
 
 func TestAnErrorHasTheServersOwnWords(t *testing.T) {
 	t.Parallel()
-	_, err := Start(t.Context(), Options{Dir: folder(t), Settings: map[string]string{"work_mem": "a lot"}})
+	_, err := Start(t.Context(), Options{Dir: folder(t), Throwaway: true, Settings: map[string]string{"work_mem": "a lot"}})
 	if err == nil || !strings.Contains(err.Error(), `invalid value for parameter "work_mem"`) {
 		t.Errorf("error is %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // As root the cluster cannot live in DIR: the postgres user may not be able to
@@ -110,15 +111,24 @@ func (h *home) follow(dir string) error {
 func makeHome(dir string, o Options) (*home, error) {
 	h := &home{path: filepath.Join(dir, "postgres")}
 	h.marker = marker{MadeBy: madeBy, Dir: dir, Superuser: o.Superuser, Throwaway: o.Throwaway}
-	mode := fs.FileMode(0o700)
-	if os.Geteuid() == 0 {
-		if err := os.MkdirAll(rootBase, 0o755); err != nil {
-			return nil, fmt.Errorf("make %s: %w", rootBase, err)
+	base := o.Files
+	if base == "" && os.Geteuid() == 0 {
+		base = rootBase
+	}
+	if base != "" {
+		if err := os.MkdirAll(base, 0o755); err != nil {
+			return nil, fmt.Errorf("make %s: %w", base, err)
+		}
+		if err := tidy(base, dir); err != nil {
+			return nil, err
 		}
 		sum := sha256.Sum256([]byte(dir))
 		// The random part keeps a folder that was moved away, and the one now
 		// at its place, apart.
-		h.path = filepath.Join(rootBase, hex.EncodeToString(sum[:6])+"-"+strings.ToLower(rand.Text()[:6]))
+		h.path = filepath.Join(base, hex.EncodeToString(sum[:6])+"-"+strings.ToLower(rand.Text()[:6]))
+	}
+	mode := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
 		mode = 0o711 // the postgres user passes through
 	}
 	if err := os.MkdirAll(h.path, mode); err != nil {
@@ -130,12 +140,46 @@ func makeHome(dir string, o Options) (*home, error) {
 	if err := h.save(); err != nil {
 		return nil, err
 	}
-	if os.Geteuid() == 0 {
+	if base != "" {
 		if err := writeFile(filepath.Join(dir, pointerName), []byte(h.path+"\n"), 0o600); err != nil {
 			return nil, err
 		}
 	}
 	return h, nil
+}
+
+// tidy looks at clusters below base that no folder points to any more, because
+// it was deleted. A server of dir's former cluster is stopped. A throw-away one
+// that is not in use is removed; other data stays, for its folder may only have been moved.
+func tidy(base, dir string) error {
+	markers, err := filepath.Glob(filepath.Join(base, "*", "cluster.json"))
+	if err != nil {
+		return err
+	}
+	for _, path := range markers {
+		h := &home{path: filepath.Dir(path)}
+		text, err := os.ReadFile(path)
+		if err != nil || json.Unmarshal(text, &h.marker) != nil || h.MadeBy != madeBy {
+			continue // another user's, or none of ours
+		}
+		pointer, _ := os.ReadFile(filepath.Join(h.Dir, pointerName))
+		if strings.TrimSpace(string(pointer)) == h.path {
+			continue
+		}
+		if h.Dir == dir {
+			if _, err := clearOrphans(h.data()); err != nil {
+				return err
+			}
+		}
+		info, err := os.Stat(path)
+		abandoned := err == nil && time.Since(info.ModTime()) > time.Hour // not one that is being made
+		if pid, err := postmaster(h.data()); h.Throwaway && abandoned && err == nil && len(serversOf(h.data(), pid)) == 0 {
+			if err := os.RemoveAll(h.path); err != nil {
+				return fmt.Errorf("remove abandoned cluster: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // remove deletes the cluster; its marker goes last, so that a removal that was

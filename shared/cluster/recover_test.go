@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("CLUSTER_TEST_OWNER"); dir != "" {
 		own(dir)
 	}
+	lockWait = 500 * time.Millisecond
 	os.Exit(m.Run())
 }
 
@@ -81,7 +82,7 @@ func startOwner(t *testing.T, program, dir string, as *syscall.Credential) *owne
 func TestAfterTheServerIsKilledTheNextStartHasWhatWasCommitted(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	c := start(t, dir)
+	c := start(t, dir, durable)
 	run(t, c.AdminURL(), makeNotes)
 	signal([]int{c.server.cmd.Process.Pid}, syscall.SIGKILL)
 	select {
@@ -95,7 +96,7 @@ func TestAfterTheServerIsKilledTheNextStartHasWhatWasCommitted(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := query[string](t, start(t, dir).AdminURL(), readNote); got != "kept" {
+	if got := query[string](t, start(t, dir, durable).AdminURL(), readNote); got != "kept" {
 		t.Errorf("note is %q", got)
 	}
 }
@@ -116,7 +117,7 @@ func TestAfterTheOwnerIsKilledTheNextStartTakesOver(t *testing.T) {
 			if name == "owner and server" {
 				signal([]int{o.pid}, syscall.SIGKILL)
 			}
-			c := start(t, dir)
+			c := start(t, dir, durable)
 			if got := query[string](t, c.AdminURL(), readNote); got != "kept" {
 				t.Errorf("note is %q", got)
 			}
@@ -155,13 +156,13 @@ func TestAnotherProcessIsNamedInTheError(t *testing.T) {
 	if err := o.cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	start(t, dir)
+	start(t, dir, durable)
 }
 
 func TestAStalePidOfAnotherLivingProcessDoesNotStopTheStart(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	c := start(t, dir)
+	c := start(t, dir, durable)
 	run(t, c.AdminURL(), makeNotes)
 	data := c.home.data()
 	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
@@ -176,7 +177,7 @@ func TestAStalePidOfAnotherLivingProcessDoesNotStopTheStart(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, "postmaster.pid"), []byte(stale), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := query[string](t, start(t, dir).AdminURL(), readNote); got != "kept" {
+	if got := query[string](t, start(t, dir, durable).AdminURL(), readNote); got != "kept" {
 		t.Errorf("note is %q", got)
 	}
 }
@@ -201,8 +202,7 @@ func TestAnInterruptedInitIsDoneAgain(t *testing.T) {
 func TestAThrowawayClusterBeginsEmptyAfterACrash(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	throwaway := func(o *Options) { o.Throwaway = true }
-	c := start(t, dir, throwaway)
+	c := start(t, dir)
 	if got := query[string](t, c.AdminURL(), `SHOW fsync`); got != "off" {
 		t.Errorf("fsync is %s", got)
 	}
@@ -210,7 +210,7 @@ func TestAThrowawayClusterBeginsEmptyAfterACrash(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c = start(t, dir, throwaway)
+	c = start(t, dir)
 	if got := query[string](t, c.AdminURL(), readNote); got != "kept" {
 		t.Errorf("after a good end the note is %q", got)
 	}
@@ -226,7 +226,7 @@ func TestAThrowawayClusterBeginsEmptyAfterACrash(t *testing.T) {
 	if err := os.WriteFile(lock, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c = start(t, dir, throwaway)
+	c = start(t, dir)
 	if got := query[int](t, c.AdminURL(), `SELECT count(*)::int FROM pg_tables WHERE tablename = 'notes'`); got != 0 {
 		t.Error("it begins with old data")
 	}

@@ -1,5 +1,5 @@
 // Package pgtest gives each test a database of its own on a real Postgres: a
-// clone of a template that holds the migrations, made in about a tenth of a
+// clone of a template that holds the migrations, made in some hundredths of a
 // second, dropped when the test passes and kept when it fails.
 //
 // The server is the one of TEST_DATABASE_URL (a superuser's URL), or else one
@@ -119,7 +119,7 @@ func (s *server) create(ctx context.Context, name string, migrated bool) error {
 		template = s.template
 	}
 	for {
-		_, err := s.pool.Exec(ctx, `CREATE DATABASE `+quote(name)+` TEMPLATE `+quote(template))
+		_, err := s.pool.Exec(ctx, `CREATE DATABASE `+quote(name)+` TEMPLATE `+quote(template)+` STRATEGY `+s.strategy)
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && refused.Code == "55006" && ctx.Err() == nil {
 			time.Sleep(100 * time.Millisecond) // somebody, perhaps autovacuum, looks at the template

@@ -22,6 +22,7 @@ type server struct {
 	admin    *url.URL
 	pool     *pgxpool.Pool // creates and drops databases
 	template string
+	strategy string // how CREATE DATABASE copies
 	hint     string // how to reach a kept database later
 }
 
@@ -83,6 +84,11 @@ func (s *server) prepare(ctx context.Context) error {
 		return fmt.Errorf("connect to the test server: %w", err)
 	}
 	defer conn.Release()
+	// Copying files is the faster way where nothing is flushed to a disk, and
+	// the much slower one where everything is.
+	if err := conn.QueryRow(ctx, `SELECT CASE current_setting('fsync') WHEN 'off' THEN 'file_copy' ELSE 'wal_log' END`).Scan(&s.strategy); err != nil {
+		return fmt.Errorf("look at the test server: %w", err)
+	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(lockKey)); err != nil {
 		return fmt.Errorf("lock the test server: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -20,6 +21,8 @@ var errNoPostgres = errors.New("no PostgreSQL with pgvector " + cluster.MinVecto
 	"`go run ./infra/local test` provides one and runs the tests; " +
 	"or install it, or set TEST_DATABASE_URL to a superuser's URL of one")
 
+var find = cluster.Find // replaced in a test
+
 // inUse is held open, with a shared lock on it, for the life of this process:
 // that is how the supervisor knows that a test still runs.
 var inUse *os.File
@@ -27,11 +30,11 @@ var inUse *os.File
 // shared returns the URL of the throw-away cluster of this user, which it
 // starts if no test process has.
 func shared(ctx context.Context) (url, hint string, err error) {
-	in, err := cluster.Find()
+	in, err := find()
 	if err != nil || !in.HasVector() {
 		return "", "", errNoPostgres
 	}
-	dir, err := sharedDir(os.TempDir())
+	dir, err := ownDir(os.TempDir(), "geminivideo-pgtest", 0o700)
 	if err != nil {
 		return "", "", err
 	}
@@ -46,8 +49,8 @@ func shared(ctx context.Context) (url, hint string, err error) {
 	c, err := attach(ctx, dir)
 	if err != nil {
 		if c, err = cluster.Start(ctx, cluster.Options{
-			Dir: dir, Install: in, Throwaway: true, MaxConnections: 300,
-			Settings: map[string]string{"shared_buffers": "128MB", "jit": "off"},
+			Dir: dir, Files: memory(), Install: in, Throwaway: true, MaxConnections: 300,
+			Settings: map[string]string{"shared_buffers": "128MB", "max_wal_size": "128MB", "jit": "off"},
 		}); err != nil {
 			return "", "", err
 		}
@@ -56,25 +59,49 @@ func shared(ctx context.Context) (url, hint string, err error) {
 	if err := supervise(dir, c); err != nil {
 		return "", "", err
 	}
-	return c.AdminURL(), " (its server stops after the last test; `sleep` in a test keeps it; its log is " + filepath.Join(c.Home(), "server.log") + ")", nil
+	return c.AdminURL(), revive(c), nil
 }
 
-// sharedDir makes the folder that this user's test processes meet in.
-func sharedDir(temp string) (string, error) {
-	dir := filepath.Join(temp, fmt.Sprintf("geminivideo-pgtest-%d", os.Geteuid()))
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+// revive says how to look at a kept database after the server has stopped.
+func revive(c *cluster.Cluster) string {
+	command := fmt.Sprintf("%s/postgres -D %s/data -p %d -k ''", c.Install().Bin, c.Home(), c.Port())
+	if os.Geteuid() == 0 {
+		command = fmt.Sprintf("su postgres -c %q", command)
+	}
+	return "\n(the server stops after the last test; to look at it later: " + command + ")"
+}
+
+// memory returns a folder in memory for the cluster's files where there is
+// plenty of it: a clone then takes a fifth of the time, whatever the disk has to do.
+func memory() string {
+	const shm, plenty = "/dev/shm", 2 << 30
+	var room unix.Statfs_t
+	if runtime.GOOS != "linux" || unix.Statfs(shm, &room) != nil || room.Bavail*uint64(room.Bsize) < plenty {
+		return ""
+	}
+	dir, err := ownDir(shm, "geminivideo-pgtest-files", 0o711)
+	if err != nil {
+		return ""
+	}
+	return dir
+}
+
+// ownDir makes a folder of this user alone in a folder that is everybody's:
+// what another user put there is not followed.
+func ownDir(parent, name string, mode fs.FileMode) (string, error) {
+	dir := filepath.Join(parent, fmt.Sprintf("%s-%d", name, os.Geteuid()))
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("make folder of the test cluster: %w", err)
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return "", fmt.Errorf("look at folder of the test cluster: %w", err)
 	}
-	// The temp folder is everybody's: what another user put there is not followed.
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || !ok || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return "", fmt.Errorf("%s is not a folder of this user alone: remove it or set TMPDIR", dir)
 	}
-	return dir, nil
+	return dir, os.Chmod(dir, mode) // whatever the umask
 }
 
 // join takes a share in the server. It waits while the supervisor, which holds

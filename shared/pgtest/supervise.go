@@ -34,7 +34,8 @@ done
 const perl = `
 use Fcntl ':flock';
 my ($dir, $data) = @ARGV;
-open(my $one, '>', "$dir/supervisor.lock") and flock($one, LOCK_EX | LOCK_NB) or exit 0;
+open(my $one, '>', "$dir/supervisor.lock") or exit 1;
+flock($one, LOCK_EX | LOCK_NB) or exit 0;
 open(my $users, '+>>', "$dir/users.lock") or exit 1;
 while (1) {
 	flock($users, LOCK_EX);

@@ -133,4 +133,6 @@ func drop(ctx context.Context, conn *pgx.Conn, name string) error {
 }
 
 // escape makes text match itself in LIKE.
-func escape(text string) string { return strings.NewReplacer(`\`, `\\`, `_`, `\_`, `%`, `\%`).Replace(text) }
+func escape(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `_`, `\_`, `%`, `\%`).Replace(text)
+}
