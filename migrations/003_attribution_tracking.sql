@@ -70,6 +70,13 @@ CREATE TABLE gv.conversions (
 	conversion_type  text        NOT NULL,
 	value_minor      bigint      NOT NULL CHECK (value_minor >= 0),
 	converted_at     timestamptz NOT NULL,
+	converted_until  timestamptz NOT NULL,
+	key_click_id     text        CHECK (key_click_id <> ''),
+	fbclid           text        CHECK (fbclid <> ''),
+	gclid            text        CHECK (gclid <> ''),
+	fingerprint_hash text        CHECK (fingerprint_hash <> ''),
+	ip_address       text        CHECK (ip_address <> ''),
+	user_agent       text        CHECK (user_agent <> ''),
 	click_id         text,
 	ad_id            text,
 	campaign_id      text,
@@ -78,8 +85,17 @@ CREATE TABLE gv.conversions (
 	reason           text        NOT NULL,
 	attributed_at    timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (tenant_id, conversion_id),
+	CHECK (converted_at <= converted_until),
 	CHECK ((method = 'unattributed') = (click_id IS NULL))
 );
+COMMENT ON COLUMN gv.conversions.converted_until IS 'The end of the moment as it was written: a time in whole seconds lasts a second.';
+COMMENT ON COLUMN gv.conversions.key_click_id IS 'What the conversion said of its click, with the five columns after it: a click that arrives late is matched against them.';
+COMMENT ON COLUMN gv.conversions.click_id IS 'The click it is credited to.';
 CREATE INDEX conversions_ad ON gv.conversions (tenant_id, ad_id) WHERE ad_id IS NOT NULL;
 CREATE INDEX conversions_click ON gv.conversions (tenant_id, click_id) WHERE click_id IS NOT NULL;
+CREATE INDEX conversions_key_click ON gv.conversions (tenant_id, key_click_id) WHERE key_click_id IS NOT NULL;
+CREATE INDEX conversions_fbclid ON gv.conversions (tenant_id, fbclid) WHERE fbclid IS NOT NULL;
+CREATE INDEX conversions_gclid ON gv.conversions (tenant_id, gclid) WHERE gclid IS NOT NULL;
+CREATE INDEX conversions_fingerprint ON gv.conversions (tenant_id, fingerprint_hash) WHERE fingerprint_hash IS NOT NULL;
+CREATE INDEX conversions_address ON gv.conversions (tenant_id, ip_address, md5(user_agent)) WHERE ip_address IS NOT NULL;
 CALL gv.protect('gv.conversions', 'SELECT, INSERT, UPDATE, DELETE');
