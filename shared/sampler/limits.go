@@ -6,6 +6,14 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
+const (
+	// keepShare of an even share stays with every ad, so that it is never
+	// forgotten; returnShare with one whose known budget may only rise by half at
+	// once, since from less it could not come back in time when the leaders tire.
+	keepShare   = 0.03
+	returnShare = 0.2
+)
+
 // exploreShare of the total is divided evenly as the floors of ads that have not
 // spent yet, so that nobody starts at zero for ever.
 const exploreShare = 0.1
@@ -49,10 +57,12 @@ func (m *model) limit(split *Split) {
 		}
 		if a.CurrentKnown && a.Current > 0 {
 			now := float64(a.Current)
-			lo = math.Max(lo, math.Ceil(now/2))
+			lo = math.Max(lo, math.Max(math.Ceil(now/2), math.Floor(returnShare*m.total/float64(part))))
 			hi = math.Min(hi, math.Floor(now*3/2))
 		} else if a.Spend == 0 {
 			lo = math.Max(lo, explore)
+		} else {
+			lo = math.Max(lo, math.Floor(keepShare*m.total/float64(part)))
 		}
 		m.lo[i], m.hi[i] = math.Min(lo, hi), hi
 	}

@@ -26,6 +26,7 @@ type model struct {
 	value        []float64 // final value of a click
 	first, shape []float64 // return of the first unit of money: mean and shape
 	matured      []float64
+	sat          []float64 // budget at which the price, and the wear to come, have doubled the cost
 	lo, hi       []float64 // limits of the budget
 
 	account AccountPosterior
@@ -34,9 +35,9 @@ type model struct {
 func fit(req *Request) *model {
 	n := len(req.Arms)
 	m := &model{req: req, set: defaults(req), rows: order(req.Arms), from: make([]int, n+1)}
-	columns := make([]float64, 11*n)
+	columns := make([]float64, 12*n)
 	for i, c := range []*[]float64{
-		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.fatigue, &m.value, &m.first, &m.shape, &m.matured, &m.lo, &m.hi,
+		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.fatigue, &m.value, &m.first, &m.shape, &m.matured, &m.lo, &m.hi, &m.sat,
 	} {
 		*c = columns[i*n : (i+1)*n : (i+1)*n]
 	}
@@ -52,9 +53,14 @@ func fit(req *Request) *model {
 	m.learnValue()
 	for i := range n {
 		m.first[i] = m.ctr[i] * m.value[i] / m.cpm[i]
+		m.sat[i] = 1 / (1/m.account.Saturation + m.fatigue[i]*ahead/2/m.cpm[i])
 	}
 	return m
 }
+
+// ahead is the number of days over which an ad's own wear counts against it: an
+// impression sold today makes the ones of these days worth less.
+const ahead = 10
 
 func (m *model) arm(i int) *Arm       { return &m.req.Arms[m.rows[i]] }
 func (m *model) armLegs(i int) []leg  { return m.legs[m.from[i]:m.from[i+1]] }

@@ -107,7 +107,7 @@ func (m *model) split(p *posterior) tally {
 		t.count[p.draw(s, k)]++
 		mu := m.fill(s)
 		for i, x := range s {
-			b := m.account.Saturation * (mu*x - 1)
+			b := m.sat[i] * (mu*x - 1)
 			if b < m.lo[i] {
 				b = m.lo[i]
 			} else if b > m.hi[i] {
@@ -153,7 +153,7 @@ func (m *model) better(p *posterior, current []float64, budgets []money.Amount) 
 // budget b is r b/(1+b/K), so its margin is r/(1+b/K)^2. Newton's steps on this
 // piecewise linear function are kept inside a bracket.
 func (m *model) fill(s []float64) float64 {
-	k, total := m.account.Saturation, m.total
+	total := m.total
 	low, high, top := 0.0, math.Inf(1), 1e-300
 	for _, x := range s {
 		top = math.Max(top, x)
@@ -162,14 +162,14 @@ func (m *model) fill(s []float64) float64 {
 	for range 100 {
 		used, slope := 0.0, 0.0
 		for i, x := range s {
-			b := k * (mu*x - 1)
+			b := m.sat[i] * (mu*x - 1)
 			if b <= m.lo[i] {
 				used += m.lo[i]
 			} else if b >= m.hi[i] {
 				used += m.hi[i]
 			} else {
 				used += b
-				slope += x
+				slope += m.sat[i] * x
 			}
 		}
 		miss := total - used
@@ -181,7 +181,7 @@ func (m *model) fill(s []float64) float64 {
 		} else {
 			high = mu
 		}
-		next := mu + miss/(k*slope)
+		next := mu + miss/slope
 		if !(next > low && next < high) { // also NaN and infinities
 			if next = (low + high) / 2; math.IsInf(high, 1) {
 				next = 2 * mu

@@ -12,13 +12,17 @@ import "math"
 const (
 	// openLump is how much less an open deal's value is than a won one's: the
 	// open part comes in smaller lumps, so it holds more evidence per unit.
-	openLump = 0.5
+	openLump = 0.25
 	// trust is the variance of the log of an ad's final value given a precise
 	// knowledge of its open deals: bad leads are lost more often than good ones.
-	trust = 0.15
+	trust = 0.4
 	// dealsPerClick is where the number of deals per click starts from when only
 	// sums of money are known.
 	dealsPerClick = 0.01
+	// usualSlope is where the elasticity of value to click rate starts from: what
+	// gets clicks easily is often worth less, and an account that is wrongly
+	// believed to be full of bargains loses more than one that is searched longer.
+	usualSlope = -0.65
 	// dnaWeight is the logarithm of the value of a perfect creative's click over
 	// a worthless one's.
 	dnaWeight = 0.5
@@ -144,7 +148,7 @@ func (m *model) spread(ev []evidence, lift []float64) (shape, slope, mean float6
 			k := b*len(spreadGrid) + s
 			mu := m.pooled(ev, lift, rows, shape, slope, even)
 			means[k] = math.Log(mu)
-			post[k] = -sq((slope+0.4)/0.4)/2 - sq(math.Log(shape/2)/0.8)/2
+			post[k] = -sq((slope-usualSlope)/0.4)/2 - sq(math.Log(shape)/0.8)/2
 			for _, i := range rows {
 				x, e := ev[i].openX+ev[i].wonX, ev[i].openE+ev[i].wonE
 				prior := shape / (mu * math.Exp(lift[i]+slope*math.Log(m.ctr0[i]/m.account.CTR)))

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -47,12 +50,12 @@ type outsideWorld struct {
 	rich float64
 }
 
-func newOutside(seed uint64, rich float64) *outsideWorld {
+func newOutside(seed uint64, rich, apart float64) *outsideWorld {
 	r := rand.New(rand.NewPCG(seed, 77))
 	w := &outsideWorld{rng: r, rich: rich}
 	for i := range 10 + r.IntN(21) {
 		z, e := r.NormFloat64(), r.NormFloat64()
-		q := -0.6*z + 0.8*e
+		q := apart * (-0.6*z + 0.8*e)
 		logit := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 		w.ads = append(w.ads, &outsideAd{
 			id:  fmt.Sprintf("ad-%02d", i),
@@ -224,28 +227,44 @@ func (w *outsideWorld) greedy(day int) []float64 {
 func cents(x float64) money.Amount { return money.Amount(math.Round(100 * x)) }
 
 func TestOutsideWorld(t *testing.T) {
-	const worlds = 30
-	for _, rich := range []float64{1, 0.3} {
+	const worlds = 100
+	policies := []string{"uniform", "greedy", "ours", "ours no cash", "ours current"}
+	if p := os.Getenv("POLICIES"); p != "" {
+		policies = strings.Split(p, ",")
+	}
+	for _, kind := range [][2]float64{{1, 1}, {0.3, 1}, {1, 0.5}, {0.3, 0.5}} {
+		rich, apart := kind[0], kind[1]
 		shares := map[string][]float64{}
+		var mu sync.Mutex
+		var group sync.WaitGroup
+		slots := make(chan bool, 2)
 		for seed := range uint64(worlds) {
-			for _, p := range []string{"uniform", "greedy", "ours", "ours no cash", "ours current"} {
-				w := newOutside(seed, rich)
-				best := newOutside(seed, rich)
-				whole := best.run(60, best.clairvoyant)
-				choose := map[string]func(int) []float64{
-					"uniform": w.uniform, "greedy": w.greedy,
-					"ours": w.ours(true, false), "ours no cash": w.ours(false, false), "ours current": w.ours(true, true),
-				}[p]
-				shares[p] = append(shares[p], w.run(60, choose)/whole)
+			for _, p := range policies {
+				slots <- true
+				group.Go(func() {
+					defer func() { <-slots }()
+					w := newOutside(seed, rich, apart)
+					best := newOutside(seed, rich, apart)
+					whole := best.run(60, best.clairvoyant)
+					choose := map[string]func(int) []float64{
+						"uniform": w.uniform, "greedy": w.greedy,
+						"ours": w.ours(true, false), "ours no cash": w.ours(false, false), "ours current": w.ours(true, true),
+					}[p]
+					share := w.run(60, choose) / whole
+					mu.Lock()
+					shares[p] = append(shares[p], share)
+					mu.Unlock()
+				})
 			}
 		}
+		group.Wait()
 		for p, s := range shares {
 			slices.Sort(s)
 			sum := 0.0
 			for _, x := range s {
 				sum += x
 			}
-			t.Logf("rich %.1f %-14s mean %.3f p10 %.3f worst %.3f", rich, p, sum/worlds, s[worlds/10], s[0])
+			t.Logf("rich %.1f apart %.1f %-14s mean %.3f p10 %.3f worst %.3f", rich, apart, p, sum/worlds, s[worlds/10], s[0])
 		}
 	}
 }
