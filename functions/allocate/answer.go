@@ -1,0 +1,150 @@
+package allocate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/sampler"
+)
+
+// answer is what select answers and the ledger keeps. Money is in units.
+type answer struct {
+	DecisionID      string           `json:"decision_id"`
+	TotalBudget     float64          `json:"total_budget"`
+	Currency        string           `json:"currency"`
+	Recommendations []recommendation `json:"recommendations"`
+	NumAds          int              `json:"num_ads"`
+	Unallocated     float64          `json:"unallocated_budget" doc:"0 unless limits make it impossible to give away the total."`
+	Reason          string           `json:"unallocated_reason,omitempty" doc:"Which limit left money over."`
+	Limit           string           `json:"limit,omitempty" enum:"max_budget,change_limit,min_budget,change_floor,all_excluded,kept_budgets" doc:"The limit that binds the whole split, where one does."`
+	LimitReason     string           `json:"limit_reason,omitempty" doc:"What that limit did."`
+	Seed            uint64           `json:"seed"`
+	ModelVersion    string           `json:"model_version"`
+}
+
+type recommendation struct {
+	AdID        string   `json:"ad_id"`
+	Current     float64  `json:"current_budget" doc:"Known, or else estimated: spend over days lived."`
+	Recommended float64  `json:"recommended_budget"`
+	Change      float64  `json:"change_percentage"`
+	Confidence  float64  `json:"confidence" doc:"Probability that the direction of the change is right."`
+	Reason      string   `json:"reason"`
+	Interval    interval `json:"interval" doc:"90% of the posterior of what a unit of money here finally returns."`
+	PBest       float64  `json:"p_best" doc:"Probability that this ad returns the most."`
+	Verdict     string   `json:"verdict" enum:"none,kill,maintain,scale"`
+	Metrics     metrics  `json:"metrics"`
+}
+
+type interval struct {
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
+
+type metrics struct {
+	Impressions  int64   `json:"impressions"`
+	Clicks       int64   `json:"clicks"`
+	CTR          float64 `json:"ctr" doc:"Percent."`
+	PipelineROAS float64 `json:"pipeline_roas"`
+	CTRWeight    float64 `json:"ctr_weight"`
+	ROASWeight   float64 `json:"roas_weight"`
+	BlendedScore float64 `json:"blended_score"`
+	DecayFactor  float64 `json:"decay_factor"`
+	AgeHours     float64 `json:"age_hours"`
+}
+
+// modelVersion names everything that an answer's bytes come from: the sampler,
+// and how its split is written down here.
+const modelVersion = sampler.Version + "/1"
+
+// write returns the answer's bytes. Together with the sampler it is what a
+// replay repeats, so it depends on its arguments alone.
+func write(id uuid.UUID, req *sampler.Request, split *sampler.Split) ([]byte, error) {
+	c := req.Currency
+	a := answer{
+		DecisionID: id.String(), TotalBudget: req.Total.Units(c), Currency: string(c), NumAds: len(req.Arms),
+		Recommendations: make([]recommendation, len(split.Recommendations)),
+		Unallocated:     split.Unallocated.Units(c), Limit: string(split.Limit), LimitReason: split.LimitReason,
+		Seed: req.Seed, ModelVersion: modelVersion,
+	}
+	if split.Unallocated > 0 {
+		a.Reason = split.LimitReason
+	}
+	for i := range split.Recommendations {
+		r := &split.Recommendations[i]
+		a.Recommendations[i] = recommendation{
+			AdID: r.ID, Current: r.Current.Units(c), Recommended: r.Recommended.Units(c), Change: r.Change,
+			Confidence: r.Confidence, Reason: r.Reason, Interval: interval(r.Interval), PBest: r.PBest,
+			Verdict: string(r.Verdict), Metrics: metrics(r.Metrics),
+		}
+	}
+	return encode(a)
+}
+
+// belief is what the ledger keeps of the posterior, money in units.
+type belief struct {
+	Account accountBelief `json:"account"`
+	Ads     []adBelief    `json:"ads"`
+}
+
+type accountBelief struct {
+	Draws            int     `json:"draws"`
+	CTR              float64 `json:"ctr"`
+	CPM              float64 `json:"cpm"`
+	ValuePerClick    float64 `json:"value_per_click"`
+	Saturation       float64 `json:"saturation_budget"`
+	Fatigue          float64 `json:"fatigue_per_impression"`
+	Spread           float64 `json:"spread"`
+	Clickbait        float64 `json:"clickbait_elasticity"`
+	Lump             float64 `json:"deal_value"`
+	MedianDelayHours float64 `json:"median_delay_hours"`
+	Return           float64 `json:"return"`
+}
+
+type adBelief struct {
+	AdID          string  `json:"ad_id"`
+	Return        float64 `json:"return"`
+	FirstReturn   float64 `json:"first_return"`
+	Shape         float64 `json:"shape"`
+	CTR           float64 `json:"ctr"`
+	ValuePerClick float64 `json:"value_per_click"`
+	CPM           float64 `json:"cpm"`
+	Fatigue       float64 `json:"fatigue_per_impression"`
+	Matured       float64 `json:"matured"`
+}
+
+func believe(c money.Currency, split *sampler.Split) ([]byte, error) {
+	one := money.Amount(1).Units(c)
+	p := &split.Posterior
+	b := belief{
+		Account: accountBelief{
+			Draws: p.Draws, CTR: p.CTR, CPM: p.CPM * one, ValuePerClick: p.ValuePerClick * one, Saturation: p.Saturation * one,
+			Fatigue: p.Fatigue, Spread: p.Spread, Clickbait: p.Clickbait, Lump: p.Lump * one,
+			MedianDelayHours: p.MedianDelay, Return: p.Return,
+		},
+		Ads: make([]adBelief, len(split.Recommendations)),
+	}
+	for i := range split.Recommendations {
+		r := &split.Recommendations[i]
+		q := &r.Posterior
+		b.Ads[i] = adBelief{
+			AdID: r.ID, Return: q.Return, FirstReturn: q.First, Shape: q.Shape, CTR: q.CTR,
+			ValuePerClick: q.ValuePerClick * one, CPM: q.CPM * one, Fatigue: q.Fatigue, Matured: q.Matured,
+		}
+	}
+	return encode(b)
+}
+
+// encode writes JSON as the edge does. It fails on numbers that JSON has not got.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return b.Bytes(), nil
+}

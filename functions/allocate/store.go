@@ -1,0 +1,206 @@
+package allocate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/sampler"
+)
+
+// store reads what the transaction's tenant knows of accounts and ads.
+type store struct{ tx pgx.Tx }
+
+// home returns the tenant's currency, which the CRM's deals are valued in, and
+// false where there is no such tenant.
+func (s store) home(ctx context.Context) (money.Currency, bool, error) {
+	rows, _ := s.tx.Query(ctx, `SELECT currency FROM gv.tenants WHERE tenant_id = gv.tenant()`)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[money.Currency])
+	if err != nil || len(found) == 0 {
+		return "", false, err
+	}
+	return found[0], true, nil
+}
+
+type account struct {
+	AccountID string
+	Currency  money.Currency
+	Settings  map[string]any
+}
+
+// account returns the account with that id, or nil.
+func (s store) account(ctx context.Context, id string) (*account, error) {
+	return s.oneAccount(ctx, `SELECT account_id, currency, settings FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = $1`, id)
+}
+
+// onlyAccount returns the tenant's account where there is exactly one, or nil.
+func (s store) onlyAccount(ctx context.Context) (*account, error) {
+	return s.oneAccount(ctx, `SELECT account_id, currency, settings FROM gv.accounts WHERE tenant_id = gv.tenant() LIMIT 2`)
+}
+
+func (s store) oneAccount(ctx context.Context, sql string, args ...any) (*account, error) {
+	rows, _ := s.tx.Query(ctx, sql, args...)
+	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[account])
+	if err != nil {
+		return nil, fmt.Errorf("find account: %w", err)
+	}
+	if len(found) != 1 {
+		return nil, nil
+	}
+	return found[0], nil
+}
+
+// ad is what is stored of an ad; money is in minor units of Currency.
+type ad struct {
+	AdID        string
+	AccountID   string
+	Currency    money.Currency
+	DailyBudget *int64
+	Pipeline    money.Amount
+	Revenue     money.Amount
+	Confidence  float64
+	ValueSource string
+}
+
+func (s store) ads(ctx context.Context, ids []string) (map[string]ad, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT a.ad_id, a.account_id, acc.currency, a.daily_budget_minor AS daily_budget, a.pipeline_minor AS pipeline,
+		       a.revenue_minor AS revenue, a.attribution_confidence AS confidence, a.value_source
+		FROM   gv.ads a
+		JOIN   gv.accounts acc USING (tenant_id, account_id)
+		WHERE  a.tenant_id = gv.tenant() AND a.ad_id = ANY ($1)`, ids)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[ad])
+	if err != nil {
+		return nil, fmt.Errorf("find ads: %w", err)
+	}
+	byID := make(map[string]ad, len(found))
+	for _, a := range found {
+		byID[a.AdID] = a
+	}
+	return byID, nil
+}
+
+// days returns up to n days of each ad's daily metrics, oldest first. A day's
+// age counts whole days from the ad's creation or its first metrics, so that it
+// depends on what is stored and not on when it is asked.
+func (s store) days(ctx context.Context, ids []string, n int) (map[string][]sampler.Day, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT   a.ad_id, 24 * (d.day - least((a.created_at AT TIME ZONE 'UTC')::date, f.day) + 1)::float8,
+		         d.impressions, d.clicks, d.spend_minor
+		FROM     gv.ads a
+		CROSS    JOIN LATERAL (SELECT min(m.day) AS day FROM gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = a.ad_id) f
+		CROSS    JOIN LATERAL (SELECT m.day, m.impressions, m.clicks, m.spend_minor FROM gv.ad_metrics m
+		                       WHERE m.tenant_id = gv.tenant() AND m.ad_id = a.ad_id ORDER BY m.day DESC LIMIT @n) d
+		WHERE    a.tenant_id = gv.tenant() AND a.ad_id = ANY (@ads)
+		ORDER BY a.ad_id, d.day`,
+		pgx.StrictNamedArgs{"ads": ids, "n": n})
+	days := map[string][]sampler.Day{}
+	var (
+		id string
+		d  sampler.Day
+	)
+	_, err := pgx.ForEachRow(rows, []any{&id, &d.AgeHours, &d.Impressions, &d.Clicks, &d.Spend}, func() error {
+		days[id] = append(days[id], d)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read daily metrics: %w", err)
+	}
+	return days, nil
+}
+
+// said returns the last n observations of each ad, in the order of arrival.
+func (s store) said(ctx context.Context, ids []string, n int) (map[string][]observation, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT   o.ad_id, o.age_hours, o.impressions, o.clicks, o.spend, o.pipeline_value, o.cash_revenue
+		FROM     unnest(@ads::text[]) AS asked (ad_id)
+		CROSS    JOIN LATERAL (SELECT * FROM gv.observations o WHERE o.tenant_id = gv.tenant() AND o.ad_id = asked.ad_id
+		                       ORDER BY o.observation_id DESC LIMIT @n) o`,
+		pgx.StrictNamedArgs{"ads": ids, "n": n})
+	said := map[string][]observation{}
+	var o observation
+	_, err := pgx.ForEachRow(rows, []any{
+		&o.AdID, &o.AgeHours, &o.Impressions, &o.Clicks, &o.Spend, &o.PipelineValue, &o.CashRevenue,
+	}, func() error {
+		said[o.AdID] = append(said[o.AdID], o)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read observations: %w", err)
+	}
+	for _, newestFirst := range said {
+		slices.Reverse(newestFirst)
+	}
+	return said, nil
+}
+
+// observe records what a request said of its ads.
+func (s store) observe(ctx context.Context, all []observation) error {
+	if len(all) == 0 {
+		return nil
+	}
+	ids, ages := make([]string, len(all)), make([]float64, len(all))
+	impressions, clicks := make([]int64, len(all)), make([]int64, len(all))
+	spends, values, cash := make([]float64, len(all)), make([]float64, len(all)), make([]*float64, len(all))
+	for i, o := range all {
+		ids[i], ages[i], impressions[i], clicks[i] = o.AdID, o.AgeHours, o.Impressions, o.Clicks
+		spends[i], values[i], cash[i] = o.Spend, o.PipelineValue, o.CashRevenue
+	}
+	// Postgres refuses COPY into a table under row-level security.
+	_, err := s.tx.Exec(ctx, `
+		INSERT INTO gv.observations (tenant_id, ad_id, age_hours, impressions, clicks, spend, pipeline_value, cash_revenue)
+		SELECT gv.tenant(), * FROM unnest(@ids::text[], @ages::float8[], @impressions::bigint[], @clicks::bigint[],
+		                                  @spends::float8[], @values::float8[], @cash::float8[])`,
+		pgx.StrictNamedArgs{
+			"ids": ids, "ages": ages, "impressions": impressions, "clicks": clicks,
+			"spends": spends, "values": values, "cash": cash,
+		})
+	if err != nil {
+		return fmt.Errorf("record observations: %w", err)
+	}
+	return nil
+}
+
+// move is one change of a deal's stage, with what the deal was worth from then on.
+type move struct {
+	Deal  string
+	Began time.Time
+	At    time.Time
+	Stage string
+	Value money.Amount
+}
+
+// moves returns the stage changes of the account's latest n deals, deal by deal,
+// each oldest first: of all its ads' deals, or only of those of ids.
+func (s store) moves(ctx context.Context, account string, whole bool, ids []string, n int) ([]move, error) {
+	rows, _ := s.tx.Query(ctx, `
+		WITH deal AS (
+			SELECT d.portal_id, d.deal_id, d.pipeline_id, d.amount_minor,
+			       coalesce(c.clicked_at, d.converted_at, d.created_at) AS began
+			FROM   gv.deals d
+			JOIN   gv.ads a ON a.tenant_id = d.tenant_id AND a.ad_id = d.ad_id
+			LEFT   JOIN gv.clicks c ON c.tenant_id = d.tenant_id AND c.click_id = d.click_id
+			WHERE  d.tenant_id = gv.tenant() AND a.account_id = @account AND d.state = 'live'
+			AND    (@whole OR d.ad_id = ANY (@ads))
+			AND    coalesce(c.clicked_at, d.converted_at, d.created_at) IS NOT NULL
+			ORDER  BY began DESC, d.portal_id, d.deal_id
+			LIMIT  @n
+		)
+		SELECT   d.portal_id || '/' || d.deal_id AS deal, d.began, s.occurred_at AS at, v.stage_name AS stage,
+		         CASE v.stage_name WHEN 'closed_won' THEN coalesce(d.amount_minor, v.value_minor) ELSE v.value_minor END AS value
+		FROM     deal d
+		JOIN     gv.deal_stages s ON s.tenant_id = gv.tenant() AND s.portal_id = d.portal_id AND s.deal_id = d.deal_id
+		JOIN     gv.stage_maps m ON m.tenant_id = gv.tenant() AND m.portal_id = d.portal_id AND m.pipeline_id = d.pipeline_id AND m.stage_id = s.stage_id
+		JOIN     gv.stage_values v ON v.tenant_id = gv.tenant() AND v.stage_name = m.stage_name
+		ORDER BY d.portal_id, d.deal_id, s.occurred_at, s.stage_id`,
+		pgx.StrictNamedArgs{"account": account, "whole": whole, "ads": ids, "n": n})
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[move])
+	if err != nil {
+		return nil, fmt.Errorf("read deals of account %s: %w", account, err)
+	}
+	return found, nil
+}
