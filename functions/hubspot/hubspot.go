@@ -183,8 +183,8 @@ func queued(e crm.Event, tenant string) (message.Message, error) {
 		return message.Message{}, errors.New("an event cannot be written as a message")
 	}
 	attributes := map[string]string{message.KeyAttribute: e.Key(), message.TenantAttribute: tenant}
-	if contacts := e.Contacts(); len(contacts) == 1 && len(e.Deals()) == 0 {
-		attributes[message.SubjectAttribute] = message.ContactSubject(e.PortalID, contacts[0])
+	if subject := e.Subject(); subject != "" {
+		attributes[message.SubjectAttribute] = subject
 	}
 	return message.Message{Topic: topic, Data: data, Attributes: attributes}, nil
 }

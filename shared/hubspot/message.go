@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/message"
 )
 
 // harmless are the deal properties whose value may travel in a message. Whatever
@@ -47,6 +48,15 @@ func (e Event) Message() ([]byte, error) {
 		w.MergedObjectIDs = append(w.MergedObjectIDs, number(id))
 	}
 	return json.Marshal(w)
+}
+
+// Subject says whose personal data the event is about, for message.SubjectAttribute:
+// a contact, where it is about one contact alone; else it is empty.
+func (e Event) Subject() string {
+	if contacts := e.Contacts(); len(contacts) == 1 && len(e.Deals()) == 0 {
+		return message.ContactSubject(e.PortalID, contacts[0])
+	}
+	return ""
 }
 
 // ParseMessage reads what Message wrote. Its error is of kind Invalid.

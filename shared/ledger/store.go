@@ -40,7 +40,7 @@ func (s Store) Versions(ctx context.Context, ids []int64) (Versions, error) {
 func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 	for _, id := range slices.Sorted(slices.Values(ids)) { // one order, so that two cannot deadlock
 		_, err := s.tx.Exec(ctx, `
-			SELECT pg_advisory_xact_lock(hashtextextended('deal ' || gv.tenant()::text || ' ' || @portal::text || ' ' || @id::text, 0))`,
+			SELECT pg_advisory_xact_lock(hashtextextended('deal ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || @id::bigint::text, 0))`,
 			pgx.StrictNamedArgs{"portal": s.portal, "id": id})
 		if err != nil {
 			return nil, fmt.Errorf("lock deal %d: %w", id, err)

@@ -1,0 +1,324 @@
+package crmevent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/inbox"
+	"github.com/geminivideo/geminivideo/shared/ledger"
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+func inboxSeen(ctx context.Context, tx pgx.Tx, key string) (bool, error) {
+	return inbox.Seen(ctx, tx, consumer, key)
+}
+
+// reading is what the CRM said of the deals that an event is about.
+type reading struct {
+	before   ledger.Versions
+	ids      []int64                // every deal concerned, ascending
+	deals    map[int64]hubspot.Deal // the live ones, by their own id
+	gone     map[int64]*int64       // the others: nil, or the deal they were merged into
+	contacts map[int64]hubspot.Contact
+}
+
+func (w *work) refreshOnce(ctx context.Context) error {
+	ids, err := w.concerned(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := w.read(ctx, ids)
+	if err != nil {
+		return err
+	}
+	return w.in(ctx, func(tx pgx.Tx) error { return w.record(ctx, tx, r) })
+}
+
+// concerned returns the deals that the event may have changed: those that it
+// names, and those of a contact that it names.
+func (w *work) concerned(ctx context.Context) ([]int64, error) {
+	ids := w.event.Deals()
+	for _, contact := range w.event.Contacts() {
+		client, err := w.crm()
+		if err != nil {
+			return nil, err
+		}
+		theirs, err := client.DealsOfContact(ctx, contact)
+		if err != nil && fault.Of(err) != fault.NotFound {
+			return nil, err
+		}
+		ids = append(ids, theirs...)
+		err = w.in(ctx, func(tx pgx.Tx) error {
+			recorded, err := ledger.NewStore(tx, w.event.PortalID).DealsOfContact(ctx, contact)
+			ids = append(ids, recorded...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// read notes what is recorded, then asks the CRM, in this order. A merge may
+// bring in further deals: then it begins anew with those as well.
+func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
+	client, err := w.crm()
+	if err != nil {
+		return reading{}, err
+	}
+	for {
+		r := reading{ids: ids, deals: map[int64]hubspot.Deal{}, gone: map[int64]*int64{}}
+		err := w.in(ctx, func(tx pgx.Tx) error {
+			r.before, err = ledger.NewStore(tx, w.event.PortalID).Versions(ctx, ids)
+			return err
+		})
+		if err != nil {
+			return r, err
+		}
+		all := slices.Clone(ids)
+		for _, id := range ids {
+			deal, err := client.Deal(ctx, id)
+			switch {
+			case fault.Of(err) == fault.NotFound:
+				r.gone[id] = nil
+				continue
+			case err != nil:
+				return r, fmt.Errorf("read deal %d of portal %d: %w", id, w.event.PortalID, err)
+			}
+			r.deals[deal.ID] = deal
+			for _, merged := range append(slices.Clone(deal.MergedIDs), id) {
+				if merged != deal.ID {
+					r.gone[merged] = &deal.ID
+				}
+			}
+			all = append(append(all, deal.ID), deal.MergedIDs...)
+		}
+		slices.Sort(all)
+		if all = slices.Compact(all); len(all) > len(ids) {
+			ids = all
+			continue
+		}
+		r.contacts, err = w.readContacts(ctx, client, r.deals)
+		return r, err
+	}
+}
+
+// maxContacts bounds how many contacts of a deal are looked at for a click.
+const maxContacts = 20
+
+func (w *work) readContacts(ctx context.Context, client *hubspot.Client, deals map[int64]hubspot.Deal) (map[int64]hubspot.Contact, error) {
+	var ids []int64
+	for id := range deals {
+		ids = append(ids, first(deals[id].Contacts, maxContacts)...)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	contacts, err := client.Contacts(ctx, slices.Compact(ids)...)
+	if err != nil {
+		return nil, fmt.Errorf("read contacts of portal %d: %w", w.event.PortalID, err)
+	}
+	return contacts, nil
+}
+
+// record writes what was read, if nobody has written since.
+func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
+	store := ledger.NewStore(tx, w.event.PortalID)
+	locked, err := store.Lock(ctx, r.ids)
+	if err != nil {
+		return err
+	}
+	firstTime, err := inbox.First(ctx, tx, consumer, w.key, w.subject)
+	if err != nil || !firstTime {
+		return err
+	}
+	affected := map[string]bool{}
+	for _, id := range r.ids {
+		if locked[id].Version != r.before[id] {
+			return errStale
+		}
+		if was := locked[id].AdID; was != nil {
+			affected[*was] = true
+		}
+	}
+	for _, id := range r.ids {
+		if deal, live := r.deals[id]; live {
+			if err := w.recordLive(ctx, tx, deal, r.contacts); err != nil {
+				return err
+			}
+			ad, err := credit(ctx, tx, w.event.PortalID, id)
+			if err != nil {
+				return err
+			}
+			if ad != "" {
+				affected[ad] = true
+			}
+			continue
+		}
+		_, recorded := locked[id]
+		if into := r.gone[id]; recorded || into != nil || w.event.Type == "deal.deletion" || w.event.Type == hubspot.DealMerge {
+			if err := store.Bury(ctx, id, into); err != nil {
+				return err
+			}
+			continue
+		}
+		if slices.Contains(w.event.Deals(), id) {
+			return fault.NotFoundf("deal %d does not exist in portal %d", id, w.event.PortalID)
+		}
+	}
+	_, err = ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	return err
+}
+
+func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, contacts map[int64]hubspot.Contact) error {
+	store := ledger.NewStore(tx, w.event.PortalID)
+	if err := store.AddStages(ctx, deal.ID, w.moves(deal)); err != nil {
+		return err
+	}
+	latest, err := store.LatestStage(ctx, deal.ID, deal.Stage)
+	if err != nil {
+		return err
+	}
+	d := ledger.Deal{ID: deal.ID, PipelineID: deal.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
+	if d.StageName, err = store.StageName(ctx, deal.Pipeline, latest.ID); err != nil {
+		return err
+	}
+	d.Amount, d.AmountIssue = amount(deal, money.Currency(w.connection.Currency))
+	if d.StageName != nil {
+		value, confidence, err := store.StageValue(ctx, *d.StageName)
+		if err != nil {
+			return err
+		}
+		d.Value, d.Confidence = worth(*d.StageName, value, d.Amount), confidence
+	}
+	if d.AmountIssue != nil {
+		d.Value = 0
+	}
+	if err := store.Save(ctx, d); err != nil {
+		return err
+	}
+	return store.SaveContacts(ctx, deal.ID, known(deal, contacts))
+}
+
+// moves are the deal's changes of stage: what the CRM remembers, and what the
+// event itself says, which the CRM's reading side may not show yet.
+func (w *work) moves(deal hubspot.Deal) []ledger.StageAt {
+	var moves []ledger.StageAt
+	for _, h := range deal.History {
+		moves = append(moves, ledger.StageAt{ID: h.Stage, At: h.At})
+	}
+	e := w.event
+	if e.Type == hubspot.DealPropertyChange && e.PropertyName == "dealstage" && e.PropertyValue != "" && e.ObjectID == deal.ID {
+		moves = append(moves, ledger.StageAt{ID: e.PropertyValue, At: e.OccurredAt})
+	}
+	if len(moves) == 0 {
+		moves = append(moves, ledger.StageAt{ID: deal.Stage, At: deal.CreatedAt})
+	}
+	return slices.DeleteFunc(moves, func(m ledger.StageAt) bool { return m.ID == "" })
+}
+
+// worth is a deal's value in a stage: a won deal is worth its real amount.
+func worth(stage string, value money.Amount, amount *money.Amount) money.Amount {
+	if stage == ledger.Won && amount != nil {
+		return *amount
+	}
+	return value
+}
+
+// amount returns the deal's amount in the tenant's currency, or why it cannot be
+// used.
+func amount(deal hubspot.Deal, home money.Currency) (*money.Amount, *string) {
+	if deal.Amount.Raw == "" && deal.HomeAmount.Raw == "" {
+		return nil, nil
+	}
+	value, ok := deal.AmountIn(home)
+	var issue string
+	switch {
+	case !ok:
+		issue = fmt.Sprintf("the amount is in %s and HubSpot gives no amount in %s", orUnknown(string(deal.Amount.Currency)), home)
+	case value < 0:
+		issue = "the amount is negative"
+	case value > money.Max:
+		issue = "the amount is too large"
+	default:
+		return &value, nil
+	}
+	return nil, &issue
+}
+
+func orUnknown(currency string) string {
+	if currency == "" {
+		return "an unknown currency"
+	}
+	return currency
+}
+
+// known returns the deal's contacts in their order with all that a click may
+// carry as well. A contact that was deleted is not among them.
+func known(deal hubspot.Deal, contacts map[int64]hubspot.Contact) []ledger.Contact {
+	var all []ledger.Contact
+	for _, id := range first(deal.Contacts, maxContacts) {
+		c, ok := contacts[id]
+		at := c.ConvertedAt()
+		if !ok || at.IsZero() || slices.ContainsFunc(all, func(o ledger.Contact) bool { return o.ID == c.ID }) {
+			continue
+		}
+		one := ledger.Contact{ID: c.ID, ConvertedAt: at}
+		add := func(kind string, values ...string) {
+			for _, v := range values {
+				if v = strings.TrimSpace(v); v != "" && len(v) <= maxKey && !slices.Contains(one.Keys, ledger.Key{Kind: kind, Value: v}) {
+					one.Keys = append(one.Keys, ledger.Key{Kind: kind, Value: v})
+				}
+			}
+		}
+		add(ledger.KeyClick, c.ClickIDs...)
+		add(ledger.KeyFacebook, c.FacebookClickIDs...)
+		add(ledger.KeyGoogle, c.GoogleClickIDs...)
+		add(ledger.KeyFingerprint, c.FingerprintHashes...)
+		if u, err := url.Parse(c.FirstURL); err == nil {
+			q := u.Query()
+			add(ledger.KeyClick, q.Get("gv_click_id"))
+			add(ledger.KeyFacebook, q.Get("fbclid"))
+			add(ledger.KeyGoogle, q.Get("gclid"))
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// maxKey is longer than any click id, and short enough for an index.
+const maxKey = 1000
+
+func first[T any](s []T, n int) []T { return s[:min(len(s), n)] }
+
+// erase removes a contact's personal data, once, and credits its deals anew.
+func (w *work) erase(ctx context.Context) error {
+	err := w.in(ctx, func(tx pgx.Tx) error {
+		store := ledger.NewStore(tx, w.event.PortalID)
+		deals, err := store.Erase(ctx, w.event.ObjectID, w.subject)
+		if err != nil {
+			return err
+		}
+		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
+			return err
+		}
+		return creditAll(ctx, tx, w.event.PortalID, deals)
+	})
+	if err != nil && !errors.Is(err, errStale) {
+		return fmt.Errorf("erase contact %d of portal %d: %w", w.event.ObjectID, w.event.PortalID, err)
+	}
+	return err
+}
