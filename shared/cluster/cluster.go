@@ -115,15 +115,29 @@ func (c *Cluster) start(ctx context.Context, dir string, o Options) error {
 	if err != nil {
 		return err
 	}
-	if !h.Complete || h.Throwaway && !clean {
+	made := !h.Complete || h.Throwaway && (!clean || !h.servedBy(o.Install))
+	if made {
 		if err := c.initialise(ctx, o); err != nil {
 			return err
 		}
 	}
-	if c.install, err = installFor(h, o.Install); err != nil {
+	err = c.run(ctx, o)
+	if err != nil && h.Throwaway && !made && ctx.Err() == nil {
+		// Data that nobody flushed may be broken in any way, and is of no worth.
+		if err = c.initialise(ctx, o); err == nil {
+			err = c.run(ctx, o)
+		}
+	}
+	return err
+}
+
+// run starts the server on data that is there.
+func (c *Cluster) run(ctx context.Context, o Options) error {
+	var err error
+	if c.install, err = installFor(c.home, o.Install); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(h.password())
+	text, err := os.ReadFile(c.home.password())
 	if err != nil {
 		return fmt.Errorf("read superuser's password: %w", err)
 	}
@@ -167,34 +181,6 @@ func (c *Cluster) choosePort() error {
 		c.home.Port = RandomPort()
 	}
 	return errors.New("no free port found on 127.0.0.1")
-}
-
-// Attach returns the cluster of dir that some process, perhaps a past one, has
-// started, without owning it; an error if it does not answer.
-func Attach(ctx context.Context, dir string) (*Cluster, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return nil, fmt.Errorf("attach: %w", err)
-	}
-	h, err := findHome(dir)
-	if err != nil {
-		return nil, fmt.Errorf("attach to cluster of %s: %w", dir, err)
-	}
-	text, err := os.ReadFile(h.password())
-	if err != nil {
-		return nil, fmt.Errorf("read superuser's password: %w", err)
-	}
-	c := &Cluster{home: h, password: strings.TrimSpace(string(text))}
-	if c.install, err = installFor(h, Install{}); err != nil {
-		return nil, err
-	}
-	if err := Ping(ctx, c.AdminURL()); err != nil {
-		return nil, fmt.Errorf("attach to cluster of %s: %w", dir, err)
-	}
-	return c, nil
 }
 
 // AdminURL is the superuser's, to the database "postgres".
@@ -285,32 +271,4 @@ func (c *Cluster) release() {
 	if c.lock != nil {
 		c.lock.Close()
 	}
-}
-
-// Remove stops and deletes the cluster of dir, if it is one that we made. A
-// folder without one is no error.
-func Remove(dir string) error {
-	if _, err := os.Stat(dir); os.IsNotExist(err) {
-		return nil
-	}
-	dir, lock, err := lockDir(dir)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	h, err := findHome(dir)
-	if errors.Is(err, errNoCluster) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return destroy(h)
-}
-
-func destroy(h *home) error {
-	if _, err := clearOrphans(h.data()); err != nil {
-		return err
-	}
-	return h.remove()
 }

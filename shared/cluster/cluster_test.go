@@ -19,7 +19,7 @@ import (
 // start starts the cluster of dir; test ends without it and its files.
 func start(t *testing.T, dir string, change ...func(*Options)) *Cluster {
 	t.Helper()
-	o := Options{Dir: dir, MaxConnections: 20, Throwaway: true} // quickly made
+	o := Options{Dir: dir, Files: memory(t), MaxConnections: 20, Throwaway: true} // quickly made
 	for _, f := range change {
 		f(&o)
 	}
@@ -35,7 +35,21 @@ func start(t *testing.T, dir string, change ...func(*Options)) *Cluster {
 	return c
 }
 
-func durable(o *Options) { o.Throwaway = false }
+func durable(o *Options) { o.Throwaway, o.Files = false, "" }
+
+// memory is a folder in memory, where the system has one.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "cluster-test-")
+	if err != nil {
+		return ""
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // folder is a data folder whose cluster is removed with the test; as root its
 // files are not in the folder.
@@ -228,7 +242,7 @@ func TestATakenPortIsReplaced(t *testing.T) {
 
 func TestAnErrorHasTheServersOwnWords(t *testing.T) {
 	t.Parallel()
-	_, err := Start(t.Context(), Options{Dir: folder(t), Throwaway: true, Settings: map[string]string{"work_mem": "a lot"}})
+	_, err := Start(t.Context(), Options{Dir: folder(t), Files: memory(t), Throwaway: true, Settings: map[string]string{"work_mem": "a lot"}})
 	if err == nil || !strings.Contains(err.Error(), `invalid value for parameter "work_mem"`) {
 		t.Errorf("error is %v", err)
 	}

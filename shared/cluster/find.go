@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -176,4 +177,42 @@ func numbers(v string) []int {
 		out = append(out, n)
 	}
 	return out
+}
+
+// installFor returns the install that serves the cluster's data: only the
+// major version that made it can.
+func installFor(h *home, want Install) (Install, error) {
+	major, err := h.major()
+	if err != nil {
+		return Install{}, err
+	}
+	if want.Bin != "" && want.Major == major {
+		return want, nil
+	}
+	for _, in := range Installs() {
+		if in.Major == major {
+			return in, nil
+		}
+	}
+	return Install{}, fmt.Errorf("the data in %s was made by PostgreSQL %d, which is not installed any more: install it, or start over with an empty cluster: %w",
+		h.data(), major, fs.ErrNotExist)
+}
+
+// major is the version that made the data.
+func (h *home) major() (int, error) {
+	text, err := os.ReadFile(filepath.Join(h.data(), "PG_VERSION"))
+	if err != nil {
+		return 0, fmt.Errorf("read version of the data: %w", err)
+	}
+	major, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("read version of the data: %w", err)
+	}
+	return major, nil
+}
+
+// servedBy says whether the data is what in, if that is given, can serve.
+func (h *home) servedBy(in Install) bool {
+	major, err := h.major()
+	return err == nil && (in.Bin == "" || in.Major == major)
 }

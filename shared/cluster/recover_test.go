@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -232,114 +231,56 @@ func TestAThrowawayClusterBeginsEmptyAfterACrash(t *testing.T) {
 	}
 }
 
-func TestAsRootAFolderBehindClosedParentsDoes(t *testing.T) {
+func TestAThrowawayClusterThatIsBrokenBeginsAnew(t *testing.T) {
 	t.Parallel()
-	closed := filepath.Join(t.TempDir(), "closed")
-	dir := filepath.Join(closed, "data")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(closed, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := Remove(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	c := start(t, dir)
-	if os.Geteuid() != 0 {
-		return // as oneself the files are simply in the folder
-	}
-	if strings.HasPrefix(c.Home(), dir) {
-		t.Errorf("the files are in %s, where the postgres user cannot go", c.Home())
-	}
-	pointer, err := os.ReadFile(filepath.Join(dir, pointerName))
-	if err != nil || strings.TrimSpace(string(pointer)) != c.Home() {
-		t.Errorf("the pointer says %q (%v), the files are in %s", pointer, err, c.Home())
+	for _, file := range []string{"PG_VERSION", "global/pg_control"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			dir := folder(t)
+			c := start(t, dir)
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(c.home.data(), file)); err != nil {
+				t.Fatal(err)
+			}
+			start(t, dir)
+		})
 	}
 }
 
-func TestAMovedFolderKeepsItsClusterAndACopiedOneDoesNotShareIt(t *testing.T) {
+func TestWhatADeletedFolderLeavesIsStoppedOrRemoved(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		return // only root's folders have a pointer
+	dir, files := folder(t), memory(t)
+	if files == "" {
+		return // no folder here that every user can pass through
 	}
-	base := t.TempDir()
-	old, moved, copied := filepath.Join(base, "old"), filepath.Join(base, "moved"), filepath.Join(base, "copied")
-	c := start(t, old)
-	run(t, c.AdminURL(), makeNotes)
-	if err := c.Close(); err != nil {
+	keep := func(o *Options) { o.Files = files }
+	first := start(t, dir, durable, keep)
+	orphan := first.server.cmd.Process.Pid
+	first.release() // as if its process were gone
+	throwaway := folder(t)
+	second := start(t, throwaway, keep)
+	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(old, moved); err != nil {
+	long := time.Now().Add(-2 * time.Hour)
+	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(throwaway), os.Chtimes(second.home.markerAt(), long, long)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := Remove(moved); err != nil {
-			t.Error(err)
-		}
-	})
-	c = start(t, moved)
-	if got := query[string](t, c.AdminURL(), readNote); got != "kept" {
-		t.Errorf("note is %q", got)
+	third := start(t, dir, durable, keep)
+	if third.Home() == first.Home() {
+		t.Error("a new folder has the deleted one's cluster")
 	}
-	if err := os.CopyFS(copied, os.DirFS(moved)); err != nil {
-		t.Fatal(err)
+	select {
+	case <-first.Done():
+	case <-time.After(10 * time.Second):
+		t.Errorf("server %d of the deleted folder still runs", orphan)
 	}
-	if _, err := Start(t.Context(), Options{Dir: copied}); err == nil || !strings.Contains(err.Error(), "is a copy of") {
-		t.Errorf("error is %v", err)
+	if _, err := os.Stat(first.Home()); err != nil {
+		t.Errorf("durable data of a folder that may only have been moved: %v", err)
 	}
-}
-
-// As root this runs a process as the postgres user, which then is "oneself".
-func TestAsOneselfTheFilesAreInTheFolder(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		dir := folder(t)
-		if c := start(t, dir); !strings.HasSuffix(c.Home(), "data/postgres") {
-			t.Errorf("the files are in %s", c.Home())
-		}
-		return
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	base, err := os.MkdirTemp("", "cluster-oneself-") // t.TempDir is closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(base)
-	program := filepath.Join(base, "owner")
-	text, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(base, "data")
-	for _, err := range []error{
-		os.Chmod(base, 0o755), os.WriteFile(program, text, 0o755), os.Mkdir(dir, 0o700), os.Chown(dir, uid, gid),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	as := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	o := startOwner(t, program, dir, as)
-	if o.home != filepath.Join(dir, "postgres") {
-		t.Errorf("the files are in %s", o.home)
-	}
-	run(t, o.url, makeNotes)
-	_ = o.cmd.Process.Kill()
-	_ = o.cmd.Wait()
-	o = startOwner(t, program, dir, as)
-	if got := query[string](t, o.url, readNote); got != "kept" {
-		t.Errorf("note is %q", got)
-	}
-	o.in.Close()
-	if err := o.cmd.Wait(); err != nil {
-		t.Error(err)
+	if _, err := os.Stat(second.Home()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("throw-away data that nothing points to: %v", err)
 	}
 }

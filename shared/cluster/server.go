@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -222,27 +221,4 @@ func (s *server) tail() string {
 	text, _ := io.ReadAll(io.NewSectionReader(f, from, 4096))
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return string(bytes.Join(lines[max(0, len(lines)-12):], []byte("\n")))
-}
-
-// installFor returns the install that serves the cluster's data: only the
-// major version that made it can.
-func installFor(h *home, want Install) (Install, error) {
-	text, err := os.ReadFile(filepath.Join(h.data(), "PG_VERSION"))
-	if err != nil {
-		return Install{}, fmt.Errorf("read version of the data: %w", err)
-	}
-	major, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return Install{}, fmt.Errorf("read version of the data: %w", err)
-	}
-	if want.Bin != "" && want.Major == major {
-		return want, nil
-	}
-	for _, in := range Installs() {
-		if in.Major == major {
-			return in, nil
-		}
-	}
-	return Install{}, fmt.Errorf("the data in %s was made by PostgreSQL %d, which is not installed any more: install it, or start over with an empty cluster: %w",
-		h.data(), major, fs.ErrNotExist)
 }
