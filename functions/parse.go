@@ -71,15 +71,12 @@ func (p *parser) fields(n *yaml.Node, what string, readers map[string]func(*yaml
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		read, known := readers[key.Value]
-		if readers == nil {
-			known = true
-		}
 		switch {
 		case !known:
 			p.complain(key.Line, "%s: unknown key %q", what, key.Value)
 		case seen[key.Value] > 0:
 			p.complain(key.Line, "%s: %q is here twice, first on line %d", what, key.Value, seen[key.Value])
-		case read != nil:
+		default:
 			read(value)
 		}
 		seen[key.Value] = key.Line
