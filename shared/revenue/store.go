@@ -63,56 +63,73 @@ func (s Store) Stage(ctx context.Context, name string) (Stage, error) {
 	return stage, nil
 }
 
-// Change is what SetStage did.
-type Change struct {
-	Created bool
-	Before  Stage // of a stage that existed
+// Setting is what a stage is to be. What is nil stays as it is; a new stage then
+// has no description and is as likely as not.
+type Setting struct {
+	Value       money.Amount
+	Confidence  *float64
+	Description *string
 }
 
-// SetStage makes the tenant's stage what stage says, creating it if there is
-// none of that name. What it was worth before stays in the history. Deals keep
-// their old value until Revalue.
-func (s Store) SetStage(ctx context.Context, stage Stage, who string) (Change, error) {
-	if err := s.lockDeals(ctx, stage.Name); err != nil {
-		return Change{}, err
+const newConfidence = 0.5
+
+// SetStage sets what the tenant's stage is worth, creating it if there is none
+// of that name, and returns it as it was, nil if there was none, and as it is.
+// What it was worth stays in the history. Deals keep their old value until
+// Revalue.
+func (s Store) SetStage(ctx context.Context, name string, to Setting, who string) (was *Stage, is Stage, err error) {
+	if err := s.lockDeals(ctx, name); err != nil {
+		return nil, is, err
 	}
-	args := pgx.StrictNamedArgs{
-		"name": stage.Name, "value": stage.Value, "confidence": stage.Confidence, "description": stage.Description, "who": who,
-	}
+	is = Stage{Name: name, Value: to.Value, Confidence: newConfidence}
 	made, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.stage_values (tenant_id, stage_name, value_minor, confidence, description, updated_by)
-		VALUES (gv.tenant(), @name, @value, @confidence, @description, @who)
-		ON CONFLICT DO NOTHING`, args)
+		INSERT INTO gv.stage_values (tenant_id, stage_name, value_minor, confidence, updated_by)
+		VALUES (gv.tenant(), @name, @value, @confidence, @who)
+		ON CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{"name": name, "value": is.Value, "confidence": is.Confidence, "who": who})
 	if err != nil {
-		return Change{}, fmt.Errorf("create stage %s: %w", stage.Name, err)
+		return nil, is, fmt.Errorf("create stage %s: %w", name, err)
 	}
-	if made.RowsAffected() == 1 {
-		return Change{Created: true}, nil
-	}
-	before, err := s.exclusively(ctx, stage.Name)
+	old, err := s.exclusively(ctx, name)
 	if err != nil {
-		return Change{}, err
+		return nil, is, err
 	}
-	// The clock is read under the row's lock, so that two changes' times follow each other.
-	_, err = s.tx.Exec(ctx, `
-		WITH clock AS (
-			SELECT clock_timestamp() AS at
-		), kept AS (
+	is.Confidence, is.Description = old.Confidence, old.Description
+	if to.Confidence != nil {
+		is.Confidence = *to.Confidence
+	}
+	if to.Description != nil {
+		is.Description = *to.Description
+	}
+	if made.RowsAffected() == 0 {
+		was = &old
+	}
+	return was, is, s.replace(ctx, is, was != nil, who)
+}
+
+// replace reads the clock under the row's lock, so that the times of two changes
+// follow each other.
+func (s Store) replace(ctx context.Context, to Stage, keep bool, who string) error {
+	_, err := s.tx.Exec(ctx, `
+		WITH kept AS (
 			INSERT INTO gv.stage_value_history (tenant_id, stage_name, value_minor, confidence, valid_from, valid_until, replaced_by)
-			SELECT s.tenant_id, s.stage_name, s.value_minor, s.confidence, s.updated_at, clock.at, @who
-			FROM   gv.stage_values s, clock
-			WHERE  s.tenant_id = gv.tenant() AND s.stage_name = @name
+			SELECT s.tenant_id, s.stage_name, s.value_minor, s.confidence, s.updated_at, clock_timestamp(), @who
+			FROM   gv.stage_values s
+			WHERE  s.tenant_id = gv.tenant() AND s.stage_name = @name AND @keep
 			AND    (s.value_minor, s.confidence) IS DISTINCT FROM (@value::bigint, @confidence::real)
 			RETURNING valid_until
 		)
 		UPDATE gv.stage_values s
 		SET    value_minor = @value, confidence = @confidence, description = @description,
 		       updated_at = coalesce((SELECT valid_until FROM kept), s.updated_at), updated_by = @who
-		WHERE  s.tenant_id = gv.tenant() AND s.stage_name = @name`, args)
+		WHERE  s.tenant_id = gv.tenant() AND s.stage_name = @name`,
+		pgx.StrictNamedArgs{
+			"name": to.Name, "value": to.Value, "confidence": to.Confidence, "description": to.Description, "keep": keep, "who": who,
+		})
 	if err != nil {
-		return Change{}, fmt.Errorf("change stage %s: %w", stage.Name, err)
+		return fmt.Errorf("change stage %s: %w", to.Name, err)
 	}
-	return Change{Before: before}, nil
+	return nil
 }
 
 // lockDeals locks the stage's deals before the stage itself, the order in which
