@@ -1,0 +1,51 @@
+package winners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/fault"
+)
+
+// Ad is a stored ad as the memory sees it.
+type Ad struct {
+	AdID     string
+	Name     string
+	DNA      creative.DNA `db:"creative_dna"`
+	ROAS     float64
+	CTR      float64
+	IsWinner bool
+	// The account's own bar for winners; nil where it has none.
+	WinnerROAS  *float64
+	WinnerSpend *float64
+}
+
+// Text returns what is embedded of the ad.
+func (a Ad) Text() string { return TextOf(a.DNA, a.Name) }
+
+// Ad returns the stored ad and keeps it as it is until the transaction ends:
+// who settles its figures waits, so that the memory cannot miss a fall below
+// the bar.
+func (s Store) Ad(ctx context.Context, adID string) (Ad, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT a.ad_id, a.name, a.creative_dna, a.is_winner,
+		       (a.pipeline_minor / greatest(a.spend_minor::numeric, 10 ^ gv.decimals(c.currency)))::double precision AS roas,
+		       CASE WHEN a.impressions > 0 THEN a.clicks::double precision / a.impressions ELSE 0 END AS ctr,
+		       (c.settings->>'winner_roas')::double precision AS winner_roas,
+		       (c.settings->>'winner_spend')::double precision AS winner_spend
+		FROM   gv.ads a JOIN gv.accounts c USING (tenant_id, account_id)
+		WHERE  a.tenant_id = gv.tenant() AND a.ad_id = $1
+		FOR    SHARE OF a`, adID)
+	ad, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Ad])
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Ad{}, fault.NotFoundf("there is no ad with this ad_id")
+	case err != nil:
+		return Ad{}, fmt.Errorf("read ad %s: %w", adID, err)
+	}
+	return ad, nil
+}

@@ -1,0 +1,132 @@
+package winners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pgvector/pgvector-go"
+
+	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/fault"
+)
+
+// Store is the memory on a transaction of one tenant.
+type Store struct {
+	tx pgx.Tx
+	// exactUpTo is how many winners are compared one by one; more are searched
+	// through the index.
+	exactUpTo int64
+}
+
+// exactUpTo costs an exact search some 30 ms, and loses nothing.
+const exactUpTo = 10_000
+
+// NewStore returns the memory of tx's tenant.
+func NewStore(tx pgx.Tx) Store { return Store{tx, exactUpTo} }
+
+// Vector returns the embedding that is kept of an ad's text, so that the same
+// content is not embedded twice.
+func (s Store) Vector(ctx context.Context, adID, model, text string) (embed.Vector, bool, error) {
+	var kept pgvector.Vector
+	err := s.tx.QueryRow(ctx, `
+		SELECT embedding::text FROM gv.winners
+		WHERE  tenant_id = gv.tenant() AND ad_id = @ad AND model = @model AND content_hash = @hash`,
+		pgx.StrictNamedArgs{"ad": adID, "model": model, "hash": hash(model, text)}).Scan(&kept)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("look up embedding of %s: %w", adID, err)
+	}
+	return kept.Slice(), true, nil
+}
+
+// Remember keeps m, in place of what was remembered of the ad with this model.
+func (s Store) Remember(ctx context.Context, m Memory) (Outcome, error) {
+	var inserted, same bool
+	err := s.tx.QueryRow(ctx, `
+		WITH before AS (
+			SELECT content_hash = @hash AND active = @active AS same
+			FROM   gv.winners WHERE tenant_id = gv.tenant() AND ad_id = @ad AND model = @model
+		)
+		INSERT INTO gv.winners AS w (tenant_id, ad_id, model, embedding, text, creative_dna, ad_data, pipeline_roas, ctr, active, content_hash)
+		VALUES (gv.tenant(), @ad, @model, @vector::text::vector, @text, @dna, @data, @roas, @ctr, @active, @hash)
+		ON CONFLICT (tenant_id, ad_id, model) DO UPDATE
+		SET embedding = excluded.embedding, text = excluded.text, creative_dna = excluded.creative_dna, ad_data = excluded.ad_data,
+		    pipeline_roas = excluded.pipeline_roas, ctr = excluded.ctr, active = excluded.active,
+		    indexed_at = CASE WHEN w.content_hash = excluded.content_hash THEN w.indexed_at ELSE now() END,
+		    content_hash = excluded.content_hash, updated_at = now()
+		RETURNING xmax = 0, coalesce((SELECT same FROM before), true)`,
+		pgx.StrictNamedArgs{
+			"ad": m.AdID, "model": m.Model, "vector": pgvector.NewVector(m.Vector).String(), "text": m.Text,
+			"dna": m.DNA.JSON(), "data": m.Data.JSON(), "roas": m.ROAS, "ctr": m.CTR, "active": m.Active,
+			"hash": hash(m.Model, m.Text),
+		}).Scan(&inserted, &same) // not inserted, and nothing before: a twin has just done it
+	if err != nil {
+		return 0, fmt.Errorf("remember %s: %w", m.AdID, err)
+	}
+	if inserted || !same {
+		return Indexed, nil
+	}
+	return Already, nil
+}
+
+// Forget takes an ad out of every search; what is known of it is kept for when
+// it wins again.
+func (s Store) Forget(ctx context.Context, adID string) error {
+	_, err := s.tx.Exec(ctx, `
+		UPDATE gv.winners SET active = false, updated_at = now()
+		WHERE  tenant_id = gv.tenant() AND ad_id = $1 AND active`, adID)
+	if err != nil {
+		return fmt.Errorf("forget %s: %w", adID, err)
+	}
+	return nil
+}
+
+// Get returns what is remembered of an ad with model, in a search or not.
+func (s Store) Get(ctx context.Context, adID, model string) (Winner, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT ad_id, model, creative_dna, ad_data, pipeline_roas, ctr, active, indexed_at, updated_at
+		FROM   gv.winners WHERE tenant_id = gv.tenant() AND ad_id = @ad AND model = @model`,
+		pgx.StrictNamedArgs{"ad": adID, "model": model})
+	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Winner])
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Winner{}, fault.NotFoundf("no winner with this ad_id is remembered")
+	case err != nil:
+		return Winner{}, fmt.Errorf("read winner %s: %w", adID, err)
+	}
+	return found, nil
+}
+
+// Count returns how many winners a search with model can find.
+func (s Store) Count(ctx context.Context, model string) (n int64, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT count(*) FROM gv.winners WHERE tenant_id = gv.tenant() AND model = $1 AND active`, model).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count winners: %w", err)
+	}
+	return n, nil
+}
+
+// Stats returns how much is remembered with model.
+func (s Store) Stats(ctx context.Context, model string) (Stats, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT mine.active, mine.remembered,
+		       coalesce((
+		           SELECT sum(pg_relation_size(c.oid) * mine.active / greatest(c.reltuples, mine.active, 1))
+		           FROM   pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+		           WHERE  i.indrelid = 'gv.winners'::regclass AND a.amname = 'hnsw'
+		           AND    strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(@model::text)) > 0
+		       ), 0)::bigint AS index_bytes
+		FROM   (SELECT count(*) FILTER (WHERE active) AS active, count(*) AS remembered
+		        FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model) AS mine`,
+		pgx.StrictNamedArgs{"model": model})
+	stats, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Stats])
+	if err != nil {
+		return Stats{}, fmt.Errorf("measure winners: %w", err)
+	}
+	return stats, nil
+}

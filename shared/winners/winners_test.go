@@ -1,0 +1,326 @@
+package winners
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/pgvector/pgvector-go"
+
+	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/pgtest"
+)
+
+const (
+	tenantA = "00000000-0000-4000-8000-00000000000a"
+	tenantB = "00000000-0000-4000-8000-00000000000b"
+)
+
+func TestRememberingTheSameAgainIsOneMemory(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	m := memory(t, "ad-1", `{"hook_type":"question"}`)
+	if got := remember(t, db, m); got != Indexed {
+		t.Errorf("the first time: %v", got)
+	}
+	m.CTR, m.ROAS = 0.05, 9
+	if got := remember(t, db, m); got != Already {
+		t.Errorf("the second time: %v", got)
+	}
+	in(t, db, tenantA, func(s Store) error {
+		w, err := s.Get(t.Context(), "ad-1", embed.LocalModel)
+		if w.CTR != 0.05 || w.ROAS != 9 {
+			t.Errorf("the figures stayed at %v and %v", w.CTR, w.ROAS)
+		}
+		return err
+	})
+	if got := remember(t, db, memory(t, "ad-1", `{"hook_type":"promise"}`)); got != Indexed {
+		t.Errorf("with another content: %v", got)
+	}
+	in(t, db, tenantA, func(s Store) error {
+		stats, err := s.Stats(t.Context(), embed.LocalModel)
+		if stats.Active != 1 || stats.Remembered != 1 || stats.IndexBytes <= 0 {
+			t.Errorf("one ad is remembered as %+v", stats)
+		}
+		return err
+	})
+}
+
+func TestAnEmbeddingIsKeptForItsText(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	m := memory(t, "ad-1", `{"hook_type":"question"}`)
+	remember(t, db, m)
+	in(t, db, tenantA, func(s Store) error {
+		kept, found, err := s.Vector(t.Context(), "ad-1", m.Model, m.Text)
+		if diff := cmp.Diff(m.Vector, kept); !found || diff != "" {
+			t.Errorf("found %v: %s", found, diff)
+		}
+		if _, found, _ := s.Vector(t.Context(), "ad-1", m.Model, m.Text+" more"); found {
+			t.Error("another text has the embedding too")
+		}
+		if _, found, _ := s.Vector(t.Context(), "ad-1", "another-model", m.Text); found {
+			t.Error("another model has the embedding too")
+		}
+		return err
+	})
+}
+
+func TestAForgottenAdIsKeptButNotFound(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	m := memory(t, "ad-1", `{"hook_type":"question"}`)
+	remember(t, db, m)
+	in(t, db, tenantA, func(s Store) error { return s.Forget(t.Context(), "ad-1") })
+	in(t, db, tenantA, func(s Store) error {
+		result, err := s.Search(t.Context(), Query{Model: m.Model, Vector: m.Vector, K: 5})
+		if result.Total != 0 || len(result.Matches) != 0 {
+			t.Errorf("a search found %+v", result)
+		}
+		if w, err := s.Get(t.Context(), "ad-1", m.Model); err != nil || w.Active {
+			t.Errorf("kept as %+v, %v", w, err)
+		}
+		return err
+	})
+	if got := remember(t, db, m); got != Indexed {
+		t.Errorf("remembered again: %v", got)
+	}
+}
+
+func TestAnotherTenantsMemoryIsOutOfReach(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	m := memory(t, "ad-1", `{"hook_type":"question"}`)
+	remember(t, db, m)
+	in(t, db, tenantB, func(s Store) error {
+		if _, err := s.Get(t.Context(), "ad-1", m.Model); fault.Of(err) != fault.NotFound {
+			t.Errorf("read: %v", err)
+		}
+		result, err := s.Search(t.Context(), Query{Model: m.Model, Vector: m.Vector, K: 5})
+		if result.Total != 0 || len(result.Matches) != 0 {
+			t.Errorf("found: %+v", result)
+		}
+		return err
+	})
+}
+
+func TestLimitsAreMet(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	for i := range 10 {
+		m := memory(t, fmt.Sprintf("ad-%d", i), fmt.Sprintf(`{"hook_type":"question","take":"word%d"}`, i))
+		m.CTR = float64(i) / 100
+		remember(t, db, m)
+	}
+	want := memory(t, "", `{"hook_type":"question","take":"word3"}`).Vector
+	for name, c := range map[string]struct {
+		query Query
+		found int
+	}{
+		"all":                 {Query{K: 100}, 10},
+		"k":                   {Query{K: 4}, 4},
+		"ctr at the limit":    {Query{K: 100, MinCTR: 0.07}, 3},
+		"exactly itself":      {Query{K: 100, MinSimilarity: 0.999}, 1},
+		"nothing is like it":  {Query{K: 100, MinSimilarity: 0.999, MinCTR: 0.05}, 0},
+		"the limits together": {Query{K: 2, MinSimilarity: 0.2, MinCTR: 0.05}, 2},
+	} {
+		c.query.Model, c.query.Vector = embed.LocalModel, want
+		in(t, db, tenantA, func(s Store) error {
+			result, err := s.Search(t.Context(), c.query)
+			if len(result.Matches) != c.found || result.Total != 10 {
+				t.Errorf("%s: %d of %d found, want %d", name, len(result.Matches), result.Total, c.found)
+			}
+			for i, m := range result.Matches {
+				if m.Similarity < 0 || m.Similarity > 1 || i > 0 && m.Similarity > result.Matches[i-1].Similarity {
+					t.Errorf("%s: match %d is %v alike", name, i, m.Similarity)
+				}
+			}
+			return err
+		})
+	}
+}
+
+// A large tenant is searched through an index that another, larger tenant's
+// vectors fill: the walk passes them all and still ends with what there is.
+func TestTheIndexFindsWhatAnExactSearchFinds(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	fill(t, db, tenantA, 300, 1)
+	fill(t, db, tenantB, 900, 2)
+	found, asked := 0, 0
+	for i := range 20 {
+		q := Query{Model: embed.LocalModel, Vector: vector(t, words(rand.New(rand.NewPCG(uint64(i), 3)))), K: 10}
+		exactly, roughly := search(t, db, q, exactUpTo), search(t, db, q, 0)
+		if len(roughly) != 10 {
+			t.Errorf("the index found %d of 10", len(roughly))
+		}
+		for _, id := range exactly {
+			asked++
+			if slices.Contains(roughly, id) {
+				found++
+			}
+		}
+	}
+	if recall := float64(found) / float64(asked); recall < 0.95 {
+		t.Errorf("the index finds %.0f%% of the best", recall*100)
+	}
+}
+
+func TestTheIndexNeverFindsFewerThanThereAre(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	fill(t, db, tenantA, 200, 1)
+	fill(t, db, tenantB, 600, 2)
+	if _, err := db.admin.Exec(t.Context(), `UPDATE gv.winners SET ctr = 0.5 WHERE tenant_id = $1 AND ad_id IN ('ad-3', 'ad-77', 'ad-150')`, tenantA); err != nil {
+		t.Fatal(err)
+	}
+	probe := vector(t, "alpha beta gamma")
+	for name, c := range map[string]struct {
+		query Query
+		found int
+	}{
+		"three pass":       {Query{K: 10, MinCTR: 0.4}, 3},
+		"fewer than there": {Query{K: 2, MinCTR: 0.4}, 2},
+		"more than all":    {Query{K: 500}, 200},
+		"none is so alike": {Query{K: 5, MinSimilarity: 1}, 0},
+	} {
+		c.query.Model, c.query.Vector = embed.LocalModel, probe
+		if got := search(t, db, c.query, 0); len(got) != c.found {
+			t.Errorf("%s: found %d, want %d", name, len(got), c.found)
+		}
+	}
+}
+
+func TestTheIndexIsUsedForALargeTenant(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	fill(t, db, tenantA, 1500, 1)
+	if _, err := db.admin.Exec(t.Context(), `ANALYZE gv.winners`); err != nil {
+		t.Fatal(err)
+	}
+	in(t, db, tenantA, func(s Store) error {
+		rows, _ := s.tx.Query(t.Context(), `EXPLAIN `+nearest, pgx.StrictNamedArgs{
+			"model": embed.LocalModel, "vector": vectorText(vector(t, "alpha")), "k": 5, "candidates": 20, "min_ctr": 0.0, "min_similarity": 0.0,
+		})
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if !strings.Contains(strings.Join(plan, "\n"), "winners_local") {
+			t.Errorf("the plan does not use the index:\n%s", strings.Join(plan, "\n"))
+		}
+		return err
+	})
+}
+
+func TestAnAdWithoutDNAIsEmbeddedByItsName(t *testing.T) {
+	t.Parallel()
+	if got := TextOf(creative.DNA{}, "UGC question hook"); got != "name: UGC question hook" {
+		t.Errorf("told as %q", got)
+	}
+	if got := TextOf(creative.DNA{"hook_type": "question"}, "UGC"); got != "hook_type: question" {
+		t.Errorf("told as %q", got)
+	}
+}
+
+type database struct {
+	*pg.DB
+	admin *pgxpool.Pool
+}
+
+func open(t *testing.T) database {
+	t.Helper()
+	made := pgtest.New(t)
+	db, err := pg.Open(t.Context(), pg.Config{URL: made.AppURL, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	admin := made.Admin(t)
+	if _, err := admin.Exec(t.Context(), `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'A'), ($2, 'B')`, tenantA, tenantB); err != nil {
+		t.Fatal(err)
+	}
+	return database{db, admin}
+}
+
+func in(t *testing.T, db database, tenant string, fn func(Store) error) {
+	t.Helper()
+	if err := pg.InTenant(t.Context(), db.DB, tenant, func(tx pgx.Tx) error { return fn(NewStore(tx)) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func memory(t *testing.T, ad, dna string) Memory {
+	t.Helper()
+	d, err := creative.Parse([]byte(dna))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Memory{
+		AdID: ad, Model: embed.LocalModel, Vector: vector(t, d.Text()), Text: d.Text(),
+		DNA: d, ROAS: 4, CTR: 0.02, Active: true,
+	}
+}
+
+func remember(t *testing.T, db database, m Memory) (got Outcome) {
+	t.Helper()
+	in(t, db, tenantA, func(s Store) (err error) {
+		got, err = s.Remember(t.Context(), m)
+		return err
+	})
+	return got
+}
+
+func search(t *testing.T, db database, q Query, exactUpTo int64) (ids []string) {
+	t.Helper()
+	in(t, db, tenantA, func(s Store) error {
+		s.exactUpTo = exactUpTo
+		result, err := s.Search(t.Context(), q)
+		for _, m := range result.Matches {
+			ids = append(ids, m.AdID)
+		}
+		return err
+	})
+	return ids
+}
+
+// fill remembers n ads of random words.
+func fill(t *testing.T, db database, tenant string, n int, seed uint64) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 7))
+	batch := &pgx.Batch{}
+	for i := range n {
+		text := words(random)
+		batch.Queue(`
+			INSERT INTO gv.winners (tenant_id, ad_id, model, embedding, text, creative_dna, pipeline_roas, ctr, content_hash)
+			VALUES ($1, $2, $3, $4::text::extensions.vector, $5, '{}', 4, 0.02, '\x00')`,
+			tenant, fmt.Sprintf("ad-%d", i), embed.LocalModel, vectorText(vector(t, text)), text)
+	}
+	if err := db.admin.SendBatch(t.Context(), batch).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func words(random *rand.Rand) string {
+	var b strings.Builder
+	for range 12 {
+		fmt.Fprintf(&b, "w%d ", int(random.ExpFloat64()*40))
+	}
+	return b.String()
+}
+
+func vectorText(v embed.Vector) string { return pgvector.NewVector(v).String() }
+
+func vector(t *testing.T, text string) embed.Vector {
+	t.Helper()
+	v, err := embed.Local{}.Query(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
