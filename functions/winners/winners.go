@@ -1,0 +1,129 @@
+// Package winners remembers winning creatives and finds those like a query. It
+// serves /api/ml/rag/. Indexing the same ad again changes nothing but its
+// figures, so repeating a request is safe.
+package winners
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/settings"
+	memory "github.com/geminivideo/geminivideo/shared/winners"
+)
+
+func init() { serve.HTTP("winners", build) }
+
+type config struct {
+	Postgres pg.Config
+	Access   serve.AccessConfig
+}
+
+func build(ctx context.Context) (http.Handler, error) {
+	cfg, err := settings.Load[config](ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := pg.Open(ctx, cfg.Postgres)
+	if err != nil {
+		return nil, err
+	}
+	return New(db, serve.NewAccess(cfg.Access), embed.Local{}), nil
+}
+
+// backend names where the memory is, as the seed's frontend asks.
+const backend = "pgvector"
+
+type function struct {
+	db       *pg.DB
+	embedder embed.Embedder
+}
+
+// New returns the function's handler.
+func New(db *pg.DB, access serve.Access, embedder embed.Embedder) http.Handler {
+	f := &function{db: db, embedder: embedder}
+	api := serve.NewAPI(access)
+	api.Check("postgres", db.Ping)
+	serve.Post(api, "/api/ml/rag/search-winners", auth.Viewer, f.search,
+		serve.Summary("Finds the winning ads most like a text or a creative DNA."))
+	serve.Post(api, "/api/ml/rag/index-winner", auth.Editor, f.index,
+		serve.Summary("Remembers a winning ad."))
+	serve.Get(api, "/api/ml/rag/winner/{ad_id}", auth.Viewer, f.show,
+		serve.Summary("Shows what is remembered of an ad."))
+	serve.Get(api, "/api/ml/rag/memory-stats", auth.Viewer, f.stats,
+		serve.Summary("Says how much is remembered, and with which embedding model."))
+	return api
+}
+
+type showInput struct {
+	AdID string `path:"ad_id" minLength:"1" maxLength:"256"`
+}
+
+type showOutput struct {
+	Body struct {
+		AdID           string    `json:"ad_id"`
+		Active         bool      `json:"active" doc:"Whether searches find it: false while the ad is below the winner's bar."`
+		Metadata       metadata  `json:"metadata"`
+		AdData         openJSON  `json:"ad_data" doc:"What was said of the ad when it was indexed."`
+		EmbeddingModel string    `json:"embedding_model"`
+		IndexedAt      time.Time `json:"indexed_at"`
+		UpdatedAt      time.Time `json:"updated_at"`
+	}
+}
+
+func (f *function) show(ctx context.Context, in *showInput) (*showOutput, error) {
+	out := &showOutput{}
+	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
+		found, err := memory.NewStore(tx).Get(ctx, in.AdID, f.embedder.Model())
+		if err != nil {
+			return err
+		}
+		b := &out.Body
+		b.AdID, b.Active, b.AdData, b.EmbeddingModel = found.AdID, found.Active, openJSON(found.Data), found.Model
+		b.Metadata = metadata{openJSON(found.DNA), found.ROAS, found.CTR}
+		b.IndexedAt, b.UpdatedAt = found.IndexedAt.UTC(), found.UpdatedAt.UTC()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+type statsOutput struct {
+	Body struct {
+		TotalWinners   int64  `json:"total_winners_in_memory" doc:"Winners that searches find."`
+		IndexSize      int64  `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
+		Remembered     int64  `json:"total_remembered" doc:"With the ads that wait to be winners again."`
+		Dimension      int    `json:"dimension"`
+		EmbeddingModel string `json:"embedding_model"`
+		MemoryBackend  string `json:"memory_backend"`
+		StorageBackend string `json:"storage_backend"`
+		IndexBytes     int64  `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
+	}
+}
+
+func (f *function) stats(ctx context.Context, _ *struct{}) (*statsOutput, error) {
+	out := &statsOutput{}
+	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
+		stats, err := memory.NewStore(tx).Stats(ctx, f.embedder.Model())
+		if err != nil {
+			return err
+		}
+		b := &out.Body
+		b.TotalWinners, b.IndexSize, b.Remembered, b.IndexBytes = stats.Active, stats.Active, stats.Remembered, stats.IndexBytes
+		b.Dimension, b.EmbeddingModel = embed.Dimensions, f.embedder.Model()
+		b.MemoryBackend, b.StorageBackend = backend, "postgresql"
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
