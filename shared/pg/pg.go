@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -177,11 +178,15 @@ func classify(err error) error {
 		pgErr  *pgconn.PgError
 	)
 	switch {
+	case errors.As(err, &down): // whatever the reason, such as a pooler that is full
 	case errors.As(err, &pgErr):
-		if !outage(pgErr.Code) {
+		switch {
+		case unstorable(pgErr.Code):
+			return &fault.Error{Kind: fault.Invalid, Message: "a text holds a character that cannot be stored, such as U+0000", Cause: err}
+		case !outage(pgErr.Code):
 			return err
 		}
-	case errors.As(err, &down), errors.As(err, &netErr), pgconn.Timeout(err),
+	case errors.As(err, &netErr), pgconn.Timeout(err),
 		errors.Is(err, net.ErrClosed), pgconn.SafeToRetry(err), errors.Is(err, context.DeadlineExceeded), closed(err):
 	default:
 		return err
@@ -189,13 +194,18 @@ func classify(err error) error {
 	return fault.Down("the database does not answer", fmt.Errorf("postgres: %w", err))
 }
 
-// outage lists the SQLSTATEs of a server that is going down, starting, or full.
+// unstorable reports a text that Postgres has no way to hold: the edge refuses
+// such bodies, but a text also comes in a path, a file or a message.
+func unstorable(code string) bool { return code == "22021" || code == "22P05" }
+
+// outage reports a server that is going down, starting, full, or only to be read
+// while another takes over.
 func outage(code string) bool {
 	switch code {
-	case "57P01", "57P02", "57P03", "53300", "53400", "58000", "58030":
+	case "57P01", "57P02", "57P03", "25006", "58000", "58030":
 		return true
 	}
-	return code[:2] == "08"
+	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53")
 }
 
 // closed reports a connection that broke under a statement: pgx says so in

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -27,16 +30,77 @@ var jsonFormat = huma.Format{
 	},
 	Unmarshal: func(data []byte, v any) error {
 		err := json.Unmarshal(data, v)
-		if err == nil {
-			return nil
-		}
 		if tree, ok := v.(*any); ok {
+			if err == nil {
+				return nil
+			}
 			if cleaned, found := quoteNonFinite(data); found && json.Unmarshal(cleaned, tree) == nil {
 				return nil
 			}
+			return plainJSONError(err)
 		}
-		return plainJSONError(err)
+		// What the types allow by the schema's rules has passed by now.
+		if unfit := unfitValue(data, err != nil); unfit != nil {
+			return unfit
+		}
+		if err != nil {
+			return plainJSONError(err)
+		}
+		return nil
 	},
+}
+
+// unfitField is a rule that a field of the body breaks and that no schema can
+// say. huma passes on an error's text only, so the text carries both.
+type unfitField struct{ path, rule string }
+
+const fieldMark = "\x1f"
+
+func (u *unfitField) Error() string { return u.path + fieldMark + u.rule }
+
+// unfitValue looks for what Postgres or a float64 cannot hold in members that may
+// be anything: NUL characters and numbers without end.
+func unfitValue(data []byte, failed bool) error {
+	if !failed && !bytes.Contains(data, []byte(`\u0000`)) {
+		return nil
+	}
+	cleaned, _ := quoteNonFinite(data)
+	var tree any
+	if json.Unmarshal(cleaned, &tree) != nil {
+		return nil
+	}
+	if u := unfitIn(tree, ""); u != nil {
+		return u
+	}
+	return nil
+}
+
+func unfitIn(v any, path string) *unfitField {
+	switch v := v.(type) {
+	case string:
+		switch {
+		case v == notFinite:
+			return &unfitField{path, "must be a finite number"}
+		case strings.ContainsRune(v, 0):
+			return &unfitField{path, "must not hold the character U+0000"}
+		}
+	case []any:
+		for i, member := range v {
+			if u := unfitIn(member, path+"["+strconv.Itoa(i)+"]"); u != nil {
+				return u
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if strings.ContainsRune(key, 0) {
+				return &unfitField{path, "must not hold the character U+0000 in a member's name"}
+			}
+			if u := unfitIn(v[key], strings.TrimPrefix(path+"."+key, ".")); u != nil {
+				return u
+			}
+		}
+	}
+	return nil
 }
 
 // Encoded is an answer's body that is JSON already and is sent byte for byte; T
@@ -59,12 +123,15 @@ func plainJSONError(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("is not valid JSON at byte %d", syntax.Offset)
 	case errors.As(err, &kind) && kind.Field != "":
-		return fmt.Errorf("%s has the wrong type or range", kind.Field)
+		return &unfitField{kind.Field, "has the wrong type or is out of range"}
 	}
 	return errors.New("is not valid JSON")
 }
 
-// quoteNonFinite puts quotes around the numbers that float64 cannot hold.
+// notFinite stands for a number that float64 cannot hold; nobody sends it as a text.
+const notFinite = "\ue000not a finite number"
+
+// quoteNonFinite puts a text in place of the numbers that float64 cannot hold.
 func quoteNonFinite(data []byte) ([]byte, bool) {
 	var out bytes.Buffer
 	found := false
@@ -82,7 +149,7 @@ func quoteNonFinite(data []byte) ([]byte, bool) {
 			word := string(data[i:end])
 			if nonFinite(word) {
 				found = true
-				word = `"not a finite number"`
+				word = strconv.Quote(notFinite)
 			}
 			out.WriteString(word)
 			i = end

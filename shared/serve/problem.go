@@ -68,6 +68,9 @@ func fromHuma(status int, msg string, errs []error) huma.StatusError {
 				p.Errors = append(p.Errors, fieldError{detail.Location + "." + name, "is required"})
 				continue
 			}
+			if path, rule, ok := strings.Cut(detail.Message, fieldMark); ok {
+				detail = &huma.ErrorDetail{Location: strings.TrimSuffix(detail.Location+"."+path, "."), Message: rule}
+			}
 			p.Errors = append(p.Errors, fieldError{detail.Location, plainRule(detail.Message)})
 		}
 	}
