@@ -15,6 +15,7 @@ import (
 	"github.com/geminivideo/geminivideo/functions/crmevent"
 	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
 	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
@@ -90,6 +91,13 @@ func newWorld(t testing.TB, c *crm) *world {
 	for _, ad := range []string{"a1", "a2", "a3"} {
 		w.exec(`INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id) VALUES ($1, $2, 'act_1', 'c1')`, tenant, ad)
 		w.exec(`INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor) VALUES ($1, $2, '2026-10-01', 1000, 20, 100000)`, tenant, ad)
+	}
+	err := pg.InTenant(t.Context(), w.app, tenant, func(tx pgx.Tx) error {
+		_, err := ads.Settle(t.Context(), tx, []string{"a1", "a2", "a3"})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return w
 }
@@ -184,8 +192,8 @@ func (w *world) dump() []string {
 	for _, sql := range []string{
 		`SELECT (to_jsonb(x) - 'processed_at')::text FROM gv.deals x ORDER BY deal_id`,
 		`SELECT to_jsonb(x)::text FROM gv.deal_stages x ORDER BY deal_id, occurred_at, stage_id`,
-		`SELECT to_jsonb(x)::text FROM gv.contacts x JOIN gv.deal_contacts USING (tenant_id, portal_id, contact_id) ORDER BY deal_id, contact_id`,
-		`SELECT to_jsonb(x)::text FROM gv.contact_keys x JOIN gv.deal_contacts USING (tenant_id, portal_id, contact_id) ORDER BY deal_id, contact_id, kind, value`,
+		`SELECT to_jsonb(x)::text FROM gv.contacts x ORDER BY contact_id`,
+		`SELECT to_jsonb(x)::text FROM gv.contact_keys x ORDER BY contact_id, kind, value`,
 		`SELECT to_jsonb(x)::text FROM gv.deal_contacts x ORDER BY deal_id, contact_id`,
 		`SELECT contact_id::text FROM gv.erasures ORDER BY contact_id`,
 		`SELECT (to_jsonb(x) - 'updated_at' - 'created_at')::text FROM gv.ads x ORDER BY ad_id`,

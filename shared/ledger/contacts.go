@@ -9,11 +9,13 @@ import (
 )
 
 // SaveContacts records who a deal's contacts are, in their order; contacts whose
-// data was erased are passed over.
+// data was erased are passed over, and those that no deal has any more forgotten.
 func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact) error {
-	if _, err := s.tx.Exec(ctx, `
-		DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal}); err != nil {
+	ids := make([]int64, len(contacts))
+	for i, c := range contacts {
+		ids[i] = c.ID
+	}
+	if err := s.unlink(ctx, deal, ids); err != nil {
 		return fmt.Errorf("save contacts of deal %d: %w", deal, err)
 	}
 	for position, c := range contacts {
@@ -36,6 +38,33 @@ func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact)
 		}
 	}
 	return nil
+}
+
+// unlink parts the deal from its contacts and forgets those that no deal has any
+// more, other than keep. Contacts are locked, so that one is not forgotten while
+// another deal gains it.
+func (s Store) unlink(ctx context.Context, deal int64, keep []int64) error {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT contact_id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
+	linked, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return err
+	}
+	if err := s.lock(ctx, "contact", append(linked, keep...)); err != nil {
+		return err
+	}
+	if _, err := s.tx.Exec(ctx, `
+		DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal}); err != nil {
+		return err
+	}
+	_, err = s.tx.Exec(ctx, `
+		DELETE FROM gv.contacts c
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@linked) AND contact_id <> ALL (coalesce(@keep::bigint[], '{}'))
+		AND    NOT EXISTS (SELECT FROM gv.deal_contacts dc WHERE dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.contact_id = c.contact_id)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "linked": linked, "keep": keep})
+	return err
 }
 
 func (s Store) saveContact(ctx context.Context, c Contact) error {
@@ -127,6 +156,9 @@ func (s Store) Erased(ctx context.Context, contact int64) (erased bool, err erro
 // clicks that carry it, and every message about the contact, handled, waiting or
 // failed. It returns the deals that belonged to the contact, to be credited anew.
 func (s Store) Erase(ctx context.Context, contact int64, subject string) ([]int64, error) {
+	if err := s.lock(ctx, "contact", []int64{contact}); err != nil {
+		return nil, fmt.Errorf("erase contact %d: %w", contact, err)
+	}
 	deals, err := s.DealsOfContact(ctx, contact)
 	if err != nil {
 		return nil, err

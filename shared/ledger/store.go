@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,13 +37,8 @@ func (s Store) Versions(ctx context.Context, ids []int64) (Versions, error) {
 // Lock keeps others from writing the deals, recorded or not, until the
 // transaction ends, and returns what is recorded of them.
 func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
-	for _, id := range slices.Sorted(slices.Values(ids)) { // one order, so that two cannot deadlock
-		_, err := s.tx.Exec(ctx, `
-			SELECT pg_advisory_xact_lock(hashtextextended('deal ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || @id::bigint::text, 0))`,
-			pgx.StrictNamedArgs{"portal": s.portal, "id": id})
-		if err != nil {
-			return nil, fmt.Errorf("lock deal %d: %w", id, err)
-		}
+	if err := s.lock(ctx, "deal", ids); err != nil {
+		return nil, err
 	}
 	rows, _ := s.tx.Query(ctx, `
 		SELECT deal_id, xmin::text, ad_id FROM gv.deals
@@ -58,6 +52,20 @@ func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 		return nil, fmt.Errorf("lock deals %v: %w", ids, err)
 	}
 	return locked, nil
+}
+
+// lock takes a lock a record, recorded or not, in one order, so that two
+// transactions that want the same ones do not deadlock.
+func (s Store) lock(ctx context.Context, kind string, ids []int64) error {
+	_, err := s.tx.Exec(ctx, `
+		SELECT pg_advisory_xact_lock(key)
+		FROM  (SELECT DISTINCT hashtextextended(@kind || ' ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || id::text, 0) AS key
+		       FROM unnest(@ids::bigint[]) AS id ORDER BY key) AS ordered`,
+		pgx.StrictNamedArgs{"kind": kind, "portal": s.portal, "ids": ids})
+	if err != nil {
+		return fmt.Errorf("lock %ss %v: %w", kind, ids, err)
+	}
+	return nil
 }
 
 // AddStages records moves of a deal, each once.
@@ -161,10 +169,11 @@ func (s Store) Save(ctx context.Context, d Deal) error {
 // Bury records that the CRM has no such deal any more: it was deleted, or merged
 // into another. Nothing else of it stays.
 func (s Store) Bury(ctx context.Context, deal int64, mergedInto *int64) error {
+	if err := s.unlink(ctx, deal, nil); err != nil {
+		return fmt.Errorf("bury deal %d: %w", deal, err)
+	}
 	_, err := s.tx.Exec(ctx, `
-		WITH contacts AS (
-			DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
-		), stages AS (
+		WITH stages AS (
 			DELETE FROM gv.deal_stages WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
 		)
 		INSERT INTO gv.deals AS d (tenant_id, portal_id, deal_id, state, merged_into)
