@@ -282,8 +282,13 @@ func TestVersionsCompareByNumber(t *testing.T) {
 		have, want string
 		enough     bool
 	}{
-		{"0.8.0", "0.8.0", true}, {"0.8.7-1", "0.8.4", true}, {"0.10", "0.8.0", true},
-		{"0.6.0-1", "0.8.0", false}, {"0.8", "0.8.0", false}, {"", "0.8.0", false}, {"1", "0.8.0", true},
+		{"0.8.0", "0.8.0", true},
+		{"0.8.7-1", "0.8.4", true},
+		{"0.10", "0.8.0", true},
+		{"0.6.0-1", "0.8.0", false},
+		{"0.8", "0.8.0", false},
+		{"", "0.8.0", false},
+		{"1", "0.8.0", true},
 	} {
 		if got := AtLeast(c.have, c.want); got != c.enough {
 			t.Errorf("%q at least %q: %v", c.have, c.want, got)

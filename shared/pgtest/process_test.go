@@ -42,7 +42,7 @@ type guest struct {
 func startGuest(t *testing.T, temp, order string, env ...string) *guest {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestGuest$", "-test.v", "-test.timeout=2m")
-	cmd.Env = append(os.Environ(), append([]string{"PGTEST_GUEST=" + order, "TMPDIR=" + temp}, env...)...)
+	cmd.Env = append(os.Environ(), append([]string{"PGTEST_GUEST=" + order, "TMPDIR=" + temp, "TEST_DATABASE_URL="}, env...)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,6 @@ func startGuest(t *testing.T, temp, order string, env ...string) *guest {
 // apart is a temp folder, and so a shared cluster, of this test alone.
 func apart(t *testing.T) string {
 	t.Helper()
-	t.Setenv("TEST_DATABASE_URL", "")
 	temp := t.TempDir()
 	t.Cleanup(func() {
 		dirs, _ := filepath.Glob(filepath.Join(temp, "geminivideo-pgtest-*"))
@@ -116,6 +115,7 @@ func awaitEnd(t *testing.T, url string) {
 }
 
 func TestProcessesShareOneServerThatEndsAfterTheLast(t *testing.T) {
+	t.Parallel()
 	temp := apart(t)
 	guests := make([]*guest, 5)
 	var all sync.WaitGroup
@@ -149,6 +149,7 @@ func TestProcessesShareOneServerThatEndsAfterTheLast(t *testing.T) {
 }
 
 func TestAFailingTestKeepsItsDatabaseAndSaysWhereItIs(t *testing.T) {
+	t.Parallel()
 	temp := apart(t)
 	watcher := startGuest(t, temp, "pass") // keeps the server
 	g := startGuest(t, temp, "fail")
@@ -163,6 +164,7 @@ func TestAFailingTestKeepsItsDatabaseAndSaysWhereItIs(t *testing.T) {
 }
 
 func TestWithoutFlockPerlSupervises(t *testing.T) {
+	t.Parallel()
 	found, err := exec.LookPath("perl")
 	if err != nil {
 		return // this system supervises with flock, or not at all
@@ -177,6 +179,7 @@ func TestWithoutFlockPerlSupervises(t *testing.T) {
 }
 
 func TestTheServerOfTheEnvironmentIsUsedWhereThereIsOne(t *testing.T) {
+	t.Parallel()
 	srv, err := connect(t.Context())
 	if err != nil {
 		t.Fatal(err)

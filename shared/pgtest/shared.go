@@ -23,10 +23,6 @@ var errNoPostgres = errors.New("no PostgreSQL with pgvector " + cluster.MinVecto
 
 var find = cluster.Find // replaced in a test
 
-// inUse is held open, with a shared lock on it, for the life of this process:
-// that is how the supervisor knows that a test still runs.
-var inUse *os.File
-
 // shared returns the URL of the throw-away cluster of this user, which it
 // starts if no test process has.
 func shared(ctx context.Context) (url, hint string, err error) {
@@ -38,7 +34,7 @@ func shared(ctx context.Context) (url, hint string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if inUse, err = join(ctx, filepath.Join(dir, "users.lock")); err != nil {
+	if err := join(ctx, filepath.Join(dir, "users.lock")); err != nil {
 		return "", "", err
 	}
 	start, err := cluster.Lock(filepath.Join(dir, "start.lock"), wait)
@@ -104,30 +100,29 @@ func ownDir(parent, name string, mode fs.FileMode) (string, error) {
 	return dir, os.Chmod(dir, mode) // whatever the umask
 }
 
-// join takes a share in the server. It waits while the supervisor, which holds
-// the lock alone, is stopping it.
-func join(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// join takes a share in the server: a shared lock that lasts as long as this
+// process, which is how the supervisor knows that a test still runs. It waits
+// while the supervisor, which then holds the lock alone, is stopping the server.
+func join(ctx context.Context, path string) error {
+	// A bare descriptor, since nothing is to close it, the garbage collector least of all.
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("join the test cluster: %w", err)
+		return fmt.Errorf("join the test cluster: %w", err)
 	}
 	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+		err := unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)
 		if err == nil {
-			return f, nil
+			return nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			break
+			return fmt.Errorf("join the test cluster: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("join the test cluster: %w", errors.Join(ctx.Err(), err))
+			return fmt.Errorf("join the test cluster: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	f.Close()
-	return nil, fmt.Errorf("join the test cluster: %w", err)
 }
 
 // attach joins a server that runs. One that is only slow to answer is not
