@@ -97,6 +97,9 @@ func newest(ctx context.Context, log io.Writer, scratch string, mirror aptSource
 	if best == "" {
 		return "", errors.Join(append(errs, errors.New("no suite has a pgvector that does"))...)
 	}
+	if !cluster.AtLeast(versionOf(best), wantVector) {
+		say(log, "taking pgvector %s, the newest that can be had; %s repairs HNSW indexes better", versionOf(best), wantVector)
+	}
 	return best, nil
 }
 
