@@ -31,10 +31,14 @@ type Access struct {
 	Verifier *auth.Verifier
 	// Origins lists the web origins that browsers may call from; "*" is any.
 	Origins []string
+	// Credentials lets browsers send their own along: sendBeacon always does.
+	Credentials bool
 }
 
 // NewAccess returns the access that cfg describes.
-func NewAccess(cfg AccessConfig) Access { return Access{auth.New(cfg.Auth), cfg.Origins} }
+func NewAccess(cfg AccessConfig) Access {
+	return Access{Verifier: auth.New(cfg.Auth), Origins: cfg.Origins}
+}
 
 // API is an HTTP function's handler: typed operations on the standard ServeMux,
 // with one way to authenticate, validate, answer errors and document.
@@ -268,6 +272,9 @@ func (a *API) cors(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	if a.access.Credentials {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
