@@ -14,6 +14,14 @@ const KeyAttribute = "gv-key"
 // TenantAttribute names the tenant that a message belongs to, where one is known.
 const TenantAttribute = "gv-tenant"
 
+// TopicAttribute names the topic that a message was sent to: a dead letter comes
+// through a subscription whose name need not tell.
+const TopicAttribute = "gv-topic"
+
+// ReasonAttribute says, on a dead letter, why the last attempt failed, where the
+// queue knows.
+const ReasonAttribute = "gv-reason"
+
 // SubjectAttribute says whose data a message is about, so that an erasure finds
 // it wherever it is kept.
 const SubjectAttribute = "gv-subject"

@@ -1,6 +1,7 @@
 package winners
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,8 @@ type Ad struct {
 	WinnerSpend *float64
 }
 
-// Text returns what is embedded of the ad.
-func (a Ad) Text() string { return TextOf(a.DNA, a.Name) }
+// Text returns what is embedded of the ad; it is never empty.
+func (a Ad) Text() string { return TextOf(a.DNA, cmp.Or(a.Name, a.AdID)) }
 
 // Ad returns the stored ad and keeps it as it is until the transaction ends:
 // who settles its figures waits, so that the memory cannot miss a fall below

@@ -44,24 +44,31 @@ func (s Store) Vector(ctx context.Context, adID, model, text string) (embed.Vect
 }
 
 // Remember keeps m, in place of what was remembered of the ad with this model.
+// Where m has no Data, what there was of it stays.
 func (s Store) Remember(ctx context.Context, m Memory) (Outcome, error) {
-	var inserted, same bool
+	var (
+		inserted, same bool
+		data           []byte
+	)
+	if m.Data != nil {
+		data = m.Data.JSON()
+	}
 	err := s.tx.QueryRow(ctx, `
 		WITH before AS (
 			SELECT content_hash = @hash AND active = @active AS same
 			FROM   gv.winners WHERE tenant_id = gv.tenant() AND ad_id = @ad AND model = @model
 		)
 		INSERT INTO gv.winners AS w (tenant_id, ad_id, model, embedding, text, creative_dna, ad_data, pipeline_roas, ctr, active, content_hash)
-		VALUES (gv.tenant(), @ad, @model, @vector::text::vector, @text, @dna, @data, @roas, @ctr, @active, @hash)
+		VALUES (gv.tenant(), @ad, @model, @vector::text::vector, @text, @dna, coalesce(@data::jsonb, '{}'), @roas, @ctr, @active, @hash)
 		ON CONFLICT (tenant_id, ad_id, model) DO UPDATE
-		SET embedding = excluded.embedding, text = excluded.text, creative_dna = excluded.creative_dna, ad_data = excluded.ad_data,
+		SET embedding = excluded.embedding, text = excluded.text, creative_dna = excluded.creative_dna, ad_data = coalesce(@data::jsonb, w.ad_data),
 		    pipeline_roas = excluded.pipeline_roas, ctr = excluded.ctr, active = excluded.active,
 		    indexed_at = CASE WHEN w.content_hash = excluded.content_hash THEN w.indexed_at ELSE now() END,
 		    content_hash = excluded.content_hash, updated_at = now()
 		RETURNING xmax = 0, coalesce((SELECT same FROM before), true)`,
 		pgx.StrictNamedArgs{
 			"ad": m.AdID, "model": m.Model, "vector": pgvector.NewVector(m.Vector).String(), "text": m.Text,
-			"dna": m.DNA.JSON(), "data": m.Data.JSON(), "roas": m.ROAS, "ctr": m.CTR, "active": m.Active,
+			"dna": m.DNA.JSON(), "data": data, "roas": m.ROAS, "ctr": m.CTR, "active": m.Active,
 			"hash": hash(m.Model, m.Text),
 		}).Scan(&inserted, &same) // not inserted, and nothing before: a twin has just done it
 	if err != nil {
