@@ -60,6 +60,7 @@ func newCRM(t testing.TB, o fakehubspot.Options) *crm {
 type world struct {
 	t        testing.TB
 	crm      *crm
+	urls     *pgtest.DB
 	admin    *pgxpool.Pool
 	app      *pg.DB
 	consumer serve.Consumer
@@ -82,7 +83,7 @@ func (q *queue) Publish(_ context.Context, messages ...message.Message) error {
 func newWorld(t testing.TB, c *crm) *world {
 	t.Helper()
 	db := pgtest.New(t)
-	w := &world{t: t, crm: c, admin: db.Admin(t), queue: &queue{}}
+	w := &world{t: t, crm: c, urls: db, admin: db.Admin(t), queue: &queue{}}
 	w.app, w.consumer = open(t, db.AppURL, db.WorkerURL, c, w.queue)
 	w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Northside')`, tenant)
 	w.exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'act_1')`, tenant)
