@@ -1,0 +1,221 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/geminivideo/geminivideo/infra/local/demo/sim"
+	"github.com/geminivideo/geminivideo/shared/attribution"
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// Seed gives both tenants thirty days of data, through the addresses that real
+// data takes. A tenant that has its data is left alone; one whose seed was
+// interrupted gets what it lacks.
+func Seed(ctx context.Context, sys System) error {
+	own, err := openOwner(ctx, sys.AdminDatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer own.close()
+	both, ctx := errgroup.WithContext(ctx)
+	for _, s := range []*seeder{
+		{sys: sys, owner: own, tenant: sys.Home, business: sim.Gym, seed: homeSeed},
+		{sys: sys, owner: own, tenant: sys.Other, business: sim.Dental, seed: homeSeed + 1},
+	} {
+		both.Go(func() error {
+			if err := s.run(ctx); err != nil {
+				return fmt.Errorf("demo data of %s: %w", s.tenant.Name, err)
+			}
+			return nil
+		})
+	}
+	return both.Wait()
+}
+
+// homeSeed makes a world that shows something of everything.
+const homeSeed = 20261
+
+// seeder makes one tenant's data.
+type seeder struct {
+	sys      System
+	owner    owner
+	tenant   Tenant
+	business sim.Business
+	seed     uint64
+
+	world *sim.World
+	begun time.Time
+	api   caller // as the tenant's editor
+}
+
+func (s *seeder) run(ctx context.Context) error {
+	var complete bool
+	var err error
+	if s.begun, complete, err = s.owner.begin(ctx, s.tenant.ID, time.Now()); err != nil || complete {
+		return err
+	}
+	zone, err := time.LoadLocation(s.tenant.TimeZone)
+	if err != nil {
+		return fmt.Errorf("the account's time zone: %w", err)
+	}
+	s.world = sim.New(sim.Config{Seed: s.seed, Now: s.begun, Zone: zone, Currency: money.Currency(s.tenant.Currency), Business: s.business})
+	s.api = caller{base: s.sys.BaseURL, token: s.tenant.EditorToken}
+	c := &crm{seeder: s, portal: s.sys.HubSpot.Portal(s.tenant.PortalID)}
+	if c.portal == nil {
+		return fmt.Errorf("portal %d is not connected to the fake HubSpot", s.tenant.PortalID)
+	}
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"map the portal's stages", func(ctx context.Context) error { return s.owner.mapStages(ctx, s.tenant) }},
+		{"import the ads", s.importAds},
+		{"track the clicks", s.track},
+		{"fill the CRM", c.fill},
+		{"take the deals in", c.taken},
+		{"merge and delete deals", c.mishaps},
+		{"take that in", c.taken},
+		{"give feedback", s.feedback},
+		{"divide the budget", s.allocate},
+	} {
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return s.owner.finish(ctx, s.tenant.ID)
+}
+
+// importAds uploads the report of the ads' days.
+func (s *seeder) importAds(ctx context.Context) error {
+	var file bytes.Buffer
+	form := multipart.NewWriter(&file)
+	part, err := form.CreateFormFile("file", "ads-manager-export.csv")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.world.WriteCSV(part, money.Currency(s.tenant.Currency)), form.Close()); err != nil {
+		return err
+	}
+	var answer struct {
+		Rows     int
+		Rejected int
+		Errors   []struct {
+			Line   int
+			Column string
+			Reason string
+		}
+	}
+	err = s.api.patiently(ctx, request{
+		method: http.MethodPost, path: "/api/ads/import?account_id=" + url.QueryEscape(s.tenant.AccountID),
+		body: file.Bytes(), header: http.Header{"Content-Type": {form.FormDataContentType()}},
+	}, &answer)
+	if err != nil {
+		return err
+	}
+	if answer.Rejected > 0 || answer.Rows == 0 {
+		return fmt.Errorf("of %d rows %d were rejected: %v", answer.Rows, answer.Rejected, answer.Errors)
+	}
+	return nil
+}
+
+// beaconReaches is how old a click may be that the beacon takes; an older one
+// could not matter to a conversion that is still to come.
+const beaconReaches = 7*24*time.Hour - time.Hour
+
+// track sends the clicks of the last days as landing pages do, and stores the
+// older ones.
+func (s *seeder) track(ctx context.Context) error {
+	var old []attribution.Click
+	beacons, ctx := errgroup.WithContext(ctx)
+	beacons.SetLimit(4)
+	for _, click := range s.world.Clicks {
+		if time.Since(click.At) > beaconReaches {
+			old = append(old, s.stored(click))
+			continue
+		}
+		beacons.Go(func() error {
+			return caller{base: s.sys.BaseURL}.patiently(ctx, request{
+				method: http.MethodPost, path: "/api/ml/attribution/track-click", body: s.beacon(click),
+				header: http.Header{"X-Publishable-Key": {s.tenant.PublishableKey}},
+			}, nil)
+		})
+	}
+	return errors.Join(s.owner.record(ctx, s.tenant.ID, old), beacons.Wait())
+}
+
+// beacon is the body that the tenant's landing page sends.
+func (s *seeder) beacon(c sim.Click) map[string]any {
+	body := map[string]any{
+		"tenant_id": s.tenant.ID, "click_id": c.ID, "ad_id": c.AdID, "campaign_id": c.CampaignID, "clicked_at": c.At.Format(time.RFC3339Nano),
+		"fbclid": c.FBCLID, "device_type": c.Device, "landing_page_url": c.URL, "consent": c.Consent,
+	}
+	if c.Consent {
+		body["ip_address"], body["user_agent"], body["fingerprint_components"] = c.IP, c.UserAgent, c.Fingerprint
+	}
+	for name, value := range c.UTM {
+		body[name] = value
+	}
+	return body
+}
+
+// stored is a click as the beacon stores it.
+func (s *seeder) stored(c sim.Click) attribution.Click {
+	extra := map[string]any{}
+	for name, value := range c.UTM {
+		extra[name] = value
+	}
+	return attribution.Click{
+		ClickID: c.ID, AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.At, FBCLID: c.FBCLID, FingerprintHash: s.fingerprint(c),
+		IP: c.IP, UserAgent: c.UserAgent, DeviceType: c.Device, LandingPageURL: c.URL, Extra: extra, Consent: &c.Consent,
+	}
+}
+
+// fingerprint is the hash that the beacon answers, and that the page's form
+// hands to the CRM.
+func (s *seeder) fingerprint(c sim.Click) string {
+	return attribution.FingerprintHash(c.Fingerprint, s.tenant.ID)
+}
+
+// feedback tells of a few ads what a person who looks at them would.
+func (s *seeder) feedback(ctx context.Context) error {
+	ads, err := s.api.ads(ctx)
+	if err != nil {
+		return err
+	}
+	told := 0
+	for _, ad := range ads {
+		if ad.Impressions == 0 || ad.Pipeline > 0 && told%2 == 0 {
+			continue
+		}
+		body := map[string]any{
+			"ad_id": ad.ID, "actual_pipeline_value": ad.Pipeline, "actual_spend": ad.Spend,
+			"actual_clicks": ad.Clicks, "actual_impressions": ad.Impressions,
+		}
+		if err := s.api.patiently(ctx, request{method: http.MethodPost, path: "/api/ml/battle-hardened/feedback", body: body}, nil); err != nil {
+			return err
+		}
+		if told++; told == 4 {
+			break
+		}
+	}
+	return nil
+}
+
+// allocate makes the account's first decision.
+func (s *seeder) allocate(ctx context.Context) error {
+	ads, err := s.api.ads(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.api.split(ctx, s.tenant, ads, s.begun, s.seed, "demo-first-decision")
+	return err
+}
