@@ -17,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/revenue"
 )
 
 func inboxSeen(ctx context.Context, tx pgx.Tx, key string) (bool, error) {
@@ -202,7 +203,8 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, con
 		if err != nil {
 			return err
 		}
-		d.Value, d.Confidence = worth(*d.StageName, value, d.Amount), confidence
+		d.Value = revenue.Worth(revenue.Stage{Value: value}, *d.StageName == revenue.ClosedWon, d.Amount)
+		d.Confidence = confidence
 	}
 	if d.AmountIssue != nil {
 		d.Value = 0
@@ -228,14 +230,6 @@ func (w *work) moves(deal hubspot.Deal) []ledger.StageAt {
 		moves = append(moves, ledger.StageAt{ID: deal.Stage, At: deal.CreatedAt})
 	}
 	return slices.DeleteFunc(moves, func(m ledger.StageAt) bool { return m.ID == "" })
-}
-
-// worth is a deal's value in a stage: a won deal is worth its real amount.
-func worth(stage string, value money.Amount, amount *money.Amount) money.Amount {
-	if stage == ledger.Won && amount != nil {
-		return *amount
-	}
-	return value
 }
 
 // amount returns the deal's amount in the tenant's currency, or why it cannot be

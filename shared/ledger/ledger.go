@@ -83,6 +83,3 @@ var prefilled = map[string]string{
 	"closedlost":           "closed_lost",
 	"appointmentscheduled": "appointment_scheduled",
 }
-
-// Won is the stage in which a deal is worth its real amount.
-const Won = "closed_won"
