@@ -179,8 +179,7 @@ func (p *play) before(ctx context.Context) (err error) {
 	best := -math.MaxFloat64
 	for _, ad := range p.ads {
 		r := p.first.of(ad.ID)
-		if r.AdID == "" || ad.DailyBudget == nil || ad.Spend < 1000 || ad.roas() > 1.5 || r.Change > 20 ||
-			(ad.Pipeline+wonUnits)/ad.Spend < 3.5 {
+		if r.AdID == "" || ad.DailyBudget == nil || r.Change > 20 || !fits(ad.Spend, ad.Pipeline) {
 			continue
 		}
 		if ad.Spend > best {
@@ -197,6 +196,12 @@ func (p *play) before(ctx context.Context) (err error) {
 	p.say("%s spent so far for a pipeline of %s (%.2fx); budget today %s, recommended %s (%+.1f%%).",
 		p.money(p.ad.Spend), p.money(p.ad.Pipeline), p.ad.roas(), p.money(r.Current), p.money(r.Recommended), r.Change)
 	return p.exact(p.first)
+}
+
+// fits reports whether an ad is ordinary by its spend and pipeline value, and
+// the play's deal would make a winner of it.
+func fits(spend, pipeline float64) bool {
+	return spend >= 1000 && pipeline/spend <= 1.5 && (pipeline+wonUnits)/spend >= 3.5
 }
 
 // exact checks that a division gives away its total to the minor unit.
