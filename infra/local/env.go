@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// setEnvironment gives the functions of this process their settings, as Cloud
+// Run would. What a developer sets for a service outside (GEMINI_API_KEY, ...)
+// stays; what would lead out of this machine by accident does not.
+func (s *system) setEnvironment(keep state) error {
+	longest := 0
+	for _, f := range s.manifest.Functions {
+		longest = max(longest, int(f.Timeout.Seconds()))
+	}
+	for _, set := range [][2]string{
+		{"GOOGLE_CLOUD_PROJECT", project},
+		{"DATABASE_URL", s.database.appURL},
+		{"WORKER_DATABASE_URL", s.database.workerURL},
+		{"SUPABASE_URL", s.baseURL},
+		{"SUPABASE_JWT_SECRET", ""},
+		{"PUBLIC_BASE_URL", s.baseURL},
+		{"SECRETS_ENDPOINT", s.vault.Addr()},
+		{"HUBSPOT_API_URL", s.hubspotURL()},
+		{"HUBSPOT_CLIENT_SECRET", keep.HubSpotClientSecret},
+		// serve ends requests a second earlier; the gateway knows each function's own time.
+		{"CLOUD_RUN_TIMEOUT_SECONDS", strconv.Itoa(longest + 1)},
+	} {
+		if err := os.Setenv(set[0], set[1]); err != nil {
+			return err
+		}
+	}
+	if os.Getenv("CORS_ORIGINS") == "" {
+		// Where front ends are usually developed.
+		return os.Setenv("CORS_ORIGINS", "http://localhost:3000,http://localhost:5173")
+	}
+	return nil
+}
+
+func (s *system) hubspotURL() string { return s.baseURL + hubspotPath }
+
+// writeEnv writes the file to be sourced.
+func (s *system) writeEnv() error {
+	home, other := s.tenants.home, s.tenants.other
+	var b strings.Builder
+	b.WriteString("# Written by infra/local at each start. Its tokens are good for 7 days.\n")
+	for _, set := range [][2]string{
+		{"BASE_URL", s.baseURL},
+		{"TOKEN", home.EditorToken},
+		{"ADMIN_TOKEN", home.AdminToken},
+		{"VIEWER_TOKEN", home.ViewerToken},
+		{"OTHER_TENANT_TOKEN", other.EditorToken},
+		{"HUBSPOT_CLIENT_SECRET", home.WebhookSecret},
+		{"PUBLIC_BASE_URL", s.baseURL},
+		{"PUBLISHABLE_KEY", home.PublishableKey},
+		{"DATABASE_URL", s.database.appURL},
+		{"WORKER_DATABASE_URL", s.database.workerURL},
+		{"ADMIN_DATABASE_URL", s.database.adminURL},
+		{"TENANT_ID", home.ID},
+		{"ACCOUNT_ID", home.AccountID},
+		{"PORTAL_ID", strconv.FormatInt(home.PortalID, 10)},
+		{"OTHER_TENANT_ID", other.ID},
+		{"OTHER_ACCOUNT_ID", other.AccountID},
+		{"OTHER_PORTAL_ID", strconv.FormatInt(other.PortalID, 10)},
+		{"OTHER_PUBLISHABLE_KEY", other.PublishableKey},
+		{"OTHER_HUBSPOT_CLIENT_SECRET", other.WebhookSecret},
+		{"HUBSPOT_API_URL", s.hubspotURL()},
+		{"SUPABASE_URL", s.baseURL},
+	} {
+		fmt.Fprintf(&b, "%s=%s\n", set[0], quoted(set[1]))
+	}
+	return replace(s.envFile(), []byte(b.String()))
+}
+
+// quoted is value as one word of any POSIX shell.
+func quoted(value string) string { return `'` + strings.ReplaceAll(value, `'`, `'\''`) + `'` }

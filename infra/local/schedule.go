@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/geminivideo/geminivideo/functions"
+	"github.com/geminivideo/geminivideo/shared/serve"
+)
+
+// tick runs the scheduled functions at their times, in UTC, until ctx ends.
+func (s *system) tick(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, f := range s.manifest.Functions {
+		if _, linked := serve.Registered()[f.Name]; linked && f.Trigger == functions.Schedule {
+			all.Go(func() { s.follow(ctx, f) })
+		}
+	}
+	all.Wait()
+}
+
+// follow runs one function; like Cloud Scheduler it does not start it again
+// while it still runs.
+func (s *system) follow(ctx context.Context, f functions.Function) {
+	times, err := cron.ParseStandard(f.Schedule)
+	if err != nil {
+		slog.Error("cron: not scheduled", "function", f.Name, "error", err.Error())
+		return // the manifest's check has parsed it already
+	}
+	for {
+		timer := time.NewTimer(time.Until(times.Next(time.Now().UTC())))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		// A stop lets a run end; its own time limit bounds that.
+		if _, err := s.runNow(context.WithoutCancel(ctx), f.Name); err != nil {
+			slog.Error("cron: a run failed", "function", f.Name, "error", err.Error())
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/geminivideo/geminivideo/infra/local/demo"
+)
+
+// start runs a system until ctx ends.
+func start(ctx context.Context, o options, out, terminal io.Writer, began time.Time) (err error) {
+	s := &system{options: o, terminal: terminal}
+	defer s.finish(&err)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := s.bring(ctx); err != nil {
+		return err
+	}
+	if s.demo {
+		if err := s.seed(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.writeEnv(); err != nil {
+		return err
+	}
+	s.say("%s serves %s after %s; source %s for tokens and ids, the log is %s",
+		s.where(), s.baseURL, time.Since(began).Round(100*time.Millisecond), s.envFile(), s.logFile())
+	fmt.Fprintf(out, "ready %s\n", s.baseURL)
+	slog.Info("ready", "url", s.baseURL)
+	return s.wait(ctx)
+}
+
+// finish stops what was started; a stop that was asked for is no error.
+func (s *system) finish(err *error) {
+	if errors.Is(*err, context.Canceled) {
+		*err = nil
+	}
+	if *err != nil {
+		slog.Error("stopping", "error", (*err).Error())
+	}
+	*err = errors.Join(*err, s.close())
+}
+
+func (s *system) where() string {
+	if s.db != "" {
+		return "the database of -db"
+	}
+	return s.dir
+}
+
+// wait returns when the system is to stop, and why.
+func (s *system) wait(ctx context.Context) error {
+	var ended <-chan struct{}
+	if s.database.server != nil {
+		ended = s.database.server.Done()
+	}
+	select {
+	case <-ctx.Done():
+		s.say("stopping")
+		return nil
+	case err := <-s.gateway.failed:
+		return fmt.Errorf("the gateway ended: %w", err)
+	case <-ended:
+		return errors.Join(errors.New("PostgreSQL ended under the running system; start again, nothing that was acknowledged is lost"), s.database.server.Err())
+	}
+}
+
+// seed fills an empty system, or finishes a seed that was cut short.
+func (s *system) seed(ctx context.Context) error {
+	if err := demo.Seed(ctx, s.demoSystem()); err != nil {
+		return fmt.Errorf("make the demo data (-demo=false leaves it out): %w", err)
+	}
+	return s.hubspot.Save()
+}
+
+// demoSystem is the system as demo sees it.
+func (s *system) demoSystem() demo.System {
+	return demo.System{
+		BaseURL: s.baseURL, AdminDatabaseURL: s.database.adminURL, HubSpot: s.hubspot, HubSpotURL: s.hubspotURL(),
+		Home: s.tenants.home, Other: s.tenants.other,
+		Token: s.token, Run: s.runNow, Settled: s.settled,
+		PutSecret: func(_ context.Context, id, value string) (string, error) {
+			name := "projects/" + project + "/secrets/" + id
+			return name, s.vault.Set(name, value)
+		},
+	}
+}
