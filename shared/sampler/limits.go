@@ -6,17 +6,17 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
+// Shares of an even share of the total that an ad gets whatever the draws say,
+// as far as its limits and half of the free money allow.
 const (
-	// keepShare of an even share stays with every ad, so that it is never
-	// forgotten; returnShare with one whose known budget may only rise by half at
-	// once, since from less it could not come back in time when the leaders tire.
-	keepShare   = 0.03
+	// exploreShare goes to an ad that has not spent yet: nobody starts at zero for ever.
+	exploreShare = 0.1
+	// keepShare stays with every ad, so that none is forgotten for good.
+	keepShare = 0.03
+	// returnShare stays with an ad whose known budget may only rise by half at
+	// once: from less it could not come back in time when the leaders tire.
 	returnShare = 0.2
 )
-
-// exploreShare of the total is divided evenly as the floors of ads that have not
-// spent yet, so that nobody starts at zero for ever.
-const exploreShare = 0.1
 
 // limit sets every row's lowest and highest budget and the total that the rows
 // share. Where a limit of 50% and the caller's own contradict, the lower budget
@@ -42,31 +42,56 @@ func (m *model) limit(split *Split) {
 		part++
 	}
 	m.total = float64(whole)
-	explore := math.Floor(exploreShare * m.total / float64(max(1, part)))
-	if explore < 1 && m.total >= float64(part) {
-		explore = 1
-	}
 	for i := range m.rows {
 		a := m.arm(i)
 		if a.Excluded {
 			continue
 		}
-		lo, hi := float64(a.Min), m.total
+		lo, hi := float64(a.Min), math.Inf(1)
 		if a.Max != nil {
-			hi = math.Min(hi, float64(*a.Max))
+			hi = float64(*a.Max)
 		}
 		if a.CurrentKnown && a.Current > 0 {
 			now := float64(a.Current)
-			lo = math.Max(lo, math.Max(math.Ceil(now/2), math.Floor(returnShare*m.total/float64(part))))
+			lo = math.Max(lo, math.Ceil(now/2))
 			hi = math.Min(hi, math.Floor(now*3/2))
-		} else if a.Spend == 0 {
-			lo = math.Max(lo, explore)
-		} else {
-			lo = math.Max(lo, math.Floor(keepShare*m.total/float64(part)))
 		}
 		m.lo[i], m.hi[i] = math.Min(lo, hi), hi
 	}
 	m.fitLimits(split, part)
+	m.explore(part)
+}
+
+// explore raises the floors so that every ad keeps being tried, as far as
+// the limits leave money free.
+func (m *model) explore(part int) {
+	even := m.total / float64(max(1, part))
+	free, asked := m.total, 0.0
+	floor := func(i int) float64 {
+		share := keepShare * even
+		switch a := m.arm(i); {
+		case a.Excluded:
+			return 0
+		case a.CurrentKnown && a.Current > 0:
+			share = returnShare * even
+		case a.Spend == 0 && even >= 1:
+			share = math.Max(1, exploreShare*even)
+		}
+		return math.Max(0, math.Min(share, m.hi[i])-m.lo[i])
+	}
+	for i := range m.rows {
+		if !m.arm(i).Excluded {
+			free -= m.lo[i]
+		}
+		asked += floor(i)
+	}
+	if asked <= 0 || free <= 0 {
+		return
+	}
+	grant := math.Min(1, free/asked)
+	for i := range m.rows {
+		m.lo[i] += grant * floor(i)
+	}
 }
 
 // fitLimits makes the limits possible: floors that ask for more than the total

@@ -2,9 +2,16 @@ package sampler
 
 import "math"
 
-// lumpGrid is what one deal may add, beside what a usual number of deals per
-// click would make of it.
+// lumpGrid is what one deal may add, beside what a usual number of deals
+// would make of it.
 var lumpGrid = [...]float64{1. / 64, 1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1, 2, 4}
+
+// dealsPerAd and dealsPerClick are where the number of deals starts from when
+// only sums of money are known.
+const (
+	dealsPerAd    = 3
+	dealsPerClick = 0.01
+)
 
 // jumpsPerLump is how much less a pipeline value's jumps are than what a won
 // deal adds in the end: it comes in stages.
@@ -66,27 +73,49 @@ func (m *model) jump() (size, count float64) {
 // expectation. The counts are negative binomial, as in spread.
 func (m *model) lumpOfSums(ev []evidence, sum, shown float64) float64 {
 	even := m.even()
-	mean := (sum + even) / (shown + 1)
+	mean := (sum + even/dealsPerClick) / (shown + 1/dealsPerClick) // one deal that just pays, to begin with
+	square := 0.0
+	for i := range ev {
+		square += sq(ev[i].openX + ev[i].wonX)
+	}
+	sold := 1.0 // the effective number of ads that sold
+	if square > 0 {
+		sold = sq(sum) / square
+	}
+	// Two rough guesses: a deal per hundred clicks, three deals per ad that sold.
+	usual := math.Sqrt(mean / dealsPerClick * (sum + mean/dealsPerClick) / sold / dealsPerAd)
 	rows := m.sample(func(i int) float64 { return ev[i].openE + ev[i].wonE })
 	const shape = 2
 	var post [len(lumpGrid)]float64
 	for k, x := range lumpGrid {
-		size := x * mean / dealsPerClick
+		size := x * usual
 		post[k] = -sq(math.Log(x)/1.5) / 2
 		for _, i := range rows {
 			v, e := (ev[i].openX+ev[i].wonX)/size, (ev[i].openE+ev[i].wonE)*mean/size
+			if e <= 0 {
+				continue // value that came from nothing tells of no rate
+			}
 			post[k] -= (shape + v) * math.Log(1+e/shape)
 			if v > 0 {
 				g1, _ := math.Lgamma(shape + v)
 				g2, _ := math.Lgamma(1 + v)
-				post[k] += g1 - g2 + v*math.Log(e/shape+1e-300) - math.Log(size)
+				post[k] += g1 - g2 + v*math.Log(e/shape)
+				// A value far under what the ad has cost is no deal's worth, and
+				// the density of a lump of its size no evidence.
+				value := ev[i].openX + ev[i].wonX
+				post[k] -= math.Log(size) * value / (value + float64(m.arm(i).Spend) + even)
 			}
 		}
+	}
+	// A few ads must not tell: one small sale would make every other look proven.
+	for k, x := range lumpGrid {
+		prior := -sq(math.Log(x)/1.5) / 2
+		post[k] = prior + (post[k]-prior)*sold/(sold+20)
 	}
 	weigh(post[:])
 	size := 0.0
 	for k, x := range lumpGrid {
 		size += post[k] * math.Log(x)
 	}
-	return math.Exp(size) * mean / dealsPerClick
+	return math.Exp(size) * usual
 }

@@ -28,7 +28,7 @@ func (m *model) learnPrice() {
 		mean += spends[i] / float64(len(m.rows))
 	}
 	for i := range m.rows { // a large ad counts as a few average ones, not as all of them
-		w := 1 / (1 + spends[i]/(2*mean+1))
+		w := 1 / (1 + spends[i]/(2*mean+1e-9))
 		spend += w * spends[i]
 		imp += w * adjusted[i]
 	}

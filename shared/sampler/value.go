@@ -16,9 +16,6 @@ const (
 	// trust is the variance of the log of an ad's final value given a precise
 	// knowledge of its open deals: bad leads are lost more often than good ones.
 	trust = 0.4
-	// dealsPerClick is where the number of deals per click starts from when only
-	// sums of money are known.
-	dealsPerClick = 0.01
 	// usualSlope is where the elasticity of value to click rate starts from: what
 	// gets clicks easily is often worth less, and an account that is wrongly
 	// believed to be full of bargains loses more than one that is searched longer.

@@ -1,0 +1,213 @@
+package sampler
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// account draws any account that the edge would let through, wild ones included.
+func account(t *rapid.T) Request {
+	req := Request{
+		Currency: rapid.SampledFrom([]money.Currency{"USD", "JPY", "KWD"}).Draw(t, "currency"),
+		Total:    money.Amount(rapid.SampledFrom([]int64{0, 1, 7, 999, 90_000, 1_000_000, 1_000_000_000}).Draw(t, "total")),
+		Seed:     rapid.Uint64().Draw(t, "seed"),
+	}
+	cash := rapid.Bool().Draw(t, "cash")
+	known := rapid.Bool().Draw(t, "known")
+	for i := range rapid.IntRange(1, 24).Draw(t, "ads") {
+		a := plainArm(t, i)
+		if cash {
+			won := money.Amount(float64(a.Pipeline) * rapid.Float64Range(0, 1).Draw(t, "won"))
+			a.Cash = &won
+		}
+		if known && rapid.Bool().Draw(t, "current") {
+			a.Current, a.CurrentKnown = 2 * money.Amount(rapid.Int64Range(0, 100_000).Draw(t, "budget")), true
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "limits") {
+		case 0:
+			a.Min = money.Amount(rapid.Int64Range(0, 50_000).Draw(t, "min"))
+		case 1:
+			ceiling := money.Amount(rapid.Int64Range(0, 50_000).Draw(t, "max"))
+			a.Max = &ceiling
+		case 2:
+			a.Excluded = true
+		case 3:
+			score := rapid.Float64Range(0, 1).Draw(t, "dna")
+			a.DNA = &score
+		}
+		req.Arms = append(req.Arms, a)
+	}
+	return req
+}
+
+// plainArm draws an ad: from nothing at all to years of delivery, money without
+// impressions, views without money, and a whale now and then.
+func plainArm(t *rapid.T, i int) Arm {
+	imp := int64(math.Exp(rapid.Float64Range(0, 17).Draw(t, "imp"))) - 1
+	rate := math.Exp(rapid.Float64Range(-9, -2).Draw(t, "ctr"))
+	price := math.Exp(rapid.Float64Range(-1, 4).Draw(t, "cpm")) / 10
+	a := Arm{
+		ID: fmt.Sprintf("ad-%d", i), Impressions: imp, Clicks: int64(float64(imp) * rate),
+		Spend:    money.Amount(float64(imp) * price),
+		AgeHours: rapid.SampledFrom([]float64{0, 1, 20, 24, 47, 100, 400, 2000, 30000}).Draw(t, "age"),
+	}
+	switch rapid.IntRange(0, 11).Draw(t, "kind") {
+	case 0:
+		a.Impressions, a.Clicks, a.Spend = 0, 0, 0
+	case 1:
+		a.Impressions, a.Clicks = 0, 0
+	case 2:
+		a.Spend = 0
+	case 3:
+		a.Pipeline = 1_000_000_000_000
+	}
+	if rapid.Bool().Draw(t, "sold") {
+		a.Pipeline += money.Amount(75_000 * rapid.Int64Range(0, 60).Draw(t, "deals"))
+	}
+	return a
+}
+
+func TestBudgetsSumToTheTotalWithinLimits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		req := account(t)
+		split := Allocate(req)
+		sum, best := split.Unallocated, 0.0
+		if split.Unallocated < 0 || split.Unallocated > 0 && (split.Limit == NoLimit || split.LimitReason == "") {
+			t.Fatalf("unallocated %d, limit %q", split.Unallocated, split.Limit)
+		}
+		for i, r := range split.Recommendations {
+			a := req.Arms[i]
+			sum += r.Recommended
+			best += r.PBest
+			if r.ID != a.ID || r.Recommended < 0 || r.Reason == "" {
+				t.Fatalf("%+v", r)
+			}
+			if a.Max != nil && !a.Excluded && r.Recommended > *a.Max {
+				t.Fatalf("%d above its ceiling of %d", r.Recommended, *a.Max)
+			}
+			if a.CurrentKnown && a.Current > 0 && !a.Excluded && 2*r.Recommended > 3*a.Current {
+				t.Fatalf("%d is more than half above %d", r.Recommended, a.Current)
+			}
+			if a.CurrentKnown && a.Max == nil && !a.Excluded && split.Limit == NoLimit && 2*r.Recommended < a.Current {
+				t.Fatalf("%d is more than half below %d", r.Recommended, a.Current)
+			}
+			if a.Spend == 0 && !a.Excluded && a.Max == nil && !a.CurrentKnown && split.Limit == NoLimit &&
+				int(req.Total) >= 1000*len(req.Arms) && r.Recommended == 0 {
+				t.Fatalf("an ad that has not spent gets nothing: %+v", r)
+			}
+			finite(t, reflect.ValueOf(r))
+		}
+		finite(t, reflect.ValueOf(split.Posterior))
+		if sum != req.Total {
+			t.Fatalf("budgets sum to %d, not %d", sum, req.Total)
+		}
+		if math.Abs(best-1) > 1e-9 {
+			t.Fatalf("p_best sums to %v", best)
+		}
+	})
+}
+
+// deliver makes an ad's totals those of real delivery: a thousand views or more,
+// a price of them, fewer clicks, deals of any worth. (Where one view cost a
+// fortune or a click stood beside ten billion of value, one ad's change can
+// remake what is believed of the whole account, the others included.)
+func deliver(t *rapid.T, a *Arm) {
+	a.Impressions = a.Impressions/10 + 1000
+	a.Clicks = int64(float64(a.Impressions) * math.Exp(rapid.Float64Range(-6, -3.5).Draw(t, "rate")))
+	a.Spend = money.Amount(float64(a.Impressions) * rapid.Float64Range(0.5, 1.5).Draw(t, "price"))
+	a.Pipeline %= 1_000_000_000_000
+	if a.Cash != nil {
+		won := min(*a.Cash, a.Pipeline)
+		a.Cash = &won
+	}
+}
+
+// finite fails on any NaN or infinity in v.
+func finite(t *rapid.T, v reflect.Value) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Float64:
+			if math.IsNaN(f.Float()) || math.IsInf(f.Float(), 0) {
+				t.Fatalf("%s is %v", v.Type().Field(i).Name, f.Float())
+			}
+		case reflect.Struct:
+			finite(t, f)
+		}
+	}
+}
+
+func TestPermutingTheAdsPermutesTheAnswer(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		req := account(t)
+		one := Allocate(req)
+		req.Arms = rapid.Permutation(req.Arms).Draw(t, "order")
+		req.Settings.Workers = 1
+		two := Allocate(req)
+		byID := func(a, b Recommendation) int { return cmp.Compare(a.ID, b.ID) }
+		slices.SortFunc(one.Recommendations, byID)
+		slices.SortFunc(two.Recommendations, byID)
+		if !reflect.DeepEqual(one, two) {
+			t.Fatalf("%+v\n%+v", one, two)
+		}
+	})
+}
+
+func TestScalingTheMoneyScalesTheBudgets(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		req := account(t)
+		req.Settings.TestSpend = 10_000
+		one := Allocate(req)
+		const by = 100
+		for i := range req.Arms {
+			a := &req.Arms[i]
+			a.Spend, a.Pipeline, a.Current, a.Min = by*a.Spend, by*a.Pipeline, by*a.Current, by*a.Min
+			if a.Cash != nil {
+				won := by * *a.Cash
+				a.Cash = &won
+			}
+			if a.Max != nil {
+				ceiling := by * *a.Max
+				a.Max = &ceiling
+			}
+		}
+		req.Total *= by
+		req.Settings.TestSpend *= by
+		two := Allocate(req)
+		for i, r := range two.Recommendations {
+			// Floors and limits are whole minor units, so small budgets round differently.
+			off := math.Abs(float64(r.Recommended)/by - float64(one.Recommendations[i].Recommended))
+			if off > 3+1e-3*float64(req.Total)/by {
+				t.Fatalf("%s: %d, then %d", r.ID, one.Recommendations[i].Recommended, r.Recommended)
+			}
+		}
+	})
+}
+
+func TestABetterAdNeverGetsLess(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		req := account(t)
+		for i := range req.Arms {
+			deliver(t, &req.Arms[i])
+		}
+		i := rapid.IntRange(0, len(req.Arms)-1).Draw(t, "better")
+		before := Allocate(req).Recommendations[i].Recommended
+		a := &req.Arms[i]
+		if a.AgeHours < 24 && rapid.Bool().Draw(t, "clicks") {
+			a.Clicks += rapid.Int64Range(0, min(a.Impressions-a.Clicks, 10+2*a.Clicks)).Draw(t, "more")
+		} else {
+			a.Pipeline += money.Amount(math.Exp(rapid.Float64Range(0, 20).Draw(t, "more")))
+		}
+		after := Allocate(req).Recommendations[i].Recommended
+		if float64(after) < float64(before)-1-0.01*float64(req.Total) {
+			t.Fatalf("%d, and %d when better, of %d", before, after, req.Total)
+		}
+	})
+}
