@@ -3,6 +3,7 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,9 +41,6 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 			attributes[storable(key)] = storable(value)
 		}
 	}
-	if reason = storable(reason); reason == "" {
-		reason = "no reason was given"
-	}
 	_, err := tx.Exec(ctx, `
 		INSERT INTO gv.dead_letters AS d (tenant_id, topic, message_id, data, attributes, subject, reason, attempts)
 		VALUES ((SELECT tenant_id FROM gv.tenants WHERE tenant_id::text = lower(@tenant)), @topic, @id, @data, @attributes,
@@ -50,8 +48,9 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 		ON CONFLICT (topic, message_id) DO UPDATE
 		SET reason = excluded.reason, attempts = greatest(d.attempts, excluded.attempts), received_at = now(), replayed_at = NULL, replayed_by = NULL`,
 		pgx.StrictNamedArgs{
-			"tenant": m.Tenant(), "topic": storable(topic), "id": storable(m.Key()), "data": notNil(m.Data),
-			"attributes": attributes, "subject": storable(m.Subject()), "reason": reason, "attempts": max(m.Attempt, 1),
+			"tenant": m.Tenant(), "topic": cmp.Or(storable(topic), Topic), "id": cmp.Or(storable(m.Key()), storable(m.ID), "unnamed"),
+			"data": notNil(m.Data), "attributes": attributes, "subject": storable(m.Subject()),
+			"reason": cmp.Or(storable(reason), "no reason was given"), "attempts": max(m.Attempt, 1),
 		})
 	if err != nil {
 		return fmt.Errorf("keep dead letter %s of %s: %w", m.Key(), topic, err)
