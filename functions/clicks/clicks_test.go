@@ -1,0 +1,354 @@
+package clicks_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/geminivideo/geminivideo/functions/attribute"
+	"github.com/geminivideo/geminivideo/functions/clicks"
+	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/shared/attribution"
+	"github.com/geminivideo/geminivideo/shared/auth"
+)
+
+const (
+	path     = "/api/ml/attribution/track-click"
+	anyKey   = "gv_pk_any_origin"
+	shopKey  = "gv_pk_shop"
+	otherKey = "gv_pk_other"
+	shop     = "https://shop.example"
+)
+
+type world struct {
+	*apitest.World
+	handler http.Handler
+}
+
+func newWorld(t *testing.T, limits clicks.Limits) world {
+	t.Helper()
+	w := apitest.New(t)
+	for key, c := range map[string]struct {
+		tenant  string
+		origins []string
+	}{
+		anyKey: {apitest.Tenant, []string{}}, shopKey: {apitest.Tenant, []string{shop + "/", "https://www.shop.example"}}, otherKey: {apitest.Other, []string{}},
+	} {
+		w.Exec(`INSERT INTO gv.publishable_keys (tenant_id, key_hash, prefix, origins, created_by) VALUES ($1, $2, $3, $4, 'test')`,
+			c.tenant, attribution.KeyHash(key), key[:8], c.origins)
+	}
+	return world{w, clicks.New(w.App, w.Queue, limits)}
+}
+
+func roomy(t *testing.T) world {
+	t.Helper()
+	return newWorld(t, clicks.Limits{Proxies: 1, PerIP: 10_000, PerKey: 10_000})
+}
+
+// send sends a beacon of ad a1 with more members, as a server with the key that
+// is good from anywhere would.
+func (w world) send(more string, headers ...string) apitest.Answer {
+	w.T.Helper()
+	body := fmt.Sprintf(`{"tenant_id": %q, "ad_id": "a1", "campaign_id": "c1"%s}`, apitest.Tenant, more)
+	return w.Call(w.handler, "POST", path, "", body, append([]string{"X-Publishable-Key", anyKey}, headers...)...)
+}
+
+func TestAClickIsRecordedWithWhatTheRequestTells(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	a := w.send(`, "fbclid": "fb-1", "gclid": null, "utm_source": "meta", "utm_term": "", "cart": {"items": [1, 2]}, "click_id": "",
+		"landing_page_url": "https://shop.example/?x=1", "device_type": "mobile", "fingerprint_components": {"screen": "390x844"}`,
+		"X-Forwarded-For", "10.9.9.9, 203.0.113.7", "User-Agent", "Mozilla/5.0 (iPhone)")
+	got := a.JSON(t)
+	hash := attribution.FingerprintHash(map[string]any{"screen": "390x844"}, apitest.Tenant)
+	if a.Status != 200 || got["status"] != "click_tracked" || got["fingerprint_hash"] != hash || got["attribution_window_days"] != 7.0 || len(got["click_id"].(string)) != 36 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	stored := w.Text(`SELECT concat_ws('|', ad_id, campaign_id, fbclid, coalesce(gclid, '-'), ip_address, user_agent, device_type, landing_page_url, fingerprint_hash, extra)
+		FROM gv.clicks WHERE click_id = $1 AND clicked_at > now() - interval '1 minute'`, got["click_id"])
+	want := `a1|c1|fb-1|-|203.0.113.7|Mozilla/5.0 (iPhone)|mobile|https://shop.example/?x=1|` + hash +
+		`|{"cart": {"items": [1, 2]}, "utm_term": "", "utm_source": "meta"}`
+	if stored != want {
+		t.Errorf("stored %s\nwant   %s", stored, want)
+	}
+}
+
+func TestWithoutConsentNoAddressAgentOrFingerprintIsStored(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	a := w.send(`, "consent": false, "fbclid": "fb-1", "ip_address": "203.0.113.7", "user_agent": "UA", "utm_source": "meta", "my_ip": "203.0.113.7",
+		"fingerprint_components": {"screen": "390x844"}, "fingerprint_hash": "abc"`, "User-Agent", "UA", "X-Forwarded-For", "203.0.113.7")
+	if a.Status != 200 || a.JSON(t)["fingerprint_hash"] != "" {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if got := w.Text(`SELECT to_jsonb(c) - 'recorded_at' - 'clicked_at' - 'click_id' FROM gv.clicks c WHERE ip_address IS NULL AND user_agent IS NULL AND fingerprint_hash IS NULL`); !strings.Contains(got, "fb-1") || strings.Contains(got, "203.0.113.7") || strings.Contains(got, "UA") {
+		t.Errorf("stored: %s", got)
+	}
+}
+
+func TestTwinBeaconsAreOneClickAndTheFirstCounts(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if a := w.send(`, "click_id": "k1", "fbclid": "fb-1"`); a.Status != 200 || a.JSON(t)["click_id"] != "k1" {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	all.Wait()
+	if a := w.send(`, "click_id": "k1", "fbclid": "fb-2"`); a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if got := w.Text(`SELECT string_agg(click_id || ' ' || fbclid, ',') FROM gv.clicks`); got != "k1 fb-1" {
+		t.Errorf("stored: %s", got)
+	}
+	first := w.send(``, "Idempotency-Key", "once")
+	if again := w.send(``, "Idempotency-Key", "once"); again.Body != first.Body {
+		t.Errorf("one key, two answers: %s and %s", first.Body, again.Body)
+	}
+}
+
+func TestTheKeyDecidesWhoseClickItIs(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	w.Exec(`INSERT INTO gv.publishable_keys (tenant_id, key_hash, prefix, created_by, revoked_at) VALUES ($1, $2, 'gv', 'test', now())`,
+		apitest.Tenant, attribution.KeyHash("gv_pk_revoked"))
+	inBody := func(key string) string { return `, "publishable_key": "` + key + `"` }
+	for _, c := range []struct {
+		name, more string
+		headers    []string
+		status     int
+	}{
+		{"in the header", ``, nil, 200},
+		{"in the body", inBody(anyKey), []string{"X-Publishable-Key", ""}, 200},
+		{"none", ``, []string{"X-Publishable-Key", ""}, 401},
+		{"unknown", ``, []string{"X-Publishable-Key", "made-up"}, 401},
+		{"revoked", ``, []string{"X-Publishable-Key", "gv_pk_revoked"}, 401},
+		{"another tenant's", ``, []string{"X-Publishable-Key", otherKey}, 403},
+		{"no text", `, "publishable_key": 7`, []string{"X-Publishable-Key", ""}, 401},
+		{"the shop's, from the shop", ``, []string{"X-Publishable-Key", shopKey, "Origin", shop}, 200},
+		{"the shop's, from its other site", ``, []string{"X-Publishable-Key", shopKey, "Origin", "https://WWW.shop.example"}, 200},
+		{"the shop's, from elsewhere", ``, []string{"X-Publishable-Key", shopKey, "Origin", "https://evil.example"}, 403},
+		{"the shop's, from a sandbox", ``, []string{"X-Publishable-Key", shopKey, "Origin", "null"}, 403},
+		{"the shop's, from a server", ``, []string{"X-Publishable-Key", shopKey}, 200},
+		{"any, from elsewhere", ``, []string{"Origin", "https://evil.example"}, 200},
+	} {
+		before := w.Text(`SELECT count(*) FROM gv.clicks`)
+		a := w.send(c.more, c.headers...)
+		if a.Status != c.status {
+			t.Errorf("key %s: %d %s, want %d", c.name, a.Status, a.Body, c.status)
+		}
+		if stored := w.Text(`SELECT count(*) FROM gv.clicks`) != before; stored != (c.status == 200) {
+			t.Errorf("key %s: answered %d, stored %v", c.name, a.Status, stored)
+		}
+	}
+	if got := w.Text(`SELECT count(*) FROM gv.clicks WHERE tenant_id = $1 OR extra ? 'publishable_key'`, apitest.Other); got != "0" {
+		t.Errorf("%s clicks of another tenant, or with a key", got)
+	}
+}
+
+func TestBrowsersMaySendItAsTheyCan(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	pre := w.Call(w.handler, "OPTIONS", path, "", nil, "Origin", "https://anywhere.example", "Access-Control-Request-Method", "POST",
+		"Access-Control-Request-Headers", "content-type,x-publishable-key")
+	if pre.Status != 204 || pre.Header.Get("Access-Control-Allow-Origin") != "https://anywhere.example" ||
+		pre.Header.Get("Access-Control-Allow-Credentials") != "true" || !strings.Contains(pre.Header.Get("Access-Control-Allow-Headers"), "X-Publishable-Key") {
+		t.Errorf("preflight: %d %v", pre.Status, pre.Header)
+	}
+	for kind, status := range map[string]int{
+		"application/json": 200, "application/json; charset=utf-8": 200, "text/plain;charset=UTF-8": 200, "": 200,
+		"application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 415, "no type": 415,
+	} {
+		a := w.send(``, "Content-Type", kind, "Origin", shop)
+		if a.Status != status || a.Header.Get("Access-Control-Allow-Origin") != shop {
+			t.Errorf("as %q: %d %s", kind, a.Status, a.Body)
+		}
+	}
+}
+
+func TestBadInputIsRefusedByFieldAndStoresNothing(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	long := func(n int) string { return strings.Repeat("x", n) }
+	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
+	deep := strings.Repeat(`[`, 30) + strings.Repeat(`]`, 30)
+	var many strings.Builder
+	for i := range 51 {
+		fmt.Fprintf(&many, `, "own_%d": 1`, i)
+	}
+	for _, c := range []struct{ more, field string }{
+		{`, "ad_id": 120208`, "body.ad_id"},
+		{`, "ad_id": ""`, "body.ad_id"},
+		{`, "ad_id": "  "`, "body.ad_id"},
+		{`, "ad_id": null`, "body.ad_id"},
+		{`, "campaign_id": {}`, "body.campaign_id"},
+		{`, "tenant_id": false`, "body.tenant_id"},
+		{`, "fbclid": 1`, "body.fbclid"},
+		{`, "fbclid": "` + long(1025) + `"`, "body.fbclid"},
+		{`, "fbclid": "a\u0000b"`, "body.fbclid"},
+		{`, "click_id": ["k"]`, "body.click_id"},
+		{`, "utm_source": 5`, "body.utm_source"},
+		{`, "consent": "yes"`, "body.consent"},
+		{`, "ip_address": "localhost"`, "body.ip_address"},
+		{`, "user_agent": "` + long(1025) + `"`, "body.user_agent"},
+		{`, "fingerprint_components": "x"`, "body.fingerprint_components"},
+		{`, "clicked_at": 1773489600000`, "body.clicked_at"},
+		{`, "clicked_at": "soon"`, "body.clicked_at"},
+		{`, "timestamp": "` + at(6*time.Minute) + `"`, "body.timestamp"},
+		{`, "clicked_at": "` + at(-169*time.Hour) + `"`, "body.clicked_at"},
+		{`, "cart": {"note": "a\u0000b"}`, "body.cart"},
+		{`, "cart": ` + deep, "body.cart"},
+		{`, "cart": 1e999`, "body"},
+		{`, "` + long(101) + `": 1`, "body"},
+		{many.String(), "body"},
+	} {
+		if a := w.send(c.more); a.Status != 422 || !a.Names(c.field) {
+			t.Errorf("%.60s: %d %.300s, want 422 naming %s", c.more, a.Status, a.Body, c.field)
+		}
+	}
+	for body, status := range map[string]int{`{"tenant_id": `: 400, ``: 400, `[]`: 422, `null`: 422, `{}`: 422, `{"x": "` + long(70_000) + `"}`: 413} {
+		if a := w.Call(w.handler, "POST", path, "", body, "X-Publishable-Key", anyKey); a.Status != status {
+			t.Errorf("%.30q: %d %s, want %d", body, a.Status, a.Body, status)
+		}
+	}
+	if got := w.Text(`SELECT count(*) FROM gv.clicks`); got != "0" {
+		t.Errorf("refused beacons left %s clicks", got)
+	}
+}
+
+func TestAnAddressThatTheCallerMadeUpCountsForNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		proxies        int
+		forwarded, ip  string
+		connectionSays bool
+	}{
+		{1, "6.6.6.6, 203.0.113.7", "203.0.113.7", false},
+		{2, "6.6.6.6, 203.0.113.7, 35.191.0.1", "203.0.113.7", false},
+		{2, "203.0.113.7", "192.0.2.1", true},
+		{1, "", "192.0.2.1", true},
+		{0, "6.6.6.6", "192.0.2.1", true},
+		{1, "[2001:DB8::7]:4711", "2001:db8::7", false},
+		{1, "::ffff:203.0.113.7", "203.0.113.7", false},
+		{1, "unknown", "", false},
+	} {
+		w := newWorld(t, clicks.Limits{Proxies: c.proxies, PerIP: 100, PerKey: 100})
+		if a := w.send(``, "X-Forwarded-For", c.forwarded); a.Status != 200 {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+		if got := w.Text(`SELECT ip_address FROM gv.clicks`); got != c.ip {
+			t.Errorf("%d proxies, forwarded for %q: %q, want %q", c.proxies, c.forwarded, got, c.ip)
+		}
+	}
+}
+
+func TestWhoSendsTooManyIsToldWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, clicks.Limits{Proxies: 1, PerIP: 1, PerKey: 2})
+	from := func(ip string, n int) (refused int) {
+		for range n {
+			a := w.send(``, "X-Forwarded-For", ip)
+			if a.Status == 429 && a.Header.Get("Retry-After") != "" {
+				refused++
+			} else if a.Status != 200 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		}
+		return refused
+	}
+	if got := from("203.0.113.7", 8); got != 3 {
+		t.Errorf("one address: %d of 8 refused, want 3 after a burst of 5", got)
+	}
+	if got := from("203.0.113.8", 3); got != 0 {
+		t.Errorf("another address: %d of 3 refused, want none", got)
+	}
+	if got := from("2001:db8::1", 1) + from("2001:db8::2", 1) + from("203.0.113.9", 4); got != 4 {
+		t.Errorf("the key's own limit of 10 at once: %d refused beyond it, want 4", got)
+	}
+}
+
+func TestAClickThatArrivesLateTakesItsConversionOver(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	asked := attribute.New(w.App, w.Access())
+	at := time.Now().Add(-time.Hour).UTC()
+	ask := func() map[string]any {
+		return w.Call(asked, "POST", "/api/ml/attribution/attribute-conversion", w.Token(auth.Editor), map[string]any{
+			"tenant_id": apitest.Tenant, "conversion_id": "v1", "conversion_type": "lead", "conversion_value": 5,
+			"conversion_timestamp": at.Format(time.RFC3339), "fbclid": "fb-1",
+		}).JSON(t)
+	}
+	ask()
+	steps := []struct {
+		click string
+		ago   time.Duration
+		want  string
+	}{
+		{"first", 3 * time.Hour, "first"}, {"earlier", 5 * time.Hour, "first"}, {"later", 2 * time.Hour, "later"}, {"after", 10 * time.Minute, "later"},
+	}
+	for _, s := range steps {
+		sent := at.Add(time.Hour).Add(-s.ago)
+		if a := w.send(`, "fbclid": "fb-1", "click_id": "` + s.click + `", "clicked_at": "` + sent.Format(time.RFC3339Nano) + `"`); a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		if got := w.Text(`SELECT click_id FROM gv.conversions`); got != s.want {
+			t.Errorf("after %s: credited to %s, want %s", s.click, got, s.want)
+		}
+	}
+	if got := ask(); got["attributed_click_id"] != "later" || got["attribution_window_hours"].(float64) < 0.99 {
+		t.Errorf("asked again: %v", got)
+	}
+}
+
+func TestAClickThatArrivesLateHasItsDealsCreditedAnew(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	contact := func(id int, tenant, value string, ago time.Duration) {
+		w.Exec(`INSERT INTO gv.contacts (tenant_id, portal_id, contact_id, converted_at) VALUES ($1, 9, $2, $3)`, tenant, id, time.Now().Add(-ago))
+		w.Exec(`INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value) VALUES ($1, 9, $2, 'fbclid', $3)`, tenant, id, value)
+		w.Exec(`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state) VALUES ($1, 9, $2 + 100, CASE WHEN $2 = 4 THEN 'gone' ELSE 'live' END)`, tenant, id)
+		w.Exec(`INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position) VALUES ($1, 9, $2 + 100, $2, 0)`, tenant, id)
+	}
+	contact(1, apitest.Tenant, "fb-1", time.Hour)    // takes it
+	contact(2, apitest.Tenant, "fb-1", 72*time.Hour) // converted before the click
+	contact(3, apitest.Tenant, "fb-2", time.Hour)    // somebody else
+	contact(4, apitest.Tenant, "fb-1", time.Hour)    // gone
+	contact(5, apitest.Other, "fb-1", time.Hour)     // another tenant's
+	late := `, "fbclid": "fb-1", "click_id": "k1", "clicked_at": "` + time.Now().Add(-2*time.Hour).UTC().Format(time.RFC3339) + `"`
+	for range 2 { // the twin changes nothing
+		if a := w.send(late); a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	sent := w.Queue.Sent("crm-events")
+	if len(sent) != 1 || sent[0] != `{"kind":"attribute","portal_id":9,"deal_id":101}` {
+		t.Errorf("sent %v, want deal 101 once", sent)
+	}
+	if got := w.Text(`SELECT count(*) FROM gv.outbox`); got != "0" {
+		t.Errorf("%s messages left", got)
+	}
+	w.Exec(`UPDATE gv.deals SET click_id = 'k1', ad_id = 'a1', attribution_method = 'url_param' WHERE deal_id = 101`)
+	w.send(`, "fbclid": "fb-1", "click_id": "k0", "clicked_at": "` + time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339) + `"`)
+	if got := len(w.Queue.Sent("crm-events")); got != 1 {
+		t.Errorf("an earlier click than the deal's own sent it again")
+	}
+	w.send(`, "fbclid": "fb-1", "click_id": "k2", "clicked_at": "` + time.Now().Add(-90*time.Minute).UTC().Format(time.RFC3339) + `"`)
+	if got := len(w.Queue.Sent("crm-events")); got != 2 {
+		t.Errorf("a later click than the deal's own did not send it")
+	}
+}
+
+func TestWithoutADatabaseItSaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	w.App.Close()
+	if a := w.send(``); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}

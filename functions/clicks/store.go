@@ -1,0 +1,28 @@
+package clicks
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/attribution"
+)
+
+// keyTenant returns the tenant whose key it is, nil where it is nobody's.
+func keyTenant(ctx context.Context, tx pgx.Tx, key string) (tenant *string, err error) {
+	if err := tx.QueryRow(ctx, `SELECT gv.key_tenant($1)`, attribution.KeyHash(key)).Scan(&tenant); err != nil {
+		return nil, fmt.Errorf("look up publishable key: %w", err)
+	}
+	return tenant, nil
+}
+
+// originsOf returns the web origins that may use the tenant's key; none is any.
+func originsOf(ctx context.Context, tx pgx.Tx, key string) (origins []string, err error) {
+	err = tx.QueryRow(ctx, `SELECT origins FROM gv.publishable_keys WHERE tenant_id = gv.tenant() AND key_hash = $1`,
+		attribution.KeyHash(key)).Scan(&origins)
+	if err != nil {
+		return nil, fmt.Errorf("read origins of publishable key: %w", err)
+	}
+	return origins, nil
+}
