@@ -65,6 +65,7 @@ func New(db *pg.DB, queue outbox.Publisher, limits Limits) http.Handler {
 	api := serve.NewAPI(serve.Access{Origins: []string{"*"}, Credentials: true})
 	api.Check("postgres", db.Ping)
 	serve.Raw(api, "POST /api/ml/attribution/track-click", auth.Public, f.track,
+		serve.MaxBody(maxBody),
 		serve.Summary("Takes the news of a click on an ad."), describeBeacon)
 	return api
 }

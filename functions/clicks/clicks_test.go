@@ -8,11 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/functions/attribute"
 	"github.com/geminivideo/geminivideo/functions/clicks"
 	"github.com/geminivideo/geminivideo/infra/local/apitest"
 	"github.com/geminivideo/geminivideo/shared/attribution"
-	"github.com/geminivideo/geminivideo/shared/auth"
 )
 
 const (
@@ -217,6 +215,9 @@ func TestBadInputIsRefusedByFieldAndStoresNothing(t *testing.T) {
 			t.Errorf("%.30q: %d %s, want %d", body, a.Status, a.Body, status)
 		}
 	}
+	if a := w.send(`, "x": "`+long(70_000)+`"`, "Idempotency-Key", "k"); a.Status != 413 {
+		t.Errorf("a large body with a key: %d %s", a.Status, a.Body)
+	}
 	if got := w.Text(`SELECT count(*) FROM gv.clicks`); got != "0" {
 		t.Errorf("refused beacons left %s clicks", got)
 	}
@@ -270,77 +271,6 @@ func TestWhoSendsTooManyIsToldWhenToComeBack(t *testing.T) {
 	}
 	if got := from("2001:db8::1", 1) + from("2001:db8::2", 1) + from("203.0.113.9", 4); got != 4 {
 		t.Errorf("the key's own limit of 10 at once: %d refused beyond it, want 4", got)
-	}
-}
-
-func TestAClickThatArrivesLateTakesItsConversionOver(t *testing.T) {
-	t.Parallel()
-	w := roomy(t)
-	asked := attribute.New(w.App, w.Access())
-	at := time.Now().Add(-time.Hour).UTC()
-	ask := func() map[string]any {
-		return w.Call(asked, "POST", "/api/ml/attribution/attribute-conversion", w.Token(auth.Editor), map[string]any{
-			"tenant_id": apitest.Tenant, "conversion_id": "v1", "conversion_type": "lead", "conversion_value": 5,
-			"conversion_timestamp": at.Format(time.RFC3339), "fbclid": "fb-1",
-		}).JSON(t)
-	}
-	ask()
-	steps := []struct {
-		click string
-		ago   time.Duration
-		want  string
-	}{
-		{"first", 3 * time.Hour, "first"}, {"earlier", 5 * time.Hour, "first"}, {"later", 2 * time.Hour, "later"}, {"after", 10 * time.Minute, "later"},
-	}
-	for _, s := range steps {
-		sent := at.Add(time.Hour).Add(-s.ago)
-		if a := w.send(`, "fbclid": "fb-1", "click_id": "` + s.click + `", "clicked_at": "` + sent.Format(time.RFC3339Nano) + `"`); a.Status != 200 {
-			t.Fatalf("%d %s", a.Status, a.Body)
-		}
-		if got := w.Text(`SELECT click_id FROM gv.conversions`); got != s.want {
-			t.Errorf("after %s: credited to %s, want %s", s.click, got, s.want)
-		}
-	}
-	if got := ask(); got["attributed_click_id"] != "later" || got["attribution_window_hours"].(float64) < 0.99 {
-		t.Errorf("asked again: %v", got)
-	}
-}
-
-func TestAClickThatArrivesLateHasItsDealsCreditedAnew(t *testing.T) {
-	t.Parallel()
-	w := roomy(t)
-	contact := func(id int, tenant, value string, ago time.Duration) {
-		w.Exec(`INSERT INTO gv.contacts (tenant_id, portal_id, contact_id, converted_at) VALUES ($1, 9, $2, $3)`, tenant, id, time.Now().Add(-ago))
-		w.Exec(`INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value) VALUES ($1, 9, $2, 'fbclid', $3)`, tenant, id, value)
-		w.Exec(`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state) VALUES ($1, 9, $2 + 100, CASE WHEN $2 = 4 THEN 'gone' ELSE 'live' END)`, tenant, id)
-		w.Exec(`INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position) VALUES ($1, 9, $2 + 100, $2, 0)`, tenant, id)
-	}
-	contact(1, apitest.Tenant, "fb-1", time.Hour)    // takes it
-	contact(2, apitest.Tenant, "fb-1", 72*time.Hour) // converted before the click
-	contact(3, apitest.Tenant, "fb-2", time.Hour)    // somebody else
-	contact(4, apitest.Tenant, "fb-1", time.Hour)    // gone
-	contact(5, apitest.Other, "fb-1", time.Hour)     // another tenant's
-	late := `, "fbclid": "fb-1", "click_id": "k1", "clicked_at": "` + time.Now().Add(-2*time.Hour).UTC().Format(time.RFC3339) + `"`
-	for range 2 { // the twin changes nothing
-		if a := w.send(late); a.Status != 200 {
-			t.Fatalf("%d %s", a.Status, a.Body)
-		}
-	}
-	sent := w.Queue.Sent("crm-events")
-	if len(sent) != 1 || sent[0] != `{"kind":"attribute","portal_id":9,"deal_id":101}` {
-		t.Errorf("sent %v, want deal 101 once", sent)
-	}
-	if got := w.Text(`SELECT count(*) FROM gv.outbox`); got != "0" {
-		t.Errorf("%s messages left", got)
-	}
-	w.Exec(`UPDATE gv.deals SET click_id = 'k1', ad_id = 'a1', attribution_method = 'url_param' WHERE deal_id = 101`)
-	w.send(`, "fbclid": "fb-1", "click_id": "k0", "clicked_at": "` + time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339) + `"`)
-	if got := len(w.Queue.Sent("crm-events")); got != 1 {
-		t.Errorf("an earlier click than the deal's own sent it again")
-	}
-	w.send(`, "fbclid": "fb-1", "click_id": "k2", "clicked_at": "` + time.Now().Add(-90*time.Minute).UTC().Format(time.RFC3339) + `"`)
-	if got := len(w.Queue.Sent("crm-events")); got != 2 {
-		t.Errorf("a later click than the deal's own did not send it")
 	}
 }
 

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -47,6 +48,7 @@ type API struct {
 	huma   huma.API
 	access Access
 	checks []check
+	bodies map[string]int64 // how many bytes each pattern's body may have
 }
 
 type check struct {
@@ -67,7 +69,7 @@ func NewAPI(access Access) *API {
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"supabase": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A Supabase access token."},
 	}
-	return &API{mux: mux, huma: humago.New(mux, cfg), access: access}
+	return &API{mux: mux, huma: humago.New(mux, cfg), access: access, bodies: map[string]int64{}}
 }
 
 // OpenAPI returns the document of the API's operations.
@@ -95,6 +97,9 @@ func (a *API) Health(ctx context.Context) error {
 
 // Option changes an operation.
 type Option func(*huma.Operation)
+
+// defaultBody is huma's own.
+const defaultBody = 1 << 20
 
 // MaxBody sets how many bytes a body may have; 1 MiB where it is not said.
 func MaxBody(n int64) Option { return func(op *huma.Operation) { op.MaxBodyBytes = n } }
@@ -126,6 +131,7 @@ func Put[I, O any](a *API, path string, role auth.Role, handle func(context.Cont
 func Raw(a *API, pattern string, role auth.Role, handle func(http.ResponseWriter, *http.Request) error, opts ...Option) {
 	method, path, _ := strings.Cut(pattern, " ")
 	op := describe(method, path, role, opts)
+	a.bodies[pattern] = cmp.Or(op.MaxBodyBytes, maxKeyedBody)
 	if !op.Hidden {
 		op.Responses = map[string]*huma.Response{"default": {Description: "An answer, or an RFC 9457 problem."}}
 		a.huma.OpenAPI().AddOperation(&op)
@@ -144,6 +150,7 @@ func Raw(a *API, pattern string, role auth.Role, handle func(http.ResponseWriter
 
 func operation[I, O any](a *API, method, path string, role auth.Role, handle func(context.Context, *I) (*O, error), opts []Option) {
 	op := describe(method, path, role, opts)
+	a.bodies[method+" "+path] = cmp.Or(op.MaxBodyBytes, defaultBody)
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		admitted, err := a.admit(r, role)
@@ -217,7 +224,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method != http.MethodGet {
 		var err error
-		if r, err = keyed(w, r, key); err != nil {
+		if r, err = keyed(w, r, key, cmp.Or(a.bodies[pattern], maxKeyedBody)); err != nil {
 			WriteError(w, r, err)
 			return
 		}
@@ -225,17 +232,18 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// maxKeyedBody bounds what is held in memory to be hashed. Larger bodies are
+// maxKeyedBody bounds what is held in memory to be hashed, before anybody knows
+// who is asking, where an operation sets no bound of its own. Larger bodies are
 // multipart uploads, which hash what they stream.
 const maxKeyedBody = 32 << 20
 
-func keyed(w http.ResponseWriter, r *http.Request, key string) (*http.Request, error) {
+func keyed(w http.ResponseWriter, r *http.Request, key string, limit int64) (*http.Request, error) {
 	if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c > 0x7e }) {
 		return r, fault.Field("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")
 	}
 	request := idempotency.Request{Operation: r.Method + " " + r.URL.Path, Key: key}
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxKeyedBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 		if err != nil {
 			return r, fmt.Errorf("read body: %w", err)
 		}
