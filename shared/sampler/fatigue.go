@@ -149,28 +149,35 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 	clk, seen := float64(a.Clicks), float64(a.Impressions)
 	var p [rates]float64
 	for j := range p {
-		p[j] = math.Log(prior[j] + 1e-300)
-		if like != nil {
-			p[j] += like[j]
+		if p[j] = prior[j]; like != nil {
+			p[j] = math.Log(prior[j]+1e-300) + like[j]
 		}
 	}
-	weigh(p[:])
+	if like != nil {
+		weigh(p[:])
+	}
 	var now, now2, start, rate float64
 	for j, r := range rateGrid {
 		if p[j] < 1e-6 {
 			continue
 		}
-		weighted := 0.0
-		for k := range legs {
-			weighted += legs[k].imp * decay(r, &legs[k])
+		weighted, left := 0.0, 0.0
+		if len(legs) == 1 && r*legs[0].imp > 1e-3 { // one call of the library instead of three
+			fall := -math.Expm1(-r * legs[0].imp)
+			weighted, left = fall/r, 1-fall
+		} else {
+			for k := range legs {
+				weighted += legs[k].imp * decay(r, &legs[k])
+			}
+			left = math.Exp(-r * seen)
 		}
 		c0 := math.Min(1, (clickStrength+clk)/(clickStrength/base+weighted))
-		c := c0 * math.Exp(-r*seen)
-		start += p[j] * math.Log(c0)
+		c := c0 * left
+		start += p[j] * c0
 		now += p[j] * c
 		now2 += p[j] * c * c
 		rate += p[j] * r
 	}
-	m.ctr[i], m.ctr0[i], m.fatigue[i] = now, math.Exp(start), rate
+	m.ctr[i], m.ctr0[i], m.fatigue[i] = now, start, rate
 	m.ctrCV[i] = 1/(clickStrength+clk) + math.Max(0, now2/sq(now)-1)
 }

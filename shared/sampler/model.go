@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // model is the state of one call: a column per quantity, a row per arm, rows in
@@ -30,6 +32,10 @@ type model struct {
 	lo, hi       []float64 // limits of the budget
 
 	account AccountPosterior
+
+	// The amount that returns are told for, and the account's, as text.
+	each                 money.Amount
+	eachText, returnText string
 }
 
 func fit(req *Request) *model {
@@ -90,7 +96,7 @@ func defaults(req *Request) Settings {
 		s.Target = 3
 	}
 	if s.Draws <= 0 {
-		s.Draws = min(1024, 1<<20/max(1, len(req.Arms)))
+		s.Draws = min(1024, 1<<19/max(1, len(req.Arms)))
 	}
 	s.Draws = clampDraws(s.Draws)
 	return s

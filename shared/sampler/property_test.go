@@ -29,7 +29,7 @@ func account(t *rapid.T) Request {
 			a.Cash = &won
 		}
 		if known && rapid.Bool().Draw(t, "current") {
-			a.Current, a.CurrentKnown = 2 * money.Amount(rapid.Int64Range(0, 100_000).Draw(t, "budget")), true
+			a.Current, a.CurrentKnown = 2*money.Amount(rapid.Int64Range(0, 100_000).Draw(t, "budget")), true
 		}
 		switch rapid.IntRange(0, 9).Draw(t, "limits") {
 		case 0:

@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"math"
 	"strings"
 
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -18,9 +19,6 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 	}
 	var b strings.Builder
 	b.Grow(160)
-	each := unit(c, 100)
-	here := money.Amount(r.Posterior.Return * float64(each)).Format(c)
-	account := money.Amount(m.account.Return * float64(each)).Format(c)
 	switch {
 	case m.req.Total == 0:
 		b.WriteString("The total budget is zero, so there is nothing to divide.")
@@ -28,9 +26,9 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 		b.WriteString("New ad: nothing spent yet, so it gets ")
 		b.WriteString(r.Recommended.Format(c))
 		b.WriteString(" to learn from; ads of this account return about ")
-		b.WriteString(account)
+		b.WriteString(m.returnText)
 		b.WriteString(" per ")
-		b.WriteString(each.Format(c))
+		b.WriteString(m.eachText)
 		b.WriteByte('.')
 	default:
 		switch {
@@ -42,11 +40,11 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 			b.WriteString("Unchanged: ")
 		}
 		b.WriteString("the next ")
-		b.WriteString(each.Format(c))
+		b.WriteString(m.eachText)
 		b.WriteString(" here should return about ")
-		b.WriteString(here)
+		b.WriteString(m.money(r.Posterior.Return))
 		b.WriteString(", against ")
-		b.WriteString(account)
+		b.WriteString(m.returnText)
 		b.WriteString(" across the account.")
 	}
 	m.bound(&b, r, a, i)
@@ -67,4 +65,9 @@ func (m *model) bound(b *strings.Builder, r *Recommendation, a *Arm, i int) {
 	case a.Min > 0 && r.Recommended == a.Min:
 		b.WriteString(" It is at its min_budget.")
 	}
+}
+
+// money writes what the amount that returns are told for brings at a rate.
+func (m *model) money(rate float64) string {
+	return money.Amount(math.Round(math.Min(rate*float64(m.each), float64(money.Max)))).Format(m.req.Currency)
 }

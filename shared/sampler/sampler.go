@@ -36,6 +36,8 @@ func Allocate(req Request) Split {
 	budgets := cents(mean.budget, m.hi, money.Amount(m.total)+kept)
 	m.account.Draws = m.set.Draws
 	m.average(budgets)
+	m.each = unit(req.Currency, 100)
+	m.eachText, m.returnText = m.each.Format(req.Currency), m.money(m.account.Return)
 	better := m.better(draws, current, budgets)
 	for i, at := range m.rows {
 		m.recommend(&split.Recommendations[at], i, budgets[i], mean.count[i], better[i])

@@ -58,6 +58,7 @@ func (p *posterior) draw(s []float64, k int) (best int) {
 type tally struct {
 	budget []float64
 	count  []int32
+	mu     float64 // the last draw's solution, where the next one's search starts
 }
 
 // chunks is how the draws are cut for the goroutines. It is fixed, and the
@@ -78,7 +79,7 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 	work := func(first int) {
 		s := make([]float64, n)
 		for part := first; part < chunks; part += workers {
-			t := tally{make([]float64, n), make([]int32, n)}
+			t := tally{budget: make([]float64, n), count: make([]int32, n)}
 			for k := part * draws / chunks; k < (part+1)*draws/chunks; k++ {
 				visit(&t, s, k)
 			}
@@ -105,9 +106,9 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 func (m *model) split(p *posterior) tally {
 	t := m.tally(func(t *tally, s []float64, k int) {
 		t.count[p.draw(s, k)]++
-		mu := m.fill(s)
+		t.mu = m.fill(s, t.mu)
 		for i, x := range s {
-			b := m.sat[i] * (mu*x - 1)
+			b := m.sat[i] * (t.mu*x - 1)
 			if b < m.lo[i] {
 				b = m.lo[i]
 			} else if b > m.hi[i] {
@@ -152,24 +153,27 @@ func (m *model) better(p *posterior, current []float64, budgets []money.Amount) 
 // budgets K(mu s - 1), held to their limits, use up the total. The return of a
 // budget b is r b/(1+b/K), so its margin is r/(1+b/K)^2. Newton's steps on this
 // piecewise linear function are kept inside a bracket.
-func (m *model) fill(s []float64) float64 {
-	total := m.total
-	low, high, top := 0.0, math.Inf(1), 1e-300
-	for _, x := range s {
-		top = math.Max(top, x)
+func (m *model) fill(s []float64, mu float64) float64 {
+	total, low, high := m.total, 0.0, math.Inf(1)
+	if mu <= 0 {
+		top := 1e-300
+		for _, x := range s {
+			top = math.Max(top, x)
+		}
+		mu = 2 / top
 	}
-	mu := 2 / top
+	sat, lo, hi := m.sat[:len(s)], m.lo[:len(s)], m.hi[:len(s)]
 	for range 100 {
 		used, slope := 0.0, 0.0
 		for i, x := range s {
-			b := m.sat[i] * (mu*x - 1)
-			if b <= m.lo[i] {
-				used += m.lo[i]
-			} else if b >= m.hi[i] {
-				used += m.hi[i]
+			b := sat[i] * (mu*x - 1)
+			if b <= lo[i] {
+				used += lo[i]
+			} else if b >= hi[i] {
+				used += hi[i]
 			} else {
 				used += b
-				slope += m.sat[i] * x
+				slope += sat[i] * x
 			}
 		}
 		miss := total - used
