@@ -1,0 +1,39 @@
+// Command bench measures what the project promises and prints each figure
+// beside its limit. One file per subcommand:
+//
+//	go run ./infra/bench allocate [-worlds 40] [-days 60]
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+)
+
+// commands are the subcommands; each parses its own flags.
+var commands = []struct {
+	name, does string
+	run        func(args []string) error
+}{
+	{"allocate", "the budget sampler against other ways, in simulated accounts", allocate},
+}
+
+func main() {
+	if len(os.Args) > 1 {
+		for _, c := range commands {
+			if c.name != os.Args[1] {
+				continue
+			}
+			if err := c.run(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, "bench "+c.name+":", err)
+				os.Exit(1)
+			}
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, "usage: bench <command> [flags]")
+	for c := range slices.Values(commands) {
+		fmt.Fprintf(os.Stderr, "  %-10s %s\n", c.name, c.does)
+	}
+	os.Exit(2)
+}
