@@ -28,9 +28,10 @@ CREATE TABLE gv.decisions_rest PARTITION OF gv.decisions DEFAULT;
 ALTER TABLE gv.decisions_rest ENABLE ROW LEVEL SECURITY;
 
 -- partition_decisions makes the partitions of this month and the next and drops
--- those older than 400 days. Safe to call at any time; the relay does.
+-- those older than 400 days. A month is one in UTC, whatever the session's zone,
+-- so that partitions meet. Safe to call at any time; the relay does.
 CREATE FUNCTION gv.partition_decisions(today date) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 	AS $$
 DECLARE
 	month date;

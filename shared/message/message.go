@@ -3,6 +3,7 @@
 package message
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -62,3 +63,38 @@ func (m Message) Tenant() string { return m.Attributes[TenantAttribute] }
 
 // Subject returns whose data the message is about, empty where it is nobody's.
 func (m Message) Subject() string { return m.Attributes[SubjectAttribute] }
+
+// Unsent is a publisher's error that tells which of the messages it was given
+// are not stored; the others are.
+type Unsent struct {
+	Indexes []int
+	Cause   error
+}
+
+// Error returns the cause.
+func (u *Unsent) Error() string {
+	return fmt.Sprintf("%d messages not stored: %v", len(u.Indexes), u.Cause)
+}
+
+// Unwrap returns the cause.
+func (u *Unsent) Unwrap() error { return u.Cause }
+
+// UnsentOf returns which of n messages err, a publisher's answer, leaves unsent:
+// none where it is nil, all where it does not say.
+func UnsentOf(err error, n int) map[int]bool {
+	unsent := map[int]bool{}
+	if err == nil {
+		return unsent
+	}
+	var partly *Unsent
+	if errors.As(err, &partly) {
+		for _, i := range partly.Indexes {
+			unsent[i] = true
+		}
+		return unsent
+	}
+	for i := range n {
+		unsent[i] = true
+	}
+	return unsent
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,19 +23,25 @@ type Publisher interface {
 	Publish(ctx context.Context, messages ...message.Message) error
 }
 
-// Put writes m beside the data of tx. Its key attribute becomes the outbox row's
-// id, so that consumers know it again if it is sent twice.
-func Put(ctx context.Context, tx pgx.Tx, m message.Message) error {
-	attributes := m.Attributes
-	if attributes == nil {
-		attributes = map[string]string{}
+// Put writes messages beside the data of tx. The key attribute of each becomes
+// its outbox row's id, so that consumers know it again if it is sent twice.
+func Put(ctx context.Context, tx pgx.Tx, messages ...message.Message) error {
+	if len(messages) == 0 {
+		return nil
 	}
-	_, err := tx.Exec(ctx, `
-		INSERT INTO gv.outbox (tenant_id, topic, data, attributes, subject)
-		VALUES (gv.tenant(), @topic, @data, @attributes, nullif(@subject, ''))`,
-		pgx.StrictNamedArgs{"topic": m.Topic, "data": m.Data, "attributes": attributes, "subject": m.Subject()})
-	if err != nil {
-		return fmt.Errorf("write message for %s: %w", m.Topic, err)
+	var batch pgx.Batch
+	for _, m := range messages {
+		attributes := m.Attributes
+		if attributes == nil {
+			attributes = map[string]string{}
+		}
+		batch.Queue(`
+			INSERT INTO gv.outbox (tenant_id, topic, data, attributes, subject)
+			VALUES (gv.tenant(), @topic, @data, @attributes, nullif(@subject, ''))`,
+			pgx.StrictNamedArgs{"topic": m.Topic, "data": m.Data, "attributes": attributes, "subject": m.Subject()})
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("write messages for %s: %w", messages[0].Topic, err)
 	}
 	return nil
 }
@@ -44,45 +51,79 @@ const claimFor = 30 * time.Second
 
 const batch = 100
 
+// flushBatches bounds what one request sends of a backlog; the relay has the rest.
+const flushBatches = 10
+
 // Flush publishes what tenant has waiting. It is called after a commit; what it
 // cannot send the relay will, so its failure is logged and not returned.
 func Flush(ctx context.Context, db *pg.DB, tenant string, to Publisher) {
-	_, err := drain(ctx, to, func(fn func(tx pgx.Tx) error) error { return pg.InTenant(ctx, db, tenant, fn) })
+	_, err := drain(ctx, to, flushBatches, func(ctx context.Context, fn func(tx pgx.Tx) error) error {
+		return pg.InTenant(ctx, db, tenant, fn)
+	})
 	if err != nil {
 		slog.WarnContext(ctx, "outbox: left for the relay", "tenant", tenant, "error", err.Error())
 	}
 }
 
-// Relay publishes what any tenant has waiting and returns how many it sent.
+// Relay publishes what any tenant has waiting, until ctx ends, and returns how
+// much it sent. An error says that something could not be sent and waits again.
 func Relay(ctx context.Context, db *pg.Worker, to Publisher) (int, error) {
-	return drain(ctx, to, func(fn func(tx pgx.Tx) error) error { return pg.Across(ctx, db, fn) })
+	return drain(ctx, to, math.MaxInt, func(ctx context.Context, fn func(tx pgx.Tx) error) error {
+		return pg.Across(ctx, db, fn)
+	})
 }
 
-type transact func(fn func(tx pgx.Tx) error) error
+type transact func(ctx context.Context, fn func(tx pgx.Tx) error) error
 
-func drain(ctx context.Context, to Publisher, in transact) (sent int, err error) {
-	for {
+// drain sends batch after batch until nothing is due. One message that cannot be
+// sent does not hold up the others; a queue that takes none at all ends it.
+func drain(ctx context.Context, to Publisher, batches int, in transact) (sent int, err error) {
+	var failed error
+	for range batches {
 		var claimed []row
-		if err := in(func(tx pgx.Tx) (err error) { claimed, err = claim(ctx, tx); return err }); err != nil {
-			return sent, err
+		err := in(ctx, func(tx pgx.Tx) (err error) { claimed, err = claim(ctx, tx); return err })
+		if err != nil || len(claimed) == 0 {
+			return sent, errors.Join(failed, err)
 		}
-		if len(claimed) == 0 {
-			return sent, nil
+		stored, err := send(ctx, to, claimed, in)
+		sent += stored
+		failed = errors.Join(failed, err)
+		if stored == 0 {
+			return sent, failed
 		}
-		messages := make([]message.Message, len(claimed))
-		ids := make([]string, len(claimed))
-		for i, r := range claimed {
-			messages[i], ids[i] = r.message(), r.MessageID
-		}
-		if err := to.Publish(ctx, messages...); err != nil {
-			keep := context.WithoutCancel(ctx)
-			return sent, errors.Join(err, in(func(tx pgx.Tx) error { return postpone(keep, tx, ids, err) }))
-		}
-		if err := in(func(tx pgx.Tx) error { return remove(ctx, tx, ids) }); err != nil {
-			return sent, err
-		}
-		sent += len(claimed)
 	}
+	return sent, failed
+}
+
+// putDown bounds how long it takes to put down what became of a batch. That must
+// be done even if the caller's time is up: what was sent would go out again.
+const putDown = 5 * time.Second
+
+// send publishes one batch and puts down what became of it.
+func send(ctx context.Context, to Publisher, claimed []row, in transact) (stored int, err error) {
+	messages := make([]message.Message, len(claimed))
+	for i, r := range claimed {
+		messages[i] = r.message()
+	}
+	failed := to.Publish(ctx, messages...)
+	unsent := message.UnsentOf(failed, len(messages))
+	var gone, waiting []string
+	for i, r := range claimed {
+		if unsent[i] {
+			waiting = append(waiting, r.MessageID)
+		} else {
+			gone = append(gone, r.MessageID)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putDown)
+	defer cancel()
+	err = in(ctx, func(tx pgx.Tx) error {
+		if err := remove(ctx, tx, gone); err != nil || len(waiting) == 0 {
+			return err
+		}
+		return postpone(ctx, tx, waiting, failed)
+	})
+	return len(gone), errors.Join(failed, err)
 }
 
 type row struct {

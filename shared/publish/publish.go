@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,8 +45,9 @@ func New(cfg Config, opts ...option.ClientOption) *Client {
 const deadline = 4 * time.Second
 
 // Publish returns nil once Pub/Sub has stored every message, and an Unavailable
-// fault if any could not be stored; those that were stored stay so, and are sent
-// again when the caller tries again.
+// fault if any could not be stored; those that were stored stay so, and
+// message.UnsentOf tells which were not. Each message carries its topic's name,
+// so that its dead letter can tell where it was going.
 func (c *Client) Publish(ctx context.Context, messages ...message.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -53,16 +57,25 @@ func (c *Client) Publish(ctx context.Context, messages ...message.Message) error
 		if err != nil {
 			return fault.Down("the message queue cannot be reached", err)
 		}
-		results[i] = topic.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: m.Attributes})
+		attributes := map[string]string{message.TopicAttribute: m.Topic}
+		maps.Copy(attributes, m.Attributes)
+		results[i] = topic.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: attributes})
 	}
-	var errs []error
+	var (
+		unsent message.Unsent
+		causes []string
+	)
 	for i, r := range results { // CPU may stop after the answer: wait for every one
 		if _, err := r.Get(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("publish to %s: %w", messages[i].Topic, err))
+			unsent.Indexes = append(unsent.Indexes, i)
+			if cause := fmt.Sprintf("publish to %s: %v", messages[i].Topic, err); !slices.Contains(causes, cause) {
+				causes = append(causes, cause)
+			}
 		}
 	}
-	if len(errs) > 0 {
-		return fault.Down("the message queue does not take messages right now", errors.Join(errs...))
+	if len(causes) > 0 {
+		unsent.Cause = errors.New(strings.Join(causes, "; "))
+		return fault.Down("the message queue does not take messages right now", &unsent)
 	}
 	return nil
 }
