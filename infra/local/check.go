@@ -1,11 +1,204 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/geminivideo/geminivideo/infra/local/provision"
+	"github.com/geminivideo/geminivideo/shared/cluster"
 )
 
-func test(ctx context.Context, o options, out, log io.Writer) error {
-	return errors.New("soon")
+// The tools are pinned here and installed by version, outside go.mod: as tool
+// lines they would pull their own requirements into the module.
+const (
+	gofumpt     = "mvdan.cc/gofumpt@v0.12.0"
+	staticcheck = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+)
+
+// checker runs the checks of one repository.
+type checker struct {
+	root     string // of the repository
+	work     string // for what the checks leave behind
+	database string // a superuser's URL to a server that the tests may fill
+	out, log io.Writer
+}
+
+type check struct {
+	name string
+	run  func(context.Context) error
+}
+
+// test runs every check, whatever the ones before said, and fails if any did.
+func test(ctx context.Context, o options, out, log io.Writer) (err error) {
+	c := &checker{out: out, log: log, database: o.db}
+	if c.root, err = repository(ctx); err != nil {
+		return err
+	}
+	if c.work, err = os.MkdirTemp("", "geminivideo-check-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(c.work)) }()
+	began := time.Now()
+	if c.database == "" {
+		stop, err := c.startServer(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	var rows []string
+	failed := 0
+	for _, one := range []check{
+		{"gofumpt", c.gofumpt},
+		{"go vet", func(ctx context.Context) error { return c.run(ctx, "go", "vet", "./...") }},
+		{"staticcheck", c.staticcheck},
+		{"go test -race", c.goTest},
+		{"each function alone", c.alone},
+	} {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		fmt.Fprintf(out, "== %s\n", one.name)
+		at := time.Now()
+		result := "ok"
+		if err := one.run(ctx); err != nil {
+			failed++
+			result = "FAILED"
+			fmt.Fprintf(out, "%s: %v\n", one.name, err)
+		}
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s", one.name, result, time.Since(at).Round(100*time.Millisecond)))
+	}
+	fmt.Fprintln(out, "== summary")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, strings.Join(rows, "\n"))
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks FAILED after %s", failed, len(rows), time.Since(began).Round(time.Second))
+	}
+	fmt.Fprintf(out, "all %d checks passed in %s\n", len(rows), time.Since(began).Round(time.Second))
+	return nil
+}
+
+// repository finds the module that the command is run in.
+func repository(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	mod := strings.TrimSpace(string(out))
+	if err != nil || filepath.Base(mod) != "go.mod" {
+		return "", errors.New("run it in the repository: there is no go.mod here")
+	}
+	return filepath.Dir(mod), nil
+}
+
+// startServer starts a throw-away cluster for the tests.
+func (c *checker) startServer(ctx context.Context) (stop func(), err error) {
+	source, err := provision.Ensure(ctx, c.log)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(c.work, "postgres")
+	server, err := source.Start(ctx, cluster.Options{Dir: dir, Throwaway: true, Settings: map[string]string{
+		"max_connections": "300", "shared_buffers": "128MB", "jit": "off",
+	}})
+	if err != nil {
+		return nil, err
+	}
+	c.database = server.AdminURL()
+	return func() {
+		if err := errors.Join(server.Close(), source.Remove(context.WithoutCancel(ctx), dir)); err != nil {
+			fmt.Fprintln(c.log, "local: remove the tests' cluster:", err)
+		}
+	}, nil
+}
+
+func (c *checker) gofumpt(ctx context.Context) error {
+	tool, err := c.tool(ctx, gofumpt)
+	if err != nil {
+		return err
+	}
+	files, err := c.command(ctx, tool, "-l", "functions", "infra", "migrations", "shared").Output()
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		return fmt.Errorf("not formatted; run %s -w on:\n%s", tool, bytes.TrimSpace(files))
+	}
+	return nil
+}
+
+func (c *checker) staticcheck(ctx context.Context) error {
+	tool, err := c.tool(ctx, staticcheck)
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, tool, "./...")
+}
+
+func (c *checker) goTest(ctx context.Context) error {
+	cmd := c.command(ctx, "go", "test", "-race", "-shuffle=on", "-timeout=15m", "./...")
+	cmd.Env = append(os.Environ(), "TEST_DATABASE_URL="+c.database)
+	cmd.Stdout, cmd.Stderr = quiet{c.out}, c.out
+	return cmd.Run()
+}
+
+// tool returns the program of a pinned version, which it installs once per user.
+func (c *checker) tool(ctx context.Context, pinned string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	path, version, _ := strings.Cut(pinned, "@")
+	dir := filepath.Join(cache, "geminivideo", "tools", filepath.Base(path)+"@"+version)
+	program := filepath.Join(dir, filepath.Base(path))
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	fmt.Fprintf(c.log, "local: installing %s to %s\n", pinned, dir)
+	cmd := c.command(ctx, "go", "install", pinned)
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("install %s: %w\n%s", pinned, err, bytes.TrimSpace(out))
+	}
+	return program, nil
+}
+
+// run runs a program that says nothing where all is well.
+func (c *checker) run(ctx context.Context, name string, args ...string) error {
+	cmd := c.command(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = c.out, c.out
+	return cmd.Run()
+}
+
+// command is a program in the repository; an interrupt reaches it as one.
+func (c *checker) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = c.root
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 20 * time.Second
+	return cmd
+}
+
+// quiet leaves out the packages that have nothing to test. go test writes whole lines.
+type quiet struct{ io.Writer }
+
+func (q quiet) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		if bytes.HasSuffix(bytes.TrimSpace(line), []byte("[no test files]")) {
+			continue
+		}
+		if _, err := q.Writer.Write(line); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
 }

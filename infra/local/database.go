@@ -106,3 +106,13 @@ func plain(err error) error {
 	}
 	return err
 }
+
+// withDatabase is the URL with another database.
+func withDatabase(raw, name string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", errors.New("-db is not a URL such as postgres://owner:password@host:5432/database")
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}

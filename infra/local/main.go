@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -41,6 +42,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 		return 2
 	}
 	began := time.Now()
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // until there is a log file
 	switch o.command {
 	case "test":
 		err = test(ctx, o, out, log)

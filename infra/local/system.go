@@ -120,7 +120,7 @@ func (s *system) claim() error {
 	}
 	lock, err := cluster.Lock(filepath.Join(s.dir, "local.lock"), comingDown)
 	if err != nil {
-		return fmt.Errorf("the data in %s is in use by another local system; stop it, or give this one another -data and -addr: %w", s.dir, err)
+		return fmt.Errorf("another local system has the data in %s; stop it, or give this one another -data and -addr: %w", s.dir, err)
 	}
 	s.onStop("lock", lock.Close)
 	listener, err := listen(s.addr)
