@@ -236,6 +236,9 @@ func TestAnErasedContactStaysErased(t *testing.T) {
 	}, day(2)))
 	_, more := must[int64](t)(c.CreateDeal(fakehubspot.NewDeal{Contacts: []int64{contact}, At: day(2)}))
 	w.handle(messages(t, append(old, more...)...)...)
+	w.exec(`INSERT INTO gv.conversions (tenant_id, conversion_id, conversion_type, value_minor, converted_at, converted_until, fbclid, ip_address, user_agent,
+	                                   click_id, ad_id, campaign_id, method, confidence, reason)
+	        VALUES ($1, 'v1', 'form', 0, now(), now(), 'fb-1', '192.0.2.1', 'browser', 'click-fb-1', 'a1', 'c1', 'url_param', 1, 'the same click')`, tenant)
 	erasure, err := c.EraseContact(contact)
 	if err != nil {
 		t.Fatal(err)
@@ -246,6 +249,9 @@ func TestAnErasedContactStaysErased(t *testing.T) {
 		if got := one[int64](w, `SELECT count(*) FROM gv.`+table); got != 0 {
 			t.Errorf("%d rows left in %s", got, table)
 		}
+	}
+	if got := one[string](w, `SELECT concat_ws(' ', fbclid, ip_address, user_agent, click_id, ad_id) FROM gv.conversions`); got != "erased a1" {
+		t.Errorf("the conversion still says %q", got)
 	}
 	if got := one[int64](w, `SELECT count(*) FROM gv.inbox WHERE subject IS NOT NULL`); got != 0 {
 		t.Errorf("%d handled events still name the contact", got)

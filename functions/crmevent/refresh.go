@@ -199,12 +199,11 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, con
 	}
 	d.Amount, d.AmountIssue = amount(deal, money.Currency(w.connection.Currency))
 	if d.StageName != nil {
-		value, confidence, err := store.StageValue(ctx, *d.StageName)
+		stage, err := revenue.NewStore(tx).Stage(ctx, *d.StageName)
 		if err != nil {
 			return err
 		}
-		d.Value = revenue.Worth(revenue.Stage{Value: value}, *d.StageName == revenue.ClosedWon, d.Amount)
-		d.Confidence = confidence
+		d.Value, d.Confidence = revenue.Worth(stage, stage.Name == revenue.ClosedWon, d.Amount), stage.Confidence
 	}
 	if d.AmountIssue != nil {
 		d.Value = 0

@@ -153,7 +153,8 @@ func (s Store) Erased(ctx context.Context, contact int64) (erased bool, err erro
 
 // Erase removes the contact's personal data and leaves a tombstone, so that
 // nothing delivered later brings it back: what the contact was known by, the
-// clicks that carry it, and every message about the contact, handled, waiting or
+// clicks that carry it, what conversions say of it (their credit to an ad stays),
+// and every message about the contact, handled, waiting or
 // failed. It returns the deals that belonged to the contact, to be credited anew.
 func (s Store) Erase(ctx context.Context, contact int64, subject string) ([]int64, error) {
 	if err := s.lock(ctx, "contact", []int64{contact}); err != nil {
@@ -169,13 +170,22 @@ func (s Store) Erase(ctx context.Context, contact int64, subject string) ([]int6
 		args pgx.StrictNamedArgs
 	}{
 		{`INSERT INTO gv.erasures (tenant_id, portal_id, contact_id) VALUES (gv.tenant(), @portal, @contact) ON CONFLICT DO NOTHING`, args},
-		{`WITH clicks AS (
-			DELETE FROM gv.clicks c USING gv.contact_keys k
-			WHERE  c.tenant_id = gv.tenant() AND k.tenant_id = gv.tenant() AND k.portal_id = @portal AND k.contact_id = @contact
+		{`WITH mine AS (
+			SELECT kind, value FROM gv.contact_keys WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact
+		  ), clicks AS (
+			DELETE FROM gv.clicks c USING mine k
+			WHERE  c.tenant_id = gv.tenant()
 			AND    k.value = CASE k.kind WHEN 'click_id' THEN c.click_id WHEN 'fbclid' THEN c.fbclid
 			                             WHEN 'gclid' THEN c.gclid ELSE c.fingerprint_hash END
-			RETURNING c.click_id)
-		  UPDATE gv.conversions SET click_id = 'erased' WHERE tenant_id = gv.tenant() AND click_id IN (SELECT click_id FROM clicks)`, args},
+			RETURNING c.click_id
+		  )
+		  UPDATE gv.conversions v
+		  SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, fingerprint_hash = NULL, ip_address = NULL, user_agent = NULL,
+		         click_id = CASE WHEN v.click_id IS NOT NULL THEN 'erased' END
+		  WHERE  v.tenant_id = gv.tenant()
+		  AND   (v.click_id IN (SELECT click_id FROM clicks) OR EXISTS (
+			SELECT FROM mine k WHERE k.value = CASE k.kind WHEN 'click_id' THEN v.key_click_id WHEN 'fbclid' THEN v.fbclid
+			                                               WHEN 'gclid' THEN v.gclid ELSE v.fingerprint_hash END))`, args},
 		{`DELETE FROM gv.contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact`, args},
 		{`DELETE FROM gv.inbox WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
 		{`DELETE FROM gv.outbox WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // Store reads and writes one portal's deals within a tenant's transaction.
@@ -127,21 +125,6 @@ func (s Store) StageName(ctx context.Context, pipeline, stage string) (*string, 
 		return nil, fmt.Errorf("look up stage %s of pipeline %s: %w", stage, pipeline, err)
 	}
 	return &name, nil
-}
-
-// StageValue returns what the tenant's stage is worth, and keeps it so until the
-// transaction ends: a revaluation at the same moment comes before or after this
-// deal, and in both cases sees it.
-func (s Store) StageValue(ctx context.Context, name string) (money.Amount, float64, error) {
-	var value money.Amount
-	var confidence float64
-	err := s.tx.QueryRow(ctx, `
-		SELECT value_minor, confidence FROM gv.stage_values WHERE tenant_id = gv.tenant() AND stage_name = $1 FOR SHARE`,
-		name).Scan(&value, &confidence)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the value of stage %s: %w", name, err)
-	}
-	return value, confidence, nil
 }
 
 // Save records a live deal; what it is credited to is SetCredit's.
