@@ -11,11 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/MicahParks/jwkset"
-	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
@@ -83,14 +80,13 @@ func Own(ctx context.Context, tenant string) error {
 // Verifier checks tokens. It is safe for concurrent use.
 type Verifier struct {
 	secret []byte
-	jwks   func() (keyfunc.Keyfunc, error)
+	jwks   func() (*keySet, error)
 	parser *jwt.Parser
 }
 
 const (
-	audience    = "authenticated"
-	clockSkew   = 10 * time.Second
-	jwksTimeout = 5 * time.Second
+	audience  = "authenticated"
+	clockSkew = 10 * time.Second
 )
 
 // New returns a verifier. Keys are fetched when the first token comes.
@@ -102,27 +98,10 @@ func New(cfg Config) *Verifier {
 	}
 	return &Verifier{
 		secret: []byte(cfg.LegacySecret),
-		jwks:   sync.OnceValues(func() (keyfunc.Keyfunc, error) { return openJWKS(issuer + "/.well-known/jwks.json") }),
+		jwks:   sync.OnceValues(func() (*keySet, error) { return openKeySet(issuer + "/.well-known/jwks.json") }),
 		parser: jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 			jwt.WithExpirationRequired(), jwt.WithLeeway(clockSkew), jwt.WithIssuedAt()),
 	}
-}
-
-// openJWKS keeps the project's public keys: refreshed every ten minutes, and at
-// once for an unknown key id, but not more often than every few seconds, so that
-// made-up key ids cannot be used to flood the issuer.
-func openJWKS(url string) (keyfunc.Keyfunc, error) {
-	carryOn := true
-	return keyfunc.NewDefaultOverrideCtx(context.Background(), []string{url}, keyfunc.Override{
-		HTTPTimeout:               jwksTimeout,
-		NoErrorReturnFirstHTTPReq: &carryOn,
-		RefreshInterval:           10 * time.Minute,
-		RefreshUnknownKID:         rate.NewLimiter(rate.Every(5*time.Second), 3),
-		RateLimitWaitMax:          100 * time.Millisecond,
-		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
-			return func(context.Context, error) {} // the verification that needed the key reports it
-		},
-	})
 }
 
 type claims struct {
@@ -157,31 +136,18 @@ func (v *Verifier) VerifyRequest(r *http.Request) (Identity, error) {
 	return v.Verify(r.Context(), strings.TrimSpace(token))
 }
 
-var errNoKeys = errors.New("no public key could be fetched")
-
 // keyFor never hands an HMAC method a public key, nor the other way round.
 func (v *Verifier) keyFor(ctx context.Context) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
 		if t.Method == jwt.SigningMethodHS256 {
 			return v.secret, nil
 		}
-		jwks, err := v.jwks()
+		keys, err := v.jwks()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoKeys, err)
 		}
-		ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
-		defer cancel()
-		key, err := jwks.KeyfuncCtx(ctx)(t)
-		if err != nil && empty(ctx, jwks.Storage()) {
-			return nil, fmt.Errorf("%w: %w", errNoKeys, err)
-		}
-		return key, err
+		return keys.find(ctx, t)
 	}
-}
-
-func empty(ctx context.Context, s jwkset.Storage) bool {
-	keys, err := s.KeyReadAll(ctx)
-	return err != nil || len(keys) == 0
 }
 
 // refusal says what is wrong with a token in words that give nothing away.
