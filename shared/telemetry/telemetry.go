@@ -4,11 +4,13 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -17,7 +19,7 @@ type traceKey struct{}
 // Trace is a request's place in a trace.
 type Trace struct {
 	ID   string // 32 hexadecimal digits
-	Span string
+	Span string // 16, or empty
 }
 
 // WithTrace returns ctx with the trace that its log lines belong to.
@@ -42,9 +44,18 @@ func TraceFrom(h http.Header) Trace {
 		return Trace{ID: m[1], Span: m[2]}
 	}
 	if m := cloudTrace.FindStringSubmatch(h.Get("X-Cloud-Trace-Context")); m != nil {
-		return Trace{ID: strings.ToLower(m[1]), Span: m[2]}
+		return Trace{ID: strings.ToLower(m[1]), Span: hexadecimal(m[2])}
 	}
 	return Trace{}
+}
+
+// hexadecimal puts the older header's decimal span id into the form of logs.
+func hexadecimal(span string) string {
+	id, err := strconv.ParseUint(span, 10, 64)
+	if err != nil || id == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", id)
 }
 
 // NewLogger returns a logger that writes Cloud Logging's JSON to w. Traces are
