@@ -53,12 +53,11 @@ func (c *checker) migrated(ctx context.Context) (string, error) {
 	if err := cluster.EnsureDatabase(ctx, c.database, name); err != nil {
 		return "", err
 	}
-	cfg, err := pgx.ParseConfig(c.database)
+	address, err := withDatabase(c.database, name)
 	if err != nil {
-		return "", errors.New("-db is not a Postgres URL") // pgx's text may hold the password
+		return "", err
 	}
-	cfg.Database = name
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
 		return "", plain(err)
 	}
@@ -66,7 +65,7 @@ func (c *checker) migrated(ctx context.Context) (string, error) {
 	if _, err := migrations.Apply(ctx, conn); err != nil {
 		return "", err
 	}
-	return withDatabase(c.database, name)
+	return address, nil
 }
 
 func (c *checker) one(ctx context.Context, name, database string) error {

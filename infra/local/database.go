@@ -19,6 +19,7 @@ type database struct {
 	adminURL  string
 	appURL    string
 	workerURL string
+	empty     bool // whether this start made the schema
 }
 
 // maxConnections covers two pools of two connections for each function, the
@@ -47,6 +48,7 @@ func (s *system) openDatabase(ctx context.Context, keep state) (*database, error
 		return nil, err
 	}
 	if len(applied) > 0 {
+		db.empty = applied[0].Version == "001"
 		s.say("migrations: %d applied, the last one %s_%s", len(applied), applied[len(applied)-1].Version, applied[len(applied)-1].Name)
 	}
 	if db.appURL, err = s.login(ctx, conn, admin, "gv_app", keep.AppPassword, keep.RoleSuffix); err != nil {

@@ -5,11 +5,13 @@ package main
 import (
 	_ "github.com/geminivideo/geminivideo/functions/allocate"
 	_ "github.com/geminivideo/geminivideo/functions/attribute"
+	_ "github.com/geminivideo/geminivideo/functions/campaigns"
 	_ "github.com/geminivideo/geminivideo/functions/clicks"
 	_ "github.com/geminivideo/geminivideo/functions/crmevent"
 	_ "github.com/geminivideo/geminivideo/functions/deadletter"
 	_ "github.com/geminivideo/geminivideo/functions/hubspot"
 	_ "github.com/geminivideo/geminivideo/functions/index"
+	_ "github.com/geminivideo/geminivideo/functions/relay"
 	_ "github.com/geminivideo/geminivideo/functions/replay"
 	_ "github.com/geminivideo/geminivideo/functions/revenue"
 	_ "github.com/geminivideo/geminivideo/functions/winners"

@@ -72,6 +72,9 @@ func (s *system) wait(ctx context.Context) error {
 
 // seed fills an empty system, or finishes a seed that was cut short.
 func (s *system) seed(ctx context.Context) error {
+	if s.database.empty {
+		s.say("making the demo data: thirty days of two advertisers")
+	}
 	if err := demo.Seed(ctx, s.demoSystem()); err != nil {
 		return fmt.Errorf("make the demo data (-demo=false leaves it out): %w", err)
 	}

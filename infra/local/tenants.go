@@ -20,6 +20,10 @@ type tenants struct{ home, other demo.Tenant }
 // tokenLife is how long tokens are good; every start makes new ones.
 const tokenLife = 7 * 24 * time.Hour
 
+// hubspotLimit is how many requests the fake portals take in ten seconds: more
+// than a real one's 100, so that thirty days of deals are there within a minute.
+const hubspotLimit = 2000
+
 // openTenants makes the two tenants, or brings their keys and connections up to
 // what the data folder has, and connects their portals to the fake HubSpot.
 func (s *system) openTenants(ctx context.Context, keep state) error {
@@ -63,7 +67,7 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 			return fmt.Errorf("make tenant %s: %w", t.Name, err)
 		}
 		s.hubspot.Connect(fakehubspot.PortalConfig{
-			ID: t.PortalID, Tokens: []string{one.token}, HomeCurrency: t.Currency, Rates: one.rates,
+			ID: t.PortalID, Tokens: []string{one.token}, HomeCurrency: t.Currency, Rates: one.rates, Limit: hubspotLimit,
 			Secret: t.WebhookSecret, Target: s.baseURL + "/webhooks/hubspot",
 		})
 	}
