@@ -133,7 +133,7 @@ type adRow struct {
 	ID           string    `json:"id"`
 	Name         string    `json:"name"`
 	Status       string    `json:"status"`
-	DailyBudget  *float64  `json:"daily_budget"`
+	DailyBudget  float64   `json:"daily_budget"` // 0 where nobody said
 	Impressions  int64     `json:"impressions"`
 	Clicks       int64     `json:"clicks"`
 	Spend        float64   `json:"spend"`
@@ -197,14 +197,14 @@ func (s split) of(ad string) recommendation {
 }
 
 type adState struct {
-	AdID          string   `json:"ad_id"`
-	Impressions   int64    `json:"impressions"`
-	Clicks        int64    `json:"clicks"`
-	Spend         float64  `json:"spend"`
-	PipelineValue float64  `json:"pipeline_value"`
-	CashRevenue   float64  `json:"cash_revenue"`
-	AgeHours      float64  `json:"age_hours"`
-	CurrentBudget *float64 `json:"current_budget,omitempty"`
+	AdID          string  `json:"ad_id"`
+	Impressions   int64   `json:"impressions"`
+	Clicks        int64   `json:"clicks"`
+	Spend         float64 `json:"spend"`
+	PipelineValue float64 `json:"pipeline_value"`
+	CashRevenue   float64 `json:"cash_revenue"`
+	AgeHours      float64 `json:"age_hours"`
+	CurrentBudget float64 `json:"current_budget,omitempty"`
 }
 
 // split asks for the budgets of the active ads as they stand, at now: what they
@@ -225,9 +225,7 @@ func (c caller) split(ctx context.Context, t Tenant, ads []adRow, now time.Time,
 			ad.ID, ad.Impressions, ad.Clicks, ad.Spend, ad.Pipeline, ad.Revenue,
 			max(now.Sub(ad.CreatedAt).Hours(), 0), ad.DailyBudget,
 		})
-		if ad.DailyBudget != nil {
-			cents += minor(*ad.DailyBudget, t)
-		}
+		cents += minor(ad.DailyBudget, t)
 	}
 	body.TotalBudget = units(cents, t)
 	r := request{method: http.MethodPost, path: "/api/ml/battle-hardened/select", body: body}

@@ -105,8 +105,9 @@ func (c *crm) contact(who sim.Contact) (int64, error) {
 	return id, err
 }
 
-// deal makes a deal with its history. Of its events those are sent that move
-// money: its creation and its changes of stage.
+// deal makes a deal with its history. Of its creation and its changes of stage
+// those of the last days are sent, and always the latest: it is enough to make
+// the ledger read the whole history.
 func (c *crm) deal(i int, d sim.Deal, contact int64) (int64, []fakehubspot.Event, error) {
 	id, events, err := c.portal.CreateDeal(fakehubspot.NewDeal{
 		Name: dealName(i, d), Pipeline: Pipeline.ID, Stage: stageIDs[d.Moves[0].Stage], Amount: d.Amount, Currency: d.Currency,
@@ -123,7 +124,11 @@ func (c *crm) deal(i int, d sim.Deal, contact int64) (int64, []fakehubspot.Event
 		}
 		events = append(events, moved...)
 	}
-	return id, events, nil
+	recent := slices.IndexFunc(events, func(e fakehubspot.Event) bool { return e.OccurredAt > c.begun.Add(-lively).UnixMilli() })
+	if recent < 0 {
+		recent = len(events) - 1
+	}
+	return id, events[recent:], nil
 }
 
 // send lets HubSpot deliver events in the order in which they happened.

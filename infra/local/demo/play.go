@@ -179,7 +179,7 @@ func (p *play) before(ctx context.Context) (err error) {
 	best := -math.MaxFloat64
 	for _, ad := range p.ads {
 		r := p.first.of(ad.ID)
-		if r.AdID == "" || ad.DailyBudget == nil || r.Change > 20 || !fits(ad.Spend, ad.Pipeline) {
+		if r.AdID == "" || ad.DailyBudget == 0 || r.Change > 20 || !fits(ad.Spend, ad.Pipeline) {
 			continue
 		}
 		if ad.Spend > best {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -87,9 +88,11 @@ func (s *seeder) run(ctx context.Context) error {
 		{"give feedback", s.feedback},
 		{"divide the budget", s.allocate},
 	} {
+		began := time.Now()
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
+		slog.Info("demo data: "+step.what, "tenant", s.tenant.Name, "ms", time.Since(began).Milliseconds())
 	}
 	return s.owner.finish(ctx, s.tenant.ID)
 }
@@ -127,25 +130,27 @@ func (s *seeder) importAds(ctx context.Context) error {
 	return nil
 }
 
-// beaconReaches is how old a click may be that the beacon takes; an older one
-// could not matter to a conversion that is still to come.
-const beaconReaches = 7*24*time.Hour - time.Hour
+// lively is how far back a seed repeats what the world outside sent, click by
+// click and event by event. The beacon takes clicks of up to seven days, but a
+// start should be quick.
+const lively = 3 * 24 * time.Hour
 
-// track sends the clicks of the last days as landing pages do, and stores the
-// older ones.
+// track sends the clicks of the last days as landing pages do, and stores older
+// ones, which the beacon would mostly refuse, by the same store.
 func (s *seeder) track(ctx context.Context) error {
 	var old []attribution.Click
 	beacons, ctx := errgroup.WithContext(ctx)
 	beacons.SetLimit(4)
 	for _, click := range s.world.Clicks {
-		if time.Since(click.At) > beaconReaches {
+		if time.Since(click.At) > lively {
 			old = append(old, s.stored(click))
 			continue
 		}
 		beacons.Go(func() error {
 			return caller{base: s.sys.BaseURL}.patiently(ctx, request{
 				method: http.MethodPost, path: "/api/ml/attribution/track-click", body: s.beacon(click),
-				header: http.Header{"X-Publishable-Key": {s.tenant.PublishableKey}},
+				// As the load balancer tells it: every visitor has an address of his own.
+				header: http.Header{"X-Publishable-Key": {s.tenant.PublishableKey}, "X-Forwarded-For": {click.IP}},
 			}, nil)
 		})
 	}
