@@ -27,12 +27,12 @@ type listInput struct {
 type listOutput struct{ Body listBody }
 
 type listBody struct {
-	Decisions  []entry `json:"decisions" nullable:"false"`
+	Decisions  []Entry `json:"decisions" nullable:"false"`
 	NextBefore string  `json:"next_before,omitempty" doc:"Asks for the next page; left out on the last."`
 }
 
-// entry is a decision in a list. Money is in units.
-type entry struct {
+// Entry is a decision in a list. Money is in units.
+type Entry struct {
 	DecisionID   string    `json:"decision_id"`
 	CreatedAt    time.Time `json:"created_at"`
 	AccountID    string    `json:"account_id"`
@@ -46,8 +46,8 @@ type entry struct {
 	Unallocated  float64   `json:"unallocated_budget"`
 }
 
-func entryOf(s decisions.Summary) entry {
-	return entry{
+func entryOf(s decisions.Summary) Entry {
+	return Entry{
 		DecisionID: s.DecisionID.String(), CreatedAt: s.CreatedAt, AccountID: s.AccountID, Currency: string(s.Currency),
 		RequestedBy: s.RequestedBy, ModelVersion: s.ModelVersion, Architecture: s.Architecture, Seed: s.Seed, NumAds: s.NumAds,
 		TotalBudget: s.Total.Units(s.Currency), Unallocated: s.Unallocated.Units(s.Currency),
@@ -70,7 +70,7 @@ func (f *function) list(ctx context.Context, in *listInput) (*listOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	body := listBody{Decisions: []entry{}}
+	body := listBody{Decisions: []Entry{}}
 	for i, s := range found {
 		if i == in.Limit {
 			body.NextBefore = body.Decisions[i-1].DecisionID
@@ -88,7 +88,7 @@ type oneInput struct {
 type showOutput struct{ Body showBody }
 
 type showBody struct {
-	entry
+	Entry
 	Inputs    inputs          `json:"inputs" doc:"What the allocation was computed from, in numbers."`
 	Posterior json.RawMessage `json:"posterior" doc:"What it believed of the account and of each ad."`
 	Answer    json.RawMessage `json:"answer" doc:"What it answered."`
@@ -110,7 +110,7 @@ func (f *function) show(ctx context.Context, in *oneInput) (*showOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	body := showBody{entry: entryOf(d.Summary)}
+	body := showBody{Entry: entryOf(d.Summary)}
 	req, err := given(d)
 	if err != nil {
 		return nil, err

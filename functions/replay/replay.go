@@ -70,12 +70,13 @@ type listInput struct {
 
 type listOutput struct {
 	Body struct {
-		DeadLetters []letter `json:"dead_letters"`
+		DeadLetters []Letter `json:"dead_letters"`
 		NextCursor  string   `json:"next_cursor,omitempty" doc:"Absent on the last page."`
 	}
 }
 
-type letter struct {
+// Letter is a dead letter as it is shown.
+type Letter struct {
 	ID         string            `json:"id"`
 	Topic      string            `json:"topic"`
 	MessageID  string            `json:"message_id" doc:"The key under which it was and will be sent."`
@@ -87,8 +88,8 @@ type letter struct {
 	IDs        map[string]string `json:"ids" doc:"What the message was about: the ids in it, and nothing else of it."`
 }
 
-func shown(l deadletter.Letter) letter {
-	out := letter{
+func shown(l deadletter.Letter) Letter {
+	out := Letter{
 		ID: l.ID, Topic: l.Topic, MessageID: l.MessageID, Reason: l.Reason, Attempts: l.Attempts,
 		ReceivedAt: l.ReceivedAt.UTC(), IDs: idsIn(l.Data),
 	}
@@ -123,7 +124,7 @@ func (f *function) list(ctx context.Context, in *listInput) (*listOutput, error)
 		letters = letters[:in.Limit]
 		out.Body.NextCursor = cursor(letters[in.Limit-1])
 	}
-	out.Body.DeadLetters = make([]letter, len(letters))
+	out.Body.DeadLetters = make([]Letter, len(letters))
 	for i, l := range letters {
 		out.Body.DeadLetters[i] = shown(l)
 	}
@@ -154,7 +155,7 @@ type replayInput struct {
 type replayOutput struct {
 	Body struct {
 		Status string `json:"status" enum:"replayed"`
-		letter
+		Letter
 	}
 }
 
@@ -172,7 +173,7 @@ func (f *function) replay(ctx context.Context, in *replayInput) (*replayOutput, 
 			return nil, err
 		}
 		out := &replayOutput{}
-		out.Body.Status, out.Body.letter = "replayed", shown(l)
+		out.Body.Status, out.Body.Letter = "replayed", shown(l)
 		return out, nil
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -69,6 +70,7 @@ func NewAPI(access Access) *API {
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"supabase": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A Supabase access token."},
 	}
+	cfg.Components.Responses = problems(cfg.Components.Schemas)
 	return &API{mux: mux, huma: humago.New(mux, cfg), access: access, bodies: map[string]int64{}}
 }
 
@@ -110,6 +112,13 @@ func Status(status int) Option { return func(op *huma.Operation) { op.DefaultSta
 // Summary says in one line what the operation does.
 func Summary(text string) Option { return func(op *huma.Operation) { op.Summary = text } }
 
+// Answers says what a success of a Raw operation holds; a typed one's type says it.
+func Answers[T any](meaning string) Option {
+	return func(op *huma.Operation) {
+		op.Metadata = map[string]any{answerKey: &answerOf{reflect.TypeFor[T](), meaning}}
+	}
+}
+
 // Get serves GET path to role and above.
 func Get[I, O any](a *API, path string, role auth.Role, handle func(context.Context, *I) (*O, error), opts ...Option) {
 	operation(a, http.MethodGet, path, role, handle, opts)
@@ -133,7 +142,7 @@ func Raw(a *API, pattern string, role auth.Role, handle func(http.ResponseWriter
 	op := describe(method, path, role, opts)
 	a.bodies[pattern] = cmp.Or(op.MaxBodyBytes, maxKeyedBody)
 	if !op.Hidden {
-		op.Responses = map[string]*huma.Response{"default": {Description: "An answer, or an RFC 9457 problem."}}
+		documentAnswer(&op, a.huma.OpenAPI().Components.Schemas)
 		a.huma.OpenAPI().AddOperation(&op)
 	}
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -149,6 +158,8 @@ func Raw(a *API, pattern string, role auth.Role, handle func(http.ResponseWriter
 }
 
 func operation[I, O any](a *API, method, path string, role auth.Role, handle func(context.Context, *I) (*O, error), opts []Option) {
+	mustShow(reflect.TypeFor[I](), map[reflect.Type]bool{})
+	mustShow(reflect.TypeFor[O](), map[reflect.Type]bool{})
 	op := describe(method, path, role, opts)
 	a.bodies[method+" "+path] = cmp.Or(op.MaxBodyBytes, defaultBody)
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
@@ -168,31 +179,6 @@ func operation[I, O any](a *API, method, path string, role auth.Role, handle fun
 		}
 		return out, nil
 	})
-}
-
-func describe(method, path string, role auth.Role, opts []Option) huma.Operation {
-	op := huma.Operation{
-		OperationID: operationID(method, path), Method: method, Path: path,
-		Description: "Role: " + role.String() + ".",
-	}
-	if role != auth.Public {
-		op.Security = []map[string][]string{{"supabase": {}}}
-	}
-	if method != http.MethodGet && role != auth.Public {
-		op.Parameters = []*huma.Param{{
-			Name: "Idempotency-Key", In: "header", Description: "Makes a repeated write one write, for 24 hours.",
-			Schema: &huma.Schema{Type: huma.TypeString},
-		}}
-	}
-	for _, set := range opts {
-		set(&op)
-	}
-	return op
-}
-
-func operationID(method, path string) string {
-	words := strings.FieldsFunc(strings.ToLower(method)+" "+path, func(r rune) bool { return strings.ContainsRune(" /{}", r) })
-	return strings.Join(words, "-")
 }
 
 // admit checks who is asking and returns a context that says so.
@@ -237,8 +223,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // multipart uploads, which hash what they stream.
 const maxKeyedBody = 32 << 20
 
+// maxKey is the longest Idempotency-Key, in characters.
+const maxKey = 255
+
 func keyed(w http.ResponseWriter, r *http.Request, key string, limit int64) (*http.Request, error) {
-	if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c > 0x7e }) {
+	if len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c > 0x7e }) {
 		return r, fault.Field("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")
 	}
 	request := idempotency.Request{Operation: r.Method + " " + r.URL.Path, Key: key}

@@ -34,6 +34,9 @@ type Function struct {
 	Name    string
 	Kind    Kind
 	Handler http.Handler
+	// Build makes the function's own handler anew, bare of the edge that Handler
+	// has around it: what it says of itself, such as an API's document, can be asked.
+	Build func(context.Context) (http.Handler, error)
 }
 
 var registered = map[string]Function{}
@@ -99,7 +102,7 @@ func register(name string, kind Kind, build func(context.Context) (http.Handler,
 		stopGracefully()
 	}
 	handler := Wrap(name, &lazy{build: build})
-	registered[name] = Function{Name: name, Kind: kind, Handler: handler}
+	registered[name] = Function{Name: name, Kind: kind, Handler: handler, Build: build}
 	functions.HTTP(name, counted(handler).ServeHTTP)
 }
 
