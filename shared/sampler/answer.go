@@ -118,6 +118,9 @@ type AccountPosterior struct {
 	Lump float64
 	// MedianDelay is the hours until half of a click's final value is in cash.
 	MedianDelay float64
+	// Doubt is the squared coefficient of variation of all values together, while
+	// few deals have been settled. It widens intervals and moves no budget.
+	Doubt float64
 	// Return is the expected return of the whole recommended split.
 	Return float64
 }

@@ -31,9 +31,10 @@ func expected() *curve {
 
 // finish makes the curve end where it must and sums it up.
 func (c *curve) finish() {
-	end := c.won[days]
+	end := math.Max(c.won[days], 0.05)
 	for d := range c.won {
 		c.won[d] /= end
+		c.open[d] /= end
 	}
 	c.open[days] = 0
 	for d := 1; d <= days; d++ {
@@ -81,17 +82,4 @@ func (c *curve) median() float64 {
 		}
 	}
 	return 24 * days
-}
-
-// learnCurve sets the delay curve.
-func (m *model) learnCurve() {
-	m.curve = expected()
-	won := 0.0
-	for i := range m.rows {
-		if c := m.arm(i).Cash; c != nil {
-			won += float64(*c)
-		}
-	}
-	m.cash = won > 0
-	m.account.MedianDelay = m.curve.median()
 }

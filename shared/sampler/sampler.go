@@ -76,7 +76,7 @@ func (m *model) average(budgets []money.Amount) {
 // recommend fills in the answer for row i.
 func (m *model) recommend(r *Recommendation, i int, budget money.Amount, best, better int32) {
 	a := m.arm(i)
-	g := newGamma(m.shape[i])
+	g := newGamma(1 / (1/m.shape[i] + m.account.Doubt))
 	rate := m.first[i] / (1 + float64(budget)/m.account.Saturation)
 	up := float64(better) / float64(m.set.Draws)
 	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget

@@ -16,6 +16,9 @@ const (
 	// trust is the variance of the log of an ad's final value given a precise
 	// knowledge of its open deals: bad leads are lost more often than good ones.
 	trust = 0.4
+	// unsettled is the variance of the log of how far open deals mislead, all
+	// together, before any has been settled.
+	unsettled = 0.5
 	// usualSlope is where the elasticity of value to click rate starts from: what
 	// gets clicks easily is often worth less, and an account that is wrongly
 	// believed to be full of bargains loses more than one that is searched longer.
@@ -71,19 +74,20 @@ func (m *model) learnValue() {
 // gather fills in each ad's evidence in deals, which needs the lump: what one
 // deal adds.
 func (m *model) gather(ev []evidence) {
-	var sum, shown float64
+	var sum, shown, settled, clicks float64
 	for i := range m.rows {
 		a := m.arm(i)
 		e := &ev[i]
 		open, won := value(a.Pipeline, a.Cash)
 		hat := m.expectedClicks(i)
-		var all float64
+		var all, settledHere float64
 		for _, l := range m.armLegs(i) {
 			c := hat(&l)
 			o, w := m.curve.over(a.AgeHours-l.to, a.AgeHours-l.from)
 			e.openE += c * o
 			e.wonE += c * w
 			all += c
+			settledHere += c * w
 		}
 		if !m.cash {
 			open, won = open+won, 0
@@ -93,8 +97,11 @@ func (m *model) gather(ev []evidence) {
 		m.matured[i] = math.Min(1, (e.openE+e.wonE+1e-9)/(all+1e-9))
 		sum += open + won
 		shown += e.openE + e.wonE
+		clicks += all
+		settled += settledHere
 	}
 	m.account.Lump = m.lump(ev, sum, shown)
+	m.account.Doubt = 1/(1+sum/m.account.Lump) + unsettled*sq(1-settled/(clicks+1e-9))
 	for i := range ev {
 		e := &ev[i]
 		w := m.arm(i).Attribution
