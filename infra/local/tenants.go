@@ -68,7 +68,7 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 		}
 		s.hubspot.Connect(fakehubspot.PortalConfig{
 			ID: t.PortalID, Tokens: []string{one.token}, HomeCurrency: t.Currency, Rates: one.rates, Limit: hubspotLimit,
-			Secret: t.WebhookSecret, Target: s.baseURL + "/webhooks/hubspot",
+			Secret: t.WebhookSecret, Target: s.baseURL + "/webhooks/hubspot", Pipelines: []fakehubspot.Pipeline{demo.Pipeline},
 		})
 	}
 	return nil
