@@ -42,6 +42,13 @@ func cents(budgets, hi []float64, total money.Amount) []money.Amount {
 	})
 	for left > 0 {
 		before := left
+		if each := left / money.Amount(len(rows)); each > 0 { // huge sums: more than a unit each
+			for _, i := range rows {
+				more := max(0, min(each, money.Amount(hi[i]+1e-7)-out[i]))
+				out[i] += more
+				left -= more
+			}
+		}
 		for _, i := range rows {
 			if left > 0 && float64(out[i])+1 <= hi[i]+1e-7 {
 				out[i]++

@@ -14,6 +14,9 @@ const (
 	// clickStrength is the shape of the prior of click rates between ads: a
 	// coefficient of variation of 0.6.
 	clickStrength = 3
+	// faded is the least share of its first click rate that an ad keeps, so that
+	// hundreds of millions of impressions leave a number to divide by.
+	faded = 1e-9
 )
 
 // rateGrid spans a factor of 3^2.6 either way; spread smooths over it.
@@ -125,9 +128,9 @@ func (m *model) fatigueLikelihood(i int, base float64) *[rates]float64 {
 func decay(rate float64, l *leg) float64 {
 	x := rate * l.imp
 	if x < 1e-3 {
-		return math.Exp(-rate * (l.before + l.imp/2))
+		return math.Max(faded, math.Exp(-rate*(l.before+l.imp/2)))
 	}
-	return math.Exp(-rate*l.before) * -math.Expm1(-x) / x
+	return math.Max(faded, math.Exp(-rate*l.before)*-math.Expm1(-x)/x)
 }
 
 // dispersion is the variance of the days' clicks beside a Poisson's, at least 1.
@@ -171,6 +174,7 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 			}
 			left = math.Exp(-r * seen)
 		}
+		left = math.Max(faded, left)
 		c0 := math.Min(1, (clickStrength+clk)/(clickStrength/base+weighted))
 		c := c0 * left
 		start += p[j] * c0
