@@ -24,53 +24,54 @@ func (f *function) creditAnew(ctx context.Context, m message.Message, portal, de
 	if tenant == "" || portal <= 0 || deal <= 0 {
 		return fault.Invalidf("the message names no tenant, portal or deal")
 	}
+	var told bool
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
-		if firstTime, err := inbox.First(ctx, tx, consumer, m.Key(), ""); err != nil || !firstTime {
-			return err
+		firstTime, err := inbox.First(ctx, tx, consumer, m.Key(), "")
+		if err == nil && firstTime {
+			told, err = creditAll(ctx, tx, portal, []int64{deal})
 		}
-		return creditAll(ctx, tx, portal, []int64{deal})
-	})
-	if err != nil {
 		return err
+	})
+	if err == nil && told {
+		outbox.Flush(ctx, f.db, tenant, f.queue)
 	}
-	outbox.Flush(ctx, f.db, tenant, f.queue)
-	return nil
+	return err
 }
 
 // creditAll credits recorded deals anew and settles the ads that lose or gain.
-func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) error {
+// It reports whether there is a message to be sent of it.
+func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (told bool, err error) {
 	store := ledger.NewStore(tx, portal)
 	locked, err := store.Lock(ctx, deals)
 	if err != nil {
-		return err
+		return false, err
 	}
 	affected := map[string]bool{}
 	for _, id := range slices.Sorted(maps.Keys(locked)) {
 		if was := locked[id].AdID; was != nil {
 			affected[*was] = true
 		}
-		ad, err := credit(ctx, tx, portal, id)
+		contacts, err := store.Contacts(ctx, id)
 		if err != nil {
-			return err
+			return false, err
+		}
+		ad, err := credit(ctx, tx, portal, id, contacts)
+		if err != nil {
+			return false, err
 		}
 		if ad != "" {
 			affected[ad] = true
 		}
 	}
-	_, err = ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	return err
+	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	return slices.ContainsFunc(settled, ads.Settled.New), err
 }
 
 // credit derives what a deal is credited to from its recorded contacts and the
 // clicks, and returns the ad, empty where there is none. It is a function of
 // those alone, as of each contact's first conversion, so the deal keeps its
 // click however long it takes, and however often this is repeated.
-func credit(ctx context.Context, tx pgx.Tx, portal, deal int64) (string, error) {
-	store := ledger.NewStore(tx, portal)
-	contacts, err := store.Contacts(ctx, deal)
-	if err != nil {
-		return "", err
-	}
+func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledger.Contact) (string, error) {
 	c := ledger.Credit{Method: "unattributed", Reason: "the deal has no contact in the CRM"}
 	if len(contacts) > 0 {
 		c.ContactID, c.ConvertedAt = &contacts[0].ID, &contacts[0].ConvertedAt
@@ -78,11 +79,14 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64) (string, error) 
 	}
 	var best attribution.Result
 	for _, contact := range contacts {
+		if len(contact.Keys) == 0 {
+			continue
+		}
 		found, err := match(ctx, tx, contact)
 		if err != nil {
 			return "", fmt.Errorf("credit deal %d: %w", deal, err)
 		}
-		if len(contact.Keys) > 0 && c.ClickID == nil {
+		if c.ClickID == nil {
 			c.Reason = found.Reason
 		}
 		if found.ClickID != "" && better(found, best) {
@@ -93,7 +97,7 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64) (string, error) 
 			}
 		}
 	}
-	return best.AdID, store.SetCredit(ctx, deal, c)
+	return best.AdID, ledger.NewStore(tx, portal).SetCredit(ctx, deal, c)
 }
 
 // match finds the best click for all that a contact is known by. A contact may

@@ -10,12 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -72,11 +75,17 @@ type function struct {
 	vault  *secrets.Store
 	api    HubSpotConfig
 	limits *hubspot.Limits
+
+	mu          sync.Mutex
+	connections map[int64]heldConnection
 }
 
 // New returns the function's consumer.
 func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.Store, api HubSpotConfig) serve.Consumer {
-	return &function{db: db, worker: worker, queue: queue, vault: vault, api: api, limits: hubspot.NewLimits(api.PerTenSeconds)}
+	return &function{
+		db: db, worker: worker, queue: queue, vault: vault, api: api,
+		limits: hubspot.NewLimits(api.PerTenSeconds), connections: map[int64]heldConnection{},
+	}
 }
 
 // Health reports whether the database answers.
@@ -106,19 +115,45 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 		return err
 	}
 	serve.Note(ctx, "portal", e.PortalID, "event", e.Type, "object", e.ObjectID)
-	connections, err := portal.Find(ctx, f.db, e.PortalID)
+	c, err := f.connection(ctx, e.PortalID)
 	if err != nil {
 		return err
-	}
-	c, ok := connections[e.PortalID]
-	if !ok {
-		return fault.NotFoundf("portal %d is not connected to any tenant", e.PortalID)
 	}
 	if tenant := m.Tenant(); tenant != "" && tenant != c.TenantID {
 		return fault.Conflictf("portal %d belongs to another tenant than the message says", e.PortalID)
 	}
 	w := &work{function: f, connection: c, event: e, key: e.Key(), subject: e.Subject()}
 	return w.do(ctx)
+}
+
+// connection returns the portal's connection, which is remembered for a moment:
+// a burst of events is of few portals.
+func (f *function) connection(ctx context.Context, id int64) (portal.Connection, error) {
+	f.mu.Lock()
+	held, ok := f.connections[id]
+	f.mu.Unlock()
+	if ok && time.Since(held.at) < connectionFor {
+		return held.Connection, nil
+	}
+	found, err := portal.Find(ctx, f.db, id)
+	if err != nil {
+		return portal.Connection{}, err
+	}
+	c, ok := found[id]
+	if !ok {
+		return c, fault.NotFoundf("portal %d is not connected to any tenant", id)
+	}
+	f.mu.Lock()
+	f.connections[id] = heldConnection{c, time.Now()}
+	f.mu.Unlock()
+	return c, nil
+}
+
+const connectionFor = 10 * time.Second
+
+type heldConnection struct {
+	portal.Connection
+	at time.Time
 }
 
 // work is the handling of one of HubSpot's events.
@@ -129,6 +164,7 @@ type work struct {
 	key        string
 	subject    string
 	client     *hubspot.Client
+	told       bool // there is a message to be sent
 }
 
 func (w *work) do(ctx context.Context) error {
@@ -141,29 +177,25 @@ func (w *work) do(ctx context.Context) error {
 	} else {
 		err = w.refresh(ctx)
 	}
-	if err != nil {
-		return err
+	if err == nil && w.told {
+		outbox.Flush(ctx, w.db, w.connection.TenantID, w.queue)
 	}
-	outbox.Flush(ctx, w.db, w.connection.TenantID, w.queue)
-	return nil
+	return err
 }
 
 // settledAlready reports whether there is nothing to do: the event was handled,
 // or it is about a contact whose data was erased and must not come back.
 func (w *work) settledAlready(ctx context.Context) (done bool, err error) {
 	err = w.in(ctx, func(tx pgx.Tx) error {
-		if done, err = inboxSeen(ctx, tx, w.key); err != nil || done {
+		if done, err = inbox.Seen(ctx, tx, consumer, w.key); err != nil || done {
 			return err
 		}
 		if w.subject == "" || w.event.Erasure() {
 			return nil
 		}
-		for _, contact := range w.event.Contacts() {
-			if done, err = ledger.NewStore(tx, w.event.PortalID).Erased(ctx, contact); err != nil || !done {
-				return err
-			}
-		}
-		return nil
+		erased, err := ledger.NewStore(tx, w.event.PortalID).Erased(ctx, w.event.Contacts()...)
+		done = len(erased) > 0
+		return err
 	})
 	return done, err
 }

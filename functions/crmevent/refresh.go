@@ -20,10 +20,6 @@ import (
 	"github.com/geminivideo/geminivideo/shared/revenue"
 )
 
-func inboxSeen(ctx context.Context, tx pgx.Tx, key string) (bool, error) {
-	return inbox.Seen(ctx, tx, consumer, key)
-}
-
 // reading is what the CRM said of the deals that an event is about.
 type reading struct {
 	before   ledger.Versions
@@ -157,10 +153,7 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	}
 	for _, id := range r.ids {
 		if deal, live := r.deals[id]; live {
-			if err := w.recordLive(ctx, tx, deal, r.contacts); err != nil {
-				return err
-			}
-			ad, err := credit(ctx, tx, w.event.PortalID, id)
+			ad, err := w.recordLive(ctx, tx, deal, r.contacts)
 			if err != nil {
 				return err
 			}
@@ -180,28 +173,28 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 			return fault.NotFoundf("deal %d does not exist in portal %d", id, w.event.PortalID)
 		}
 	}
-	_, err = ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	w.told = slices.ContainsFunc(settled, ads.Settled.New)
 	return err
 }
 
-func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, contacts map[int64]hubspot.Contact) error {
+// recordLive records a deal that the CRM has and returns the ad that it is
+// credited to, empty where there is none.
+func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, contacts map[int64]hubspot.Contact) (string, error) {
 	store := ledger.NewStore(tx, w.event.PortalID)
-	if err := store.AddStages(ctx, deal.ID, w.moves(deal)); err != nil {
-		return err
-	}
-	latest, err := store.LatestStage(ctx, deal.ID, deal.Stage)
+	latest, err := store.AddStages(ctx, deal.ID, w.moves(deal), deal.Stage)
 	if err != nil {
-		return err
+		return "", err
 	}
 	d := ledger.Deal{ID: deal.ID, PipelineID: deal.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
 	if d.StageName, err = store.StageName(ctx, deal.Pipeline, latest.ID); err != nil {
-		return err
+		return "", err
 	}
 	d.Amount, d.AmountIssue = amount(deal, money.Currency(w.connection.Currency))
 	if d.StageName != nil {
 		stage, err := revenue.NewStore(tx).Stage(ctx, *d.StageName)
 		if err != nil {
-			return err
+			return "", err
 		}
 		d.Value, d.Confidence = revenue.Worth(stage, stage.Name == revenue.ClosedWon, d.Amount), stage.Confidence
 	}
@@ -209,9 +202,13 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, con
 		d.Value = 0
 	}
 	if err := store.Save(ctx, d); err != nil {
-		return err
+		return "", err
 	}
-	return store.SaveContacts(ctx, deal.ID, known(deal, contacts))
+	recorded, err := store.SaveContacts(ctx, deal.ID, known(deal, contacts))
+	if err != nil {
+		return "", err
+	}
+	return credit(ctx, tx, w.event.PortalID, deal.ID, recorded)
 }
 
 // moves are the deal's changes of stage: what the CRM remembers, and what the
@@ -308,7 +305,8 @@ func (w *work) erase(ctx context.Context) error {
 		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
 			return err
 		}
-		return creditAll(ctx, tx, w.event.PortalID, deals)
+		w.told, err = creditAll(ctx, tx, w.event.PortalID, deals)
+		return err
 	})
 	if err != nil && !errors.Is(err, errStale) {
 		return fmt.Errorf("erase contact %d of portal %d: %w", w.event.ObjectID, w.event.PortalID, err)

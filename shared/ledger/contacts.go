@@ -3,41 +3,66 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// SaveContacts records who a deal's contacts are, in their order; contacts whose
-// data was erased are passed over, and those that no deal has any more forgotten.
-func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact) error {
+// SaveContacts records who a deal's contacts are, in their order, and returns
+// them as recorded: contacts whose data was erased are passed over, and those
+// that no deal has any more forgotten.
+func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact) ([]Contact, error) {
+	contacts, err := s.withoutErased(ctx, contacts)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := s.Contacts(ctx, deal)
+	if err != nil {
+		return nil, err
+	}
+	if slices.EqualFunc(contacts, recorded, Contact.equal) {
+		return recorded, nil // as it nearly always is
+	}
 	ids := make([]int64, len(contacts))
 	for i, c := range contacts {
 		ids[i] = c.ID
 	}
 	if err := s.unlink(ctx, deal, ids); err != nil {
-		return fmt.Errorf("save contacts of deal %d: %w", deal, err)
+		return nil, fmt.Errorf("save contacts of deal %d: %w", deal, err)
+	}
+	// An erasure may have come between: now the contacts are locked.
+	if contacts, err = s.withoutErased(ctx, contacts); err != nil {
+		return nil, err
 	}
 	for position, c := range contacts {
-		erased, err := s.Erased(ctx, c.ID)
-		if err != nil {
-			return err
-		}
-		if erased {
-			continue
-		}
 		if err := s.saveContact(ctx, c); err != nil {
-			return fmt.Errorf("save contact %d: %w", c.ID, err)
+			return nil, fmt.Errorf("save contact %d: %w", c.ID, err)
 		}
 		_, err = s.tx.Exec(ctx, `
 			INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position)
 			VALUES (gv.tenant(), @portal, @deal, @contact, @position)`,
 			pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "contact": c.ID, "position": position})
 		if err != nil {
-			return fmt.Errorf("save contact %d of deal %d: %w", c.ID, deal, err)
+			return nil, fmt.Errorf("save contact %d of deal %d: %w", c.ID, deal, err)
 		}
 	}
-	return nil
+	return contacts, nil
+}
+
+func (s Store) withoutErased(ctx context.Context, contacts []Contact) ([]Contact, error) {
+	if len(contacts) == 0 {
+		return nil, nil
+	}
+	ids := make([]int64, len(contacts))
+	for i, c := range contacts {
+		ids[i] = c.ID
+	}
+	erased, err := s.Erased(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(contacts), func(c Contact) bool { return slices.Contains(erased, c.ID) }), nil
 }
 
 // unlink parts the deal from its contacts and forgets those that no deal has any
@@ -140,13 +165,14 @@ func (s Store) DealsOfContact(ctx context.Context, contact int64) ([]int64, erro
 	return deals, nil
 }
 
-// Erased reports whether the contact's data was erased.
-func (s Store) Erased(ctx context.Context, contact int64) (erased bool, err error) {
-	err = s.tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM gv.erasures WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact)`,
-		pgx.StrictNamedArgs{"portal": s.portal, "contact": contact}).Scan(&erased)
+// Erased returns those of the contacts whose data was erased.
+func (s Store) Erased(ctx context.Context, contacts ...int64) ([]int64, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT contact_id FROM gv.erasures WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@contacts)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contacts": contacts})
+	erased, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return false, fmt.Errorf("look up erasure of contact %d: %w", contact, err)
+		return nil, fmt.Errorf("look up erasures of contacts %v: %w", contacts, err)
 	}
 	return erased, nil
 }

@@ -5,6 +5,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -38,6 +39,20 @@ type Contact struct {
 	ID          int64
 	ConvertedAt time.Time // its first conversion
 	Keys        []Key
+}
+
+// equal compares times as Postgres keeps them, and keys whatever their order.
+func (c Contact) equal(o Contact) bool {
+	const kept = time.Microsecond
+	if c.ID != o.ID || !c.ConvertedAt.Truncate(kept).Equal(o.ConvertedAt) || len(c.Keys) != len(o.Keys) {
+		return false
+	}
+	for _, k := range c.Keys {
+		if !slices.Contains(o.Keys, k) {
+			return false
+		}
+	}
+	return true
 }
 
 // Key is something a contact left behind that a click may carry too.

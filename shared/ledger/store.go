@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -66,35 +67,34 @@ func (s Store) lock(ctx context.Context, kind string, ids []int64) error {
 	return nil
 }
 
-// AddStages records moves of a deal, each once.
-func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt) error {
-	ids, ats := make([]string, len(moves)), make([]any, len(moves))
+// AddStages records moves of a deal, each once, and returns the latest of all
+// that are recorded. Of two in the same millisecond it is the one that the CRM
+// shows, current.
+func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, current string) (StageAt, error) {
+	ids, ats := make([]string, len(moves)), make([]time.Time, len(moves))
 	for i, m := range moves {
 		ids[i], ats[i] = m.ID, m.At
 	}
-	_, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.deal_stages (tenant_id, portal_id, deal_id, stage_id, occurred_at)
-		SELECT gv.tenant(), @portal, @deal, stage_id, occurred_at
-		FROM   unnest(@ids::text[], @ats::timestamptz[]) AS moves (stage_id, occurred_at)
-		ON CONFLICT DO NOTHING`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats})
-	if err != nil {
-		return fmt.Errorf("record stages of deal %d: %w", deal, err)
-	}
-	return nil
-}
-
-// LatestStage returns the deal's latest recorded move. Of two in the same
-// millisecond it is the one that the CRM shows, current.
-func (s Store) LatestStage(ctx context.Context, deal int64, current string) (StageAt, error) {
 	var latest StageAt
 	err := s.tx.QueryRow(ctx, `
-		SELECT stage_id, occurred_at FROM gv.deal_stages
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
-		ORDER  BY occurred_at DESC, (stage_id = @current) DESC, stage_id DESC LIMIT 1`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "current": current}).Scan(&latest.ID, &latest.At)
+		WITH moves AS (
+			SELECT stage_id, occurred_at FROM unnest(@ids::text[], @ats::timestamptz[]) AS m (stage_id, occurred_at)
+		), added AS (
+			INSERT INTO gv.deal_stages (tenant_id, portal_id, deal_id, stage_id, occurred_at)
+			SELECT DISTINCT gv.tenant(), @portal::bigint, @deal::bigint, stage_id, occurred_at FROM moves
+			ON CONFLICT DO NOTHING
+		)
+		SELECT stage_id, occurred_at FROM (
+			SELECT stage_id, occurred_at FROM moves
+			UNION ALL
+			(SELECT stage_id, occurred_at FROM gv.deal_stages
+			 WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
+			 ORDER  BY occurred_at DESC LIMIT 10) -- more than can fall into one millisecond
+		) AS known
+		ORDER BY occurred_at DESC, (stage_id = @current) DESC, stage_id DESC LIMIT 1`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current}).Scan(&latest.ID, &latest.At)
 	if err != nil {
-		return latest, fmt.Errorf("find latest stage of deal %d: %w", deal, err)
+		return latest, fmt.Errorf("record stages of deal %d: %w", deal, err)
 	}
 	return latest, nil
 }
@@ -102,26 +102,24 @@ func (s Store) LatestStage(ctx context.Context, deal int64, current string) (Sta
 // StageName returns the tenant's stage for a stage of the portal's pipeline, nil
 // where it is not mapped. The stages that every portal starts with map themselves.
 func (s Store) StageName(ctx context.Context, pipeline, stage string) (*string, error) {
-	if name, ok := prefilled[stage]; ok {
-		_, err := s.tx.Exec(ctx, `
-			INSERT INTO gv.stage_maps (tenant_id, portal_id, pipeline_id, stage_id, stage_name)
-			SELECT gv.tenant(), @portal, @pipeline, @stage, stage_name FROM gv.stage_values
-			WHERE  tenant_id = gv.tenant() AND stage_name = @name
-			ON CONFLICT DO NOTHING`,
-			pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage, "name": name})
-		if err != nil {
-			return nil, fmt.Errorf("map stage %s of pipeline %s: %w", stage, pipeline, err)
-		}
-	}
+	args := pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage}
 	var name string
 	err := s.tx.QueryRow(ctx, `
 		SELECT stage_name FROM gv.stage_maps
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND pipeline_id = @pipeline AND stage_id = @stage`,
-		pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage}).Scan(&name)
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND pipeline_id = @pipeline AND stage_id = @stage`, args).Scan(&name)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+		args["name"] = prefilled[stage]
+		err = s.tx.QueryRow(ctx, `
+			INSERT INTO gv.stage_maps AS m (tenant_id, portal_id, pipeline_id, stage_id, stage_name)
+			SELECT gv.tenant(), @portal, @pipeline, @stage, stage_name FROM gv.stage_values
+			WHERE  tenant_id = gv.tenant() AND stage_name = @name
+			ON CONFLICT (tenant_id, portal_id, pipeline_id, stage_id) DO UPDATE SET stage_name = m.stage_name
+			RETURNING stage_name`, args).Scan(&name)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("look up stage %s of pipeline %s: %w", stage, pipeline, err)
 	}
 	return &name, nil

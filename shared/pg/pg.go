@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -67,10 +68,17 @@ func (db *DB) Close() { db.pool.Close() }
 func (w *Worker) Close() { w.pool.Close() }
 
 // Ping reports whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { return classify(db.pool.Ping(ctx)) }
+func (db *DB) Ping(ctx context.Context) error { return ping(ctx, db.pool) }
 
 // Ping reports whether the database answers.
-func (w *Worker) Ping(ctx context.Context) error { return classify(w.pool.Ping(ctx)) }
+func (w *Worker) Ping(ctx context.Context) error { return ping(ctx, w.pool) }
+
+func ping(ctx context.Context, pool *pgxpool.Pool) error {
+	if err := pool.Ping(ctx); err != nil {
+		return classify(&unreachable{err}) // a wrong name or password is no less down
+	}
+	return nil
+}
 
 // connectTimeout is shorter than the pooler's own 60 s, so that a full pooler
 // fails loudly while the caller still listens.
@@ -93,29 +101,25 @@ func open(ctx context.Context, url string, maxConns int32) (*pgxpool.Pool, error
 // runs fn again after a deadlock or a serialization failure. An unreachable
 // database is a fault of the kind Unavailable.
 func InTenant(ctx context.Context, db *DB, tenant string, fn func(tx pgx.Tx) error) error {
-	return run(ctx, db.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT set_config('gv.tenant_id', $1, true), `+path, tenant); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
+	id, err := uuid.Parse(tenant)
+	if err != nil {
+		return fmt.Errorf("tenant %q is not a UUID", tenant)
+	}
+	// One trip to the server begins the transaction and says whose it is. The
+	// parsed form holds nothing but hexadecimal digits and dashes.
+	return run(ctx, db.pool, `BEGIN; SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn)
 }
 
 // WithoutTenant runs fn in a transaction that sees no rows: for the look-ups
 // that find out which tenant a portal or a key belongs to.
 func WithoutTenant(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
-	return run(ctx, db.pool, fn)
+	return run(ctx, db.pool, `BEGIN; SELECT `+path, fn)
 }
 
 // Across runs fn in a transaction that sees every tenant's rows in the tables
 // that gv_worker has grants on.
 func Across(ctx context.Context, w *Worker, fn func(tx pgx.Tx) error) error {
-	return run(ctx, w.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT `+path); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
+	return run(ctx, w.pool, `BEGIN; SELECT `+path, fn)
 }
 
 // path finds pgvector's types and operators wherever the extension stands.
@@ -123,9 +127,9 @@ const path = `set_config('search_path', 'gv, extensions, public', true)`
 
 const maxAttempts = 5
 
-func run(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) error {
+func run(ctx context.Context, pool *pgxpool.Pool, begin string, fn func(tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := once(ctx, pool, fn)
+		err := once(ctx, pool, begin, fn)
 		if attempt == maxAttempts || !again(err) {
 			return classify(err)
 		}
@@ -137,7 +141,7 @@ func run(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) erro
 	}
 }
 
-func once(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) error {
+func once(ctx context.Context, pool *pgxpool.Pool, begin string, fn func(tx pgx.Tx) error) error {
 	acquire, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pool.Acquire(acquire)
@@ -145,7 +149,7 @@ func once(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) err
 		return &unreachable{err}
 	}
 	defer conn.Release()
-	return pgx.BeginFunc(ctx, conn, fn)
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin}, fn)
 }
 
 type unreachable struct{ cause error }

@@ -40,7 +40,7 @@ func Consume(name string, c Consumer) http.Handler {
 			WriteError(w, r, Problem(http.StatusBadRequest, err.Error()))
 			return
 		}
-		Note(r.Context(), "message", m.Key(), "attempt", m.Attempt)
+		Note(r.Context(), "key", m.Key(), "attempt", m.Attempt)
 		err = c.Handle(r.Context(), m)
 		if err != nil && fault.Permanent(err) {
 			slog.WarnContext(r.Context(), "message can never succeed: kept as a dead letter",
