@@ -10,7 +10,7 @@ import (
 )
 
 // across checks what no entry can tell alone.
-func (p *parser) across() {
+func (p *reader) across() {
 	p.routes()
 	m := p.manifest
 	pubsub := slices.IndexFunc(m.Functions, func(f Function) bool { return f.Trigger == PubSub })
@@ -26,7 +26,7 @@ func (p *parser) across() {
 
 // routes refuses a path that another function has: the load balancer chooses
 // the function by path alone, whatever the method.
-func (p *parser) routes() {
+func (p *reader) routes() {
 	mux, owner := http.NewServeMux(), map[string]Function{}
 	for _, f := range p.manifest.Functions {
 		seen := map[string]bool{}

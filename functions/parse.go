@@ -22,7 +22,7 @@ func Parse(data []byte) (*Manifest, error) {
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("functions.yaml: %w", err)
 	}
-	p := &parser{manifest: &Manifest{}}
+	p := &reader{manifest: &Manifest{}}
 	if len(doc.Content) == 0 {
 		p.complain(1, "the file is empty")
 	} else {
@@ -35,7 +35,7 @@ func Parse(data []byte) (*Manifest, error) {
 	return p.manifest, nil
 }
 
-type parser struct {
+type reader struct {
 	manifest   *Manifest
 	defaults   Function
 	poolerLine int
@@ -47,11 +47,11 @@ type fault struct {
 	text string
 }
 
-func (p *parser) complain(line int, format string, args ...any) {
+func (p *reader) complain(line int, format string, args ...any) {
 	p.faults = append(p.faults, fault{line, fmt.Sprintf(format, args...)})
 }
 
-func (p *parser) err() error {
+func (p *reader) err() error {
 	slices.SortStableFunc(p.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
 	errs := make([]error, len(p.faults))
 	for i, f := range p.faults {
@@ -62,7 +62,7 @@ func (p *parser) err() error {
 
 // fields calls the reader of each key of the mapping n, and complains about
 // keys that have none and keys that stand there twice.
-func (p *parser) fields(n *yaml.Node, what string, readers map[string]func(*yaml.Node)) {
+func (p *reader) fields(n *yaml.Node, what string, readers map[string]func(*yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		p.complain(n.Line, "%s must be a mapping", what)
 		return
@@ -83,7 +83,7 @@ func (p *parser) fields(n *yaml.Node, what string, readers map[string]func(*yaml
 	}
 }
 
-func (p *parser) top(root *yaml.Node) {
+func (p *reader) top(root *yaml.Node) {
 	// Defaults count for every function, wherever they stand in the file.
 	var defaults, functions *yaml.Node
 	p.fields(root, "the manifest", map[string]func(*yaml.Node){
@@ -125,7 +125,7 @@ func (p *parser) top(root *yaml.Node) {
 
 var word = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)
 
-func (p *parser) function(key, n *yaml.Node) {
+func (p *reader) function(key, n *yaml.Node) {
 	f := p.defaults
 	f.Name, f.line = key.Value, key.Line
 	f.Secrets = slices.Clone(f.Secrets)
@@ -174,7 +174,7 @@ func (p *parser) function(key, n *yaml.Node) {
 }
 
 // bounds checks what depends on more than one field.
-func (p *parser) bounds(f Function) {
+func (p *reader) bounds(f Function) {
 	longest := map[Trigger]time.Duration{HTTP: time.Hour, PubSub: 10 * time.Minute, Schedule: 30 * time.Minute}[f.Trigger]
 	if longest > 0 && f.Timeout > longest {
 		p.complain(f.line, "%s: timeout %s is longer than the %s that the trigger %s allows", f.Name, f.Timeout, longest, f.Trigger)
@@ -204,7 +204,7 @@ var (
 // reserved are served for all functions alike, here or on one machine.
 var reserved = []string{"/health", "/healthz", "/_local", "/auth"}
 
-func (p *parser) paths(n *yaml.Node, name string) []Path {
+func (p *reader) paths(n *yaml.Node, name string) []Path {
 	var all []Path
 	p.each(n, name, "paths", func(item *yaml.Node) {
 		m := pathForm.FindStringSubmatch(item.Value)
@@ -222,7 +222,7 @@ func (p *parser) paths(n *yaml.Node, name string) []Path {
 	return all
 }
 
-func (p *parser) topic(n *yaml.Node, name string) string {
+func (p *reader) topic(n *yaml.Node, name string) string {
 	topic := p.text(n, name, "topic")
 	if topic != "" && (!topicForm.MatchString(topic) || strings.HasPrefix(topic, "goog")) {
 		p.complain(n.Line, "%s: topic must be 3 to 61 lower-case letters, digits and dashes, beginning with a letter other than of \"goog\"", name)
@@ -230,7 +230,7 @@ func (p *parser) topic(n *yaml.Node, name string) string {
 	return topic
 }
 
-func (p *parser) schedule(n *yaml.Node, name string) string {
+func (p *reader) schedule(n *yaml.Node, name string) string {
 	expression := p.text(n, name, "schedule")
 	_, err := cron.ParseStandard(expression)
 	switch {
@@ -243,7 +243,7 @@ func (p *parser) schedule(n *yaml.Node, name string) string {
 	return expression
 }
 
-func (p *parser) retry(n *yaml.Node, name string) Retry {
+func (p *reader) retry(n *yaml.Node, name string) Retry {
 	var r Retry
 	what := name + ": retry"
 	seen := 0
@@ -262,7 +262,7 @@ func (p *parser) retry(n *yaml.Node, name string) Retry {
 }
 
 // resources returns the readers of what defaults and functions share.
-func (p *parser) resources(name string, f *Function) map[string]func(*yaml.Node) {
+func (p *reader) resources(name string, f *Function) map[string]func(*yaml.Node) {
 	return map[string]func(*yaml.Node){
 		"memory":        func(n *yaml.Node) { f.MemoryMiB = p.memory(n, name) },
 		"timeout":       func(n *yaml.Node) { f.Timeout = p.duration(n, name, "timeout", 2*time.Second, time.Hour) },
@@ -275,7 +275,7 @@ func (p *parser) resources(name string, f *Function) map[string]func(*yaml.Node)
 
 var memoryForm = regexp.MustCompile(`^([0-9]{1,5})(Mi|Gi)$`)
 
-func (p *parser) memory(n *yaml.Node, name string) int {
+func (p *reader) memory(n *yaml.Node, name string) int {
 	m := memoryForm.FindStringSubmatch(p.text(n, name, "memory"))
 	mib := 0
 	if m != nil {

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func (p *parser) text(n *yaml.Node, what, field string) string {
+func (p *reader) text(n *yaml.Node, what, field string) string {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		p.complain(n.Line, "%s: %s must be a text", what, field)
 		return ""
@@ -17,7 +17,7 @@ func (p *parser) text(n *yaml.Node, what, field string) string {
 	return n.Value
 }
 
-func (p *parser) boolean(n *yaml.Node, what, field string) bool {
+func (p *reader) boolean(n *yaml.Node, what, field string) bool {
 	var v bool
 	if n.Tag != "!!bool" || n.Decode(&v) != nil {
 		p.complain(n.Line, "%s: %s must be true or false", what, field)
@@ -25,7 +25,7 @@ func (p *parser) boolean(n *yaml.Node, what, field string) bool {
 	return v
 }
 
-func (p *parser) number(n *yaml.Node, what, field string, low, high int) int {
+func (p *reader) number(n *yaml.Node, what, field string, low, high int) int {
 	v, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil || v < low || v > high {
 		p.complain(n.Line, "%s: %s must be a number from %d to %d", what, field, low, high)
@@ -37,7 +37,7 @@ func (p *parser) number(n *yaml.Node, what, field string, low, high int) int {
 // durationForm is what Terraform and Cloud Run take as well: whole seconds.
 var durationForm = regexp.MustCompile(`^[0-9]{1,5}s$`)
 
-func (p *parser) duration(n *yaml.Node, what, field string, low, high time.Duration) time.Duration {
+func (p *reader) duration(n *yaml.Node, what, field string, low, high time.Duration) time.Duration {
 	v, err := time.ParseDuration(n.Value)
 	if n.Kind != yaml.ScalarNode || !durationForm.MatchString(n.Value) || err != nil || v < low || v > high {
 		p.complain(n.Line, "%s: %s must be whole seconds from %ds to %ds", what, field, int(low.Seconds()), int(high.Seconds()))
@@ -47,7 +47,7 @@ func (p *parser) duration(n *yaml.Node, what, field string, low, high time.Durat
 }
 
 // each calls read for every text of the list n.
-func (p *parser) each(n *yaml.Node, what, field string, read func(*yaml.Node)) {
+func (p *reader) each(n *yaml.Node, what, field string, read func(*yaml.Node)) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 		p.complain(n.Line, "%s: %s must be a list that is not empty", what, field)
 		return
@@ -63,7 +63,7 @@ func (p *parser) each(n *yaml.Node, what, field string, read func(*yaml.Node)) {
 
 var environmentName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
-func (p *parser) secrets(n *yaml.Node, what string) []string {
+func (p *reader) secrets(n *yaml.Node, what string) []string {
 	var all []string
 	p.each(n, what, "secrets", func(item *yaml.Node) {
 		switch {

@@ -1,0 +1,159 @@
+package functions
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// tiers say which shared package may import which: those of an earlier tier, and
+// of its own, but for domain packages, which a function joins in one transaction.
+var tiers = []struct {
+	name     string
+	packages []string
+}{
+	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler"}},
+	{"plumbing", []string{
+		"auth", "cluster", "deadletter", "idempotency", "inbox", "lease", "outbox", "pg", "pgtest", "publish", "secrets", "serve",
+		"settings", "telemetry",
+	}},
+	{"clients", []string{"embed", "gemini", "hubspot", "live", "meta"}},
+	{"domain", []string{
+		"ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "winners",
+	}},
+}
+
+// tier returns the place of a shared package, by its path below the module.
+func tier(path string) (place int, name string, ok bool) {
+	rest, ok := strings.CutPrefix(path, "shared/")
+	if !ok {
+		return 0, "", false
+	}
+	name, _, _ = strings.Cut(rest, "/")
+	for i, t := range tiers {
+		if slices.Contains(t.packages, name) {
+			return i, name, true
+		}
+	}
+	return -1, name, true
+}
+
+// own returns those of imports that are of this module, below it.
+func own(imports []string) []string {
+	var all []string
+	for _, path := range imports {
+		if below, ok := strings.CutPrefix(path, module+"/"); ok {
+			all = append(all, below)
+		}
+	}
+	return all
+}
+
+func TestSharedPackagesImportOnlyEarlierTiers(t *testing.T) {
+	t.Parallel()
+	_, all := shape(t)
+	last := len(tiers) - 1
+	for path, p := range all {
+		place, name, shared := tier(path)
+		if !shared {
+			continue
+		}
+		if place < 0 {
+			t.Errorf("%s has no tier: put it into tiers, here, where design.md would", path)
+			continue
+		}
+		for _, imported := range own(p.Imports) {
+			other, otherName, ok := tier(imported)
+			switch {
+			case imported == "migrations" && name == "pgtest" || otherName == name:
+			case !ok:
+				t.Errorf("%s imports %s: the library stands below what uses it", path, imported)
+			case other > place:
+				t.Errorf("%s (%s) imports %s (%s): a tier imports those before it", path, tiers[place].name, imported, tiers[other].name)
+			case other == place && place == last:
+				t.Errorf("%s imports %s: domain packages do not import each other, a function joins them", path, imported)
+			}
+		}
+	}
+}
+
+func TestOnlyTheLocalSystemImportsFunctions(t *testing.T) {
+	t.Parallel()
+	m, all := shape(t)
+	for path, p := range all {
+		for _, imported := range own(p.Imports) {
+			name, ok := strings.CutPrefix(imported, "functions/")
+			if !ok || path == "infra/local" {
+				continue
+			}
+			t.Errorf("%s imports the function %s: nothing does but tests, infra/local and generated mains", path, name)
+		}
+	}
+	local := all["infra/local"]
+	for i, file := range parsed(t, local) {
+		var linked []string
+		for _, spec := range file.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			if name, ok := strings.CutPrefix(path, module+"/functions/"); ok {
+				linked = append(linked, name)
+			}
+		}
+		if local.GoFiles[i] != "functions_gen.go" {
+			if len(linked) > 0 {
+				t.Errorf("infra/local/%s imports functions: only functions_gen.go does", local.GoFiles[i])
+			}
+			continue
+		}
+		var want []string
+		for _, f := range m.Functions {
+			want = append(want, f.Name)
+		}
+		slices.Sort(want)
+		if !slices.Equal(linked, want) {
+			t.Errorf("infra/local/functions_gen.go is stale, run go generate ./infra/local\n has %v\nwant %v", linked, want)
+		}
+	}
+}
+
+func TestOnlyTestsImportTestPackages(t *testing.T) {
+	t.Parallel()
+	_, all := shape(t)
+	for path, p := range all {
+		for _, imported := range own(p.Imports) {
+			if strings.HasSuffix(imported, "test") && !strings.HasSuffix(path, "test") {
+				t.Errorf("%s imports %s, which is for tests", path, imported)
+			}
+		}
+	}
+}
+
+func TestWhatStrangersReachDoesNotLinkTheWorker(t *testing.T) {
+	t.Parallel()
+	m, all := shape(t)
+	for _, f := range m.Functions {
+		if f.Trigger != HTTP {
+			continue
+		}
+		for _, path := range own(append(slices.Clone(all["functions/"+f.Name].Deps), module+"/functions/"+f.Name)) {
+			if path != "shared/pg" && opensWorker(t, all[path]) {
+				t.Errorf("%s is reached by strangers and links %s, which opens the database as gv_worker", f.Name, path)
+			}
+		}
+	}
+}
+
+func opensWorker(t *testing.T, p goPackage) bool {
+	t.Helper()
+	found := false
+	for _, file := range parsed(t, p) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				name := expression(s)
+				found = found || name == "pg.OpenWorker" || name == "pg.WorkerConfig"
+			}
+			return !found
+		})
+	}
+	return found
+}

@@ -1,0 +1,273 @@
+package functions
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"go/ast"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/settings"
+)
+
+var printTable = flag.Bool("table", false, "print the settings table that the README must hold")
+
+// setting is one environment name and who reads it.
+type setting struct {
+	settings.Setting
+	doc string
+	// direct is set for what is read without shared/settings, and so never a
+	// Secret Manager name.
+	direct bool
+	by     []string
+}
+
+// platform names what Cloud Run itself sets; nobody configures it.
+var platform = []string{"FUNCTION_TARGET", "PORT", "K_SERVICE", "CLOUD_RUN_TIMEOUT_SECONDS"}
+
+// read returns every setting of every function.
+func read(t *testing.T) map[string]*setting {
+	t.Helper()
+	m, all := shape(t)
+	found := map[string]*setting{}
+	for _, f := range m.Functions {
+		for _, s := range configOf(t, all, f.Name) {
+			add(found, s, f.Name)
+		}
+		for _, path := range own(append(slices.Clone(all["functions/"+f.Name].Deps), module+"/functions/"+f.Name)) {
+			for _, name := range getenvs(t, all[path]) {
+				if !slices.Contains(platform, name) {
+					add(found, setting{Setting: settings.Setting{Name: name}, direct: true}, f.Name)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func add(found map[string]*setting, s setting, function string) {
+	known := found[s.Name]
+	if known == nil {
+		known = &s
+		found[s.Name] = known
+	}
+	known.direct = known.direct && s.direct
+	known.Required = known.Required || s.Required
+	known.Default = cmp.Or(known.Default, s.Default)
+	known.doc = cmp.Or(known.doc, s.doc)
+	if !slices.Contains(known.by, function) {
+		known.by = append(known.by, function)
+	}
+}
+
+// configOf resolves what settings.Load reads in a function, through the structs
+// of other packages.
+func configOf(t *testing.T, all map[string]goPackage, function string) []setting {
+	t.Helper()
+	p := all["functions/"+function]
+	var found []setting
+	for _, file := range parsed(t, p) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if load, ok := n.(*ast.IndexExpr); ok && expression(load.X) == "settings.Load" {
+				found = append(found, fieldsOf(t, all, p, expression(load.Index))...)
+			}
+			return true
+		})
+	}
+	return found
+}
+
+func fieldsOf(t *testing.T, all map[string]goPackage, p goPackage, name string) []setting {
+	t.Helper()
+	var found []setting
+	for _, file := range parsed(t, p) {
+		imports := map[string]string{}
+		for _, spec := range file.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			short := path[strings.LastIndex(path, "/")+1:]
+			if spec.Name != nil {
+				short = spec.Name.Name
+			}
+			imports[short] = strings.TrimPrefix(path, module+"/")
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || spec.Name.Name != name {
+				return true
+			}
+			body, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				return false
+			}
+			for _, field := range body.Fields.List {
+				if s, ok := tagged(field); ok {
+					found = append(found, s)
+					continue
+				}
+				switch kind := field.Type.(type) {
+				case *ast.Ident:
+					found = append(found, fieldsOf(t, all, p, kind.Name)...)
+				case *ast.SelectorExpr:
+					if other, ok := all[imports[expression(kind.X)]]; ok {
+						found = append(found, fieldsOf(t, all, other, kind.Sel.Name)...)
+					}
+				}
+			}
+			return false
+		})
+	}
+	return found
+}
+
+// tagged reads a field's env tag the way shared/settings does.
+func tagged(field *ast.Field) (setting, bool) {
+	if field.Tag == nil {
+		return setting{}, false
+	}
+	tag := reflect.StructTag(strings.Trim(field.Tag.Value, "`"))
+	if _, ok := tag.Lookup("env"); !ok {
+		return setting{}, false
+	}
+	one := reflect.StructOf([]reflect.StructField{{Name: "F", Type: reflect.TypeFor[string](), Tag: tag}})
+	text := strings.Join(strings.Fields(field.Doc.Text()+" "+field.Comment.Text()), " ")
+	return setting{Setting: settings.Of(one)[0], doc: text}, true
+}
+
+// getenvs returns the names that a package reads from the environment directly.
+func getenvs(t *testing.T, p goPackage) []string {
+	t.Helper()
+	var names []string
+	files := parsed(t, p)
+	constants := constantsOf(files)
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 || expression(call.Fun) != "os.Getenv" && expression(call.Fun) != "os.LookupEnv" {
+				return true
+			}
+			if name, ok := text(call.Args[0], constants); ok {
+				names = append(names, name)
+			} else {
+				t.Errorf("%s reads an environment name that is not a constant", p.name())
+			}
+			return true
+		})
+	}
+	return names
+}
+
+// rows returns the README's settings table, by name.
+func rows(t *testing.T) map[string]string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(readme), "\n## Settings\n")
+	if !ok {
+		t.Fatal("README.md has no section \"## Settings\"")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	found := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| *`([A-Z][A-Z0-9_]*)` *\\|.*$").FindAllStringSubmatch(section, -1) {
+		found[m[1]] = m[0]
+	}
+	return found
+}
+
+func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
+	t.Parallel()
+	all := read(t)
+	if *printTable {
+		fmt.Print(table(all))
+		return
+	}
+	listed := rows(t)
+	for name, s := range all {
+		row, ok := listed[name]
+		cells := strings.Split(row, "|")
+		switch {
+		case !ok:
+			t.Errorf("README.md, Settings: no row for `%s`, which %s reads", name, strings.Join(s.by, ", "))
+		case len(cells) < 4 || strings.TrimSpace(cells[2]) == "":
+			t.Errorf("README.md, Settings: `%s` has no meaning", name)
+		case !strings.Contains(cells[3], standard(s)):
+			t.Errorf("README.md, Settings: `%s` must say %s in the column Default; it says %s", name, standard(s), strings.TrimSpace(cells[3]))
+		}
+	}
+	for name := range listed {
+		if all[name] == nil {
+			t.Errorf("README.md, Settings: no function reads `%s`", name)
+		}
+	}
+}
+
+// standard is what the column Default says.
+func standard(s *setting) string {
+	switch {
+	case s.Required:
+		return "required"
+	case s.Default != "":
+		return "`" + s.Default + "`"
+	default:
+		return "none"
+	}
+}
+
+// table is the README's table as the code has it; meanings come from the
+// fields' comments, and want a person's hand.
+func table(all map[string]*setting) string {
+	var b strings.Builder
+	b.WriteString("| Name | Meaning | Default | May be a Secret Manager name | Read by |\n|---|---|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s := all[name]
+		secret := "yes"
+		if s.direct {
+			secret = "no"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", name, s.doc, standard(s), secret, strings.Join(s.by, ", "))
+	}
+	return b.String()
+}
+
+// isSecret tells the settings whose values must not stand in a deployment's text.
+func isSecret(name string) bool {
+	return strings.HasSuffix(name, "DATABASE_URL") || strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_DSN")
+}
+
+func TestTheManifestsSecretsAreThoseThatAFunctionReads(t *testing.T) {
+	t.Parallel()
+	m, all := shape(t)
+	for _, f := range m.Functions {
+		reads := map[string]setting{}
+		for _, s := range configOf(t, all, f.Name) {
+			reads[s.Name] = s
+			if s.Required && isSecret(s.Name) && !slices.Contains(f.Secrets, s.Name) {
+				t.Errorf("functions.yaml:%d: %s reads %s, which its secrets do not list", f.line, f.Name, s.Name)
+			}
+		}
+		for _, name := range f.Secrets {
+			if _, ok := reads[name]; !ok {
+				t.Errorf("functions.yaml:%d: %s lists the secret %s, which it does not read", f.line, f.Name, name)
+			}
+		}
+	}
+}
+
+func TestAPoolHasAsManyConnectionsAsTheManifestCounts(t *testing.T) {
+	t.Parallel()
+	want := fmt.Sprint(connectionsPerPool)
+	for _, config := range []reflect.Type{reflect.TypeFor[pg.Config](), reflect.TypeFor[pg.WorkerConfig]()} {
+		i := slices.IndexFunc(settings.Of(config), func(s settings.Setting) bool { return s.Name == "DATABASE_MAX_CONNS" })
+		if i < 0 || settings.Of(config)[i].Default != want {
+			t.Errorf("%s: its default is not the %s that the manifest counts with", config, want)
+		}
+	}
+}
