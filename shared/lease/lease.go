@@ -20,7 +20,7 @@ var ErrHeld = errors.New("lease is held by another run")
 // Run runs fn while holding the lease called name, and gives it back when fn
 // returns. fn's context ends with the lease, after ttl, so that two holders
 // never work at once. It returns ErrHeld where another run has it.
-func Run(ctx context.Context, db *pg.Worker, name string, ttl time.Duration, fn func(context.Context) error) error {
+func Run(ctx context.Context, db *pg.Worker, name string, ttl time.Duration, fn func(context.Context) error) (err error) {
 	token := uuid.NewString()
 	began := time.Now()
 	taken, err := take(ctx, db, name, token, ttl)
@@ -30,13 +30,14 @@ func Run(ctx context.Context, db *pg.Worker, name string, ttl time.Duration, fn 
 	if !taken {
 		return ErrHeld
 	}
+	defer func() { // after a panic, too: the next run need not wait for the end
+		if giveErr := give(context.WithoutCancel(ctx), db, name, token); giveErr != nil {
+			err = errors.Join(err, fmt.Errorf("give back lease %s: %w", name, giveErr))
+		}
+	}()
 	work, cancel := context.WithDeadline(ctx, began.Add(ttl))
 	defer cancel()
-	err = fn(work)
-	if giveErr := give(context.WithoutCancel(ctx), db, name, token); giveErr != nil {
-		err = errors.Join(err, fmt.Errorf("give back lease %s: %w", name, giveErr))
-	}
-	return err
+	return fn(work)
 }
 
 func take(ctx context.Context, db *pg.Worker, name, token string, ttl time.Duration) (taken bool, err error) {
