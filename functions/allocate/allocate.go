@@ -37,7 +37,10 @@ func build(ctx context.Context) (http.Handler, error) {
 }
 
 // maxBody holds 10,000 ads with every field, indented.
-const maxBody = 8 << 20
+const (
+	selectPath = "/api/ml/battle-hardened/select"
+	maxBody    = 8 << 20
+)
 
 type function struct {
 	db    *pg.DB
@@ -49,7 +52,7 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	f := &function{db: db, queue: queue}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
-	serve.Post(api, "/api/ml/battle-hardened/select", auth.Editor, f.selectBudgets, serve.MaxBody(maxBody),
+	serve.Post(api, selectPath, auth.Editor, f.selectBudgets, serve.MaxBody(maxBody),
 		serve.Summary("Splits a day's budget across ads."))
 	serve.Post(api, "/api/ml/battle-hardened/feedback", auth.Editor, f.feedback,
 		serve.Summary("Takes an ad's totals to date."))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/sampler"
 )
 
@@ -82,60 +81,6 @@ func write(id uuid.UUID, req *sampler.Request, split *sampler.Split) ([]byte, er
 		}
 	}
 	return encode(a)
-}
-
-// belief is what the ledger keeps of the posterior, money in units.
-type belief struct {
-	Account accountBelief `json:"account"`
-	Ads     []adBelief    `json:"ads"`
-}
-
-type accountBelief struct {
-	Draws            int     `json:"draws"`
-	CTR              float64 `json:"ctr"`
-	CPM              float64 `json:"cpm"`
-	ValuePerClick    float64 `json:"value_per_click"`
-	Saturation       float64 `json:"saturation_budget"`
-	Fatigue          float64 `json:"fatigue_per_impression"`
-	Spread           float64 `json:"spread"`
-	Clickbait        float64 `json:"clickbait_elasticity"`
-	Lump             float64 `json:"deal_value"`
-	MedianDelayHours float64 `json:"median_delay_hours"`
-	Return           float64 `json:"return"`
-}
-
-type adBelief struct {
-	AdID          string  `json:"ad_id"`
-	Return        float64 `json:"return"`
-	FirstReturn   float64 `json:"first_return"`
-	Shape         float64 `json:"shape"`
-	CTR           float64 `json:"ctr"`
-	ValuePerClick float64 `json:"value_per_click"`
-	CPM           float64 `json:"cpm"`
-	Fatigue       float64 `json:"fatigue_per_impression"`
-	Matured       float64 `json:"matured"`
-}
-
-func believe(c money.Currency, split *sampler.Split) ([]byte, error) {
-	one := money.Amount(1).Units(c)
-	p := &split.Posterior
-	b := belief{
-		Account: accountBelief{
-			Draws: p.Draws, CTR: p.CTR, CPM: p.CPM * one, ValuePerClick: p.ValuePerClick * one, Saturation: p.Saturation * one,
-			Fatigue: p.Fatigue, Spread: p.Spread, Clickbait: p.Clickbait, Lump: p.Lump * one,
-			MedianDelayHours: p.MedianDelay, Return: p.Return,
-		},
-		Ads: make([]adBelief, len(split.Recommendations)),
-	}
-	for i := range split.Recommendations {
-		r := &split.Recommendations[i]
-		q := &r.Posterior
-		b.Ads[i] = adBelief{
-			AdID: r.ID, Return: q.Return, FirstReturn: q.First, Shape: q.Shape, CTR: q.CTR,
-			ValuePerClick: q.ValuePerClick * one, CPM: q.CPM * one, Fatigue: q.Fatigue, Matured: q.Matured,
-		}
-	}
-	return encode(b)
 }
 
 // encode writes JSON as the edge does. It fails on numbers that JSON has not got.

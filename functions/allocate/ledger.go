@@ -60,7 +60,10 @@ func (f *function) list(ctx context.Context, in *listInput) (*listOutput, error)
 	}
 	var before uuid.UUID
 	if in.Before != "" {
-		before = uuid.MustParse(in.Before) // the edge has checked its form
+		var err error
+		if before, err = uuid.Parse(in.Before); err != nil {
+			return nil, fault.Field("query.before", "must be the id of a decision")
+		}
 	}
 	var found []decisions.Summary
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) (err error) {
@@ -106,7 +109,7 @@ type inputs struct {
 }
 
 func (f *function) show(ctx context.Context, in *oneInput) (*showOutput, error) {
-	d, err := f.decision(ctx, uuid.MustParse(in.ID))
+	d, err := f.named(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +126,15 @@ func (f *function) show(ctx context.Context, in *oneInput) (*showOutput, error) 
 		return nil, fmt.Errorf("answer of decision %s: %w", d.DecisionID, err)
 	}
 	return &showOutput{body}, nil
+}
+
+// named returns the decision that a path names.
+func (f *function) named(ctx context.Context, id string) (decisions.Decision, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return decisions.Decision{}, fault.Field("path.id", "must be the id of a decision")
+	}
+	return f.decision(ctx, parsed)
 }
 
 func (f *function) decision(ctx context.Context, id uuid.UUID) (d decisions.Decision, err error) {
@@ -170,7 +182,7 @@ func sum(req *sampler.Request) inputs {
 // it could not be expected to be the same and says so; where they are the same
 // and the answer is not, the ledger or the model is broken.
 func (f *function) replay(ctx context.Context, in *oneInput) (*selectOutput, error) {
-	d, err := f.decision(ctx, uuid.MustParse(in.ID))
+	d, err := f.named(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func (s store) said(ctx context.Context, ids []string, n int) (map[string][]obse
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   o.ad_id, o.age_hours, o.impressions, o.clicks, o.spend, o.pipeline_value, o.cash_revenue
 		FROM     unnest(@ads::text[]) AS asked (ad_id)
-		CROSS    JOIN LATERAL (SELECT * FROM gv.observations o WHERE o.tenant_id = gv.tenant() AND o.ad_id = asked.ad_id
+		CROSS    JOIN LATERAL (SELECT * FROM gv.observations o WHERE o.tenant_id = (SELECT gv.tenant()) AND o.ad_id = asked.ad_id
 		                       ORDER BY o.observation_id DESC LIMIT @n) o`,
 		pgx.StrictNamedArgs{"ads": ids, "n": n})
 	said := map[string][]observation{}
@@ -153,7 +153,7 @@ func (s store) observe(ctx context.Context, all []observation) error {
 	// Postgres refuses COPY into a table under row-level security.
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.observations (tenant_id, ad_id, age_hours, impressions, clicks, spend, pipeline_value, cash_revenue)
-		SELECT gv.tenant(), * FROM unnest(@ids::text[], @ages::float8[], @impressions::bigint[], @clicks::bigint[],
+		SELECT (SELECT gv.tenant()), * FROM unnest(@ids::text[], @ages::float8[], @impressions::bigint[], @clicks::bigint[],
 		                                  @spends::float8[], @values::float8[], @cash::float8[])`,
 		pgx.StrictNamedArgs{
 			"ids": ids, "ages": ages, "impressions": impressions, "clicks": clicks,

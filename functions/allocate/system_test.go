@@ -229,7 +229,7 @@ func (s *system) check(got reply) result {
 		scale = 100
 	}
 	minor := func(units float64) int64 {
-		if n := units * scale; math.Abs(n-math.Round(n)) > 1e-3 {
+		if n := units * scale; math.Abs(n-math.Round(n)) > max(1e-3, n*1e-14) {
 			s.t.Errorf("%v %s has more decimals than its currency", units, r.Currency)
 		}
 		return int64(math.Round(units * scale))
