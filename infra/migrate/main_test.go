@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/migrations"
+	"github.com/geminivideo/geminivideo/shared/pgtest"
+)
+
+func migrate(t *testing.T, url string, args ...string) (string, error) {
+	t.Helper()
+	var out strings.Builder
+	err := run(t.Context(), args, func(name string) string {
+		if name == "MIGRATE_DATABASE_URL" {
+			return url
+		}
+		return ""
+	}, &out)
+	return out.String(), err
+}
+
+func must(t *testing.T, url string, args ...string) string {
+	t.Helper()
+	out, err := migrate(t, url, args...)
+	if err != nil {
+		t.Fatalf("migrate %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+func TestAnEmptyDatabaseGetsEveryMigrationOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t).AdminURL
+	out := must(t, url)
+	all, err := migrations.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out, "applied "); got != len(all) {
+		t.Errorf("%d migrations applied, want %d\n%s", got, len(all), out)
+	}
+	if !strings.Contains(out, "ALTER ROLE gv_app PASSWORD") {
+		t.Errorf("it does not say what to do next:\n%s", out)
+	}
+	if out := must(t, url); out != "nothing to apply: the schema is current\n" {
+		t.Errorf("the second time it said %q", out)
+	}
+}
+
+func TestABaselineMarksWhatPsqlApplied(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	if _, err := migrate(t, db.AdminURL, "-baseline", "3"); err == nil || !strings.Contains(err.Error(), "run without -baseline") {
+		t.Errorf("on an empty database: %v", err)
+	}
+	all, err := migrations.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all[:3] {
+		if _, err := db.Admin(t).Exec(t.Context(), m.SQL, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := must(t, db.AdminURL, "-baseline", "3"); strings.Count(out, "marked ") != 3 {
+		t.Errorf("marked:\n%s", out)
+	}
+	if out := must(t, db.AdminURL, "-baseline", "3"); !strings.Contains(out, "nothing to mark") {
+		t.Errorf("the second time:\n%s", out)
+	}
+	if out := must(t, db.AdminURL); strings.Count(out, "applied ") != len(all)-3 {
+		t.Errorf("the rest:\n%s", out)
+	}
+	if _, err := migrate(t, db.AdminURL, "-baseline", "999"); err == nil || !strings.Contains(err.Error(), "there is no migration 999") {
+		t.Errorf("an unknown number: %v", err)
+	}
+}
+
+func TestATenantIsMadeOnceByItsName(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	id := regexp.MustCompile(`tenant_id ([0-9a-f-]{36})`)
+	first := must(t, db.AdminURL, "-tenant", "Bodega O'Neill", "-admin", " Ana@Example.com ", "-currency", "eur")
+	second := must(t, db.AdminURL, "-tenant", "Bodega O'Neill", "-admin", "ana@example.com")
+	a, b := id.FindStringSubmatch(first), id.FindStringSubmatch(second)
+	if a == nil || b == nil || a[1] != b[1] {
+		t.Fatalf("two different tenants:\n%s\n%s", first, second)
+	}
+	if !strings.Contains(first, "made tenant Bodega O'Neill (EUR)") || !strings.Contains(second, "found tenant") ||
+		!strings.Contains(first, `{"tenant_id": "`+a[1]+`", "role": "admin"}`) || !strings.Contains(first, "WHERE email = 'ana@example.com'") {
+		t.Errorf("it said\n%s\n%s", first, second)
+	}
+	must(t, db.AdminURL, "-tenant", "Bodega O'Neill", "-admin", "second@example.com")
+	var tenants, admins int
+	if err := db.Admin(t).QueryRow(t.Context(), `
+		SELECT (SELECT count(*) FROM gv.tenants), (SELECT count(*) FROM gv.members WHERE role = 'admin')`).Scan(&tenants, &admins); err != nil {
+		t.Fatal(err)
+	}
+	if tenants != 1 || admins != 2 {
+		t.Errorf("%d tenants, %d admins", tenants, admins)
+	}
+	if _, err := migrate(t, db.AdminURL, "-tenant", "Bodega O'Neill", "-admin", "ana@example.com", "-currency", "USD"); err == nil ||
+		!strings.Contains(err.Error(), "with the currency EUR") {
+		t.Errorf("another currency: %v", err)
+	}
+}
+
+func TestAWrongCallSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"-admin EMAIL":                   {"-tenant", "A"},
+		"belong to a -tenant NAME":       {"-admin", "a@example.com"},
+		"is not an e-mail address":       {"-tenant", "A", "-admin", "Ana <a@example.com>"},
+		"is not an ISO 4217 code":        {"-tenant", "A", "-admin", "a@example.com", "-currency", "DOLLAR"},
+		`unexpected "up"`:                {"up"},
+		"not defined":                    {"-nonsense"},
+		"port 6543 is the transaction":   {"-db", "postgres://u:p@127.0.0.1:6543/postgres"},
+		"is not a Postgres URL":          {"-db", "postgres://u:secret@127.0.0.1:port/postgres"},
+		"connect to the database at 127": {"-db", "postgres://u:secret@127.0.0.1:1/postgres"},
+	} {
+		_, err := migrate(t, "", args...)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v: got %v, want %q", args, err, want)
+		}
+	}
+	if err := run(context.Background(), nil, func(string) string { return "" }, &strings.Builder{}); err == nil ||
+		!strings.Contains(err.Error(), "MIGRATE_DATABASE_URL") {
+		t.Errorf("without a URL: %v", err)
+	}
+}
