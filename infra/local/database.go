@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/geminivideo/geminivideo/infra/local/provision"
 	"github.com/geminivideo/geminivideo/migrations"
@@ -100,9 +101,10 @@ func (s *system) login(ctx context.Context, conn *pgx.Conn, admin *url.URL, role
 	return u.String(), nil
 }
 
-// plain is err without the connection string, which holds a password.
+// plain is what kept a connection from being made, without pgx's own text, which
+// holds the connection string.
 func plain(err error) error {
-	var connect interface{ Unwrap() error }
+	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) && connect.Unwrap() != nil {
 		return connect.Unwrap()
 	}

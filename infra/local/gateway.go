@@ -51,19 +51,18 @@ func (g *gateway) close() error {
 // open serves every function at production's paths.
 func (g *gateway) open(s *system) error {
 	mux := http.NewServeMux()
-	linked := serve.Registered()
+	linked, taken := serve.Registered(), map[string]bool{}
 	for _, f := range s.manifest.Functions {
 		one, ok := linked[f.Name]
 		if !ok {
 			s.say("function %s is in functions.yaml but not built in: run go generate ./infra/local", f.Name)
 			continue
 		}
-		seen := map[string]bool{}
 		for _, path := range f.Paths {
 			// Without the method, as the load balancer routes: a preflight and a
 			// wrong method are the function's to answer.
-			if !seen[path.Pattern] {
-				seen[path.Pattern] = true
+			if !taken[path.Pattern] {
+				taken[path.Pattern] = true
 				mux.Handle(path.Pattern, within(f.Timeout, one.Handler))
 			}
 		}
@@ -73,7 +72,7 @@ func (g *gateway) open(s *system) error {
 	mux.Handle("/health", health)
 	mux.Handle("/healthz", health)
 	mux.Handle("/_local/", s.backstage())
-	if _, pattern := mux.Handler(&http.Request{Method: http.MethodGet, URL: mustURL("/")}); pattern == "" {
+	if !taken["/"] {
 		mux.Handle("/", serve.Wrap("gateway", serve.NewAPI(serve.Access{})))
 	}
 	var h http.Handler = mux
