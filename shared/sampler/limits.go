@@ -12,7 +12,7 @@ const (
 	// exploreShare goes to an ad that has not spent yet: nobody starts at zero for ever.
 	exploreShare = 0.1
 	// keepShare stays with every ad, so that none is forgotten for good.
-	keepShare = 0.03
+	keepShare = 0.05
 	// returnShare stays with an ad whose known budget may only rise by half at
 	// once: from less it could not come back in time when the leaders tire.
 	returnShare = 0.2

@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -226,45 +223,32 @@ func (w *outsideWorld) greedy(day int) []float64 {
 
 func cents(x float64) money.Amount { return money.Amount(math.Round(100 * x)) }
 
-func TestOutsideWorld(t *testing.T) {
-	const worlds = 100
-	policies := []string{"uniform", "greedy", "ours", "ours no cash", "ours current"}
-	if p := os.Getenv("POLICIES"); p != "" {
-		policies = strings.Split(p, ",")
+// Where even shares earn 0.55 and shares by pipeline ROAS 0.85 of what a
+// clairvoyant does, daily calls must reach 0.88 on average and 0.77 at worst.
+func TestSixtyDaysEarnMostOfWhatAClairvoyantDoes(t *testing.T) {
+	const worlds = 24
+	t.Parallel()
+	policies := map[string]func(w *outsideWorld) func(int) []float64{
+		"uniform": func(w *outsideWorld) func(int) []float64 { return w.uniform },
+		"greedy":  func(w *outsideWorld) func(int) []float64 { return w.greedy },
+		"ours":    func(w *outsideWorld) func(int) []float64 { return w.ours(true, false) },
+		"no cash": func(w *outsideWorld) func(int) []float64 { return w.ours(false, false) },
+		"current": func(w *outsideWorld) func(int) []float64 { return w.ours(true, true) },
 	}
-	for _, kind := range [][2]float64{{1, 1}, {0.3, 1}, {1, 0.5}, {0.3, 0.5}} {
-		rich, apart := kind[0], kind[1]
-		shares := map[string][]float64{}
-		var mu sync.Mutex
-		var group sync.WaitGroup
-		slots := make(chan bool, 2)
-		for seed := range uint64(worlds) {
-			for _, p := range policies {
-				slots <- true
-				group.Go(func() {
-					defer func() { <-slots }()
-					w := newOutside(seed, rich, apart)
-					best := newOutside(seed, rich, apart)
-					whole := best.run(60, best.clairvoyant)
-					choose := map[string]func(int) []float64{
-						"uniform": w.uniform, "greedy": w.greedy,
-						"ours": w.ours(true, false), "ours no cash": w.ours(false, false), "ours current": w.ours(true, true),
-					}[p]
-					share := w.run(60, choose) / whole
-					mu.Lock()
-					shares[p] = append(shares[p], share)
-					mu.Unlock()
-				})
+	limits := map[string][2]float64{"ours": {0.88, 0.77}, "no cash": {0.86, 0.7}, "current": {0.84, 0.6}}
+	for name, policy := range policies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			worst, sum := 1.0, 0.0
+			for seed := range uint64(worlds) {
+				best, w := newOutside(seed, 0.4, 1), newOutside(seed, 0.4, 1)
+				share := w.run(60, policy(w)) / best.run(60, best.clairvoyant)
+				worst, sum = min(worst, share), sum+share/worlds
 			}
-		}
-		group.Wait()
-		for p, s := range shares {
-			slices.Sort(s)
-			sum := 0.0
-			for _, x := range s {
-				sum += x
+			t.Logf("mean %.3f, worst %.3f", sum, worst)
+			if limit := limits[name]; sum < limit[0] || worst < limit[1] {
+				t.Errorf("mean %.3f and worst %.3f, want %v", sum, worst, limit)
 			}
-			t.Logf("rich %.1f apart %.1f %-14s mean %.3f p10 %.3f worst %.3f", rich, apart, p, sum/worlds, s[worlds/10], s[0])
-		}
+		})
 	}
 }
