@@ -43,6 +43,7 @@ func From(ctx context.Context) (Request, bool) {
 func Run[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx.Tx) (O, error)) (answer O, err error) {
 	request, keyed := From(ctx)
 	err = pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) (err error) {
+		answer = *new(O) // what an attempt that was undone has left
 		if keyed {
 			kept, err := find(ctx, tx, request)
 			if err != nil {
@@ -75,35 +76,50 @@ func Kept[O any](ctx context.Context, tx pgx.Tx) (answer O, found bool, err erro
 	return answer, true, json.Unmarshal(kept, &answer)
 }
 
-// find returns the kept answer, or nil, holding the key until tx ends.
+// find returns the kept answer to the same body, or nil, holding the key until tx
+// ends.
 func find(ctx context.Context, tx pgx.Tx, r Request) ([]byte, error) {
+	hash, answer, err := hold(ctx, tx, r)
+	if err != nil || answer == nil {
+		return nil, err
+	}
+	return answer, same(hash, r.BodyHash)
+}
+
+// same returns a Conflict where the two bodies are not the same.
+func same(kept, sent []byte) error {
+	if bytes.Equal(kept, sent) {
+		return nil
+	}
+	return fault.Conflictf("this Idempotency-Key was used with another body in the last 24 hours")
+}
+
+// hold takes the key until tx ends and returns what is kept with it, if anything.
+func hold(ctx context.Context, tx pgx.Tx, r Request) (hash, answer []byte, err error) {
 	var free bool
-	err := tx.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, `
 		SELECT pg_try_advisory_xact_lock(hashtextextended(gv.tenant()::text || ' ' || @operation || ' ' || @key, 0))`,
 		pgx.StrictNamedArgs{"operation": r.Operation, "key": r.Key}).Scan(&free)
 	if err != nil {
-		return nil, fmt.Errorf("lock idempotency key: %w", err)
+		return nil, nil, fmt.Errorf("lock idempotency key: %w", err)
 	}
 	if !free {
-		return nil, &fault.Error{
+		return nil, nil, &fault.Error{
 			Kind: fault.Conflict, RetryAfter: time.Second,
 			Message: "a request with this Idempotency-Key is still running",
 		}
 	}
-	var hash, answer []byte
 	err = tx.QueryRow(ctx, `
 		SELECT body_hash, answer FROM gv.idempotency_keys
 		WHERE  tenant_id = gv.tenant() AND operation = @operation AND key = @key AND created_at > now() - interval '24 hours'`,
 		pgx.StrictNamedArgs{"operation": r.Operation, "key": r.Key}).Scan(&hash, &answer)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil
+		return nil, nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("look up idempotency key: %w", err)
-	case !bytes.Equal(hash, r.BodyHash):
-		return nil, fault.Conflictf("this Idempotency-Key was used with another body in the last 24 hours")
+		return nil, nil, fmt.Errorf("look up idempotency key: %w", err)
 	}
-	return answer, nil
+	return hash, answer, nil
 }
 
 func keep(ctx context.Context, tx pgx.Tx, r Request, answer any) error {
