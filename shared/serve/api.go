@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -111,6 +110,9 @@ func Status(status int) Option { return func(op *huma.Operation) { op.DefaultSta
 
 // Summary says in one line what the operation does.
 func Summary(text string) Option { return func(op *huma.Operation) { op.Summary = text } }
+
+// Hidden leaves an operation out of the OpenAPI document: a page, say.
+func Hidden(op *huma.Operation) { op.Hidden = true }
 
 // Answers says what a success of a Raw operation holds; a typed one's type says it.
 func Answers[T any](meaning string) Option {
@@ -236,8 +238,12 @@ func keyed(w http.ResponseWriter, r *http.Request, key string, limit int64) (*ht
 		if err != nil {
 			return r, fmt.Errorf("read body: %w", err)
 		}
-		hash := sha256.Sum256(body)
-		request.BodyHash = hash[:]
+		hash := sha256.New()
+		hash.Write(body)
+		if r.URL.RawQuery != "" { // what is asked in the query is as much a part of the request
+			hash.Write([]byte("\n?" + r.URL.RawQuery))
+		}
+		request.BodyHash = hash.Sum(nil)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	return r.WithContext(idempotency.With(r.Context(), request)), nil
@@ -245,15 +251,22 @@ func keyed(w http.ResponseWriter, r *http.Request, key string, limit int64) (*ht
 
 // unknown answers what no operation serves, 404 or 405, in our form.
 func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
-	probe := httptest.NewRecorder()
+	probe := refusal{}
 	a.mux.ServeHTTP(probe, r)
-	if allow := probe.Header().Get("Allow"); allow != "" {
+	if allow := http.Header(probe).Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
 		WriteError(w, r, Problem(http.StatusMethodNotAllowed, r.Method+" is not served here, but "+allow+" is"))
 		return
 	}
 	WriteError(w, r, fault.NotFoundf("nothing is served at this path"))
 }
+
+// refusal takes the mux's own answer for its headers.
+type refusal http.Header
+
+func (h refusal) Header() http.Header         { return http.Header(h) }
+func (h refusal) Write(p []byte) (int, error) { return len(p), nil }
+func (h refusal) WriteHeader(int)             {}
 
 // cors adds the headers that let a configured web origin read the answer, and
 // answers a preflight by itself.

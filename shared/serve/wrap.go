@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -131,6 +131,14 @@ func health(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok"})
 }
 
+// host is an address without its port, of either family.
+func host(address string) string {
+	if h, _, err := net.SplitHostPort(address); err == nil {
+		return h
+	}
+	return address
+}
+
 // logRequest writes the request's one line, with Cloud Logging's httpRequest.
 func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took time.Duration) {
 	if rec.status == 0 {
@@ -147,7 +155,7 @@ func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took ti
 		"function", name,
 		slog.Group("httpRequest", "requestMethod", r.Method, "requestUrl", r.URL.Path, "status", rec.status,
 			"responseSize", rec.bytes, "latency", fmt.Sprintf("%.6fs", took.Seconds()),
-			"userAgent", r.UserAgent(), "remoteIp", strings.Split(r.RemoteAddr, ":")[0]),
+			"userAgent", r.UserAgent(), "remoteIp", host(r.RemoteAddr)),
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
