@@ -26,7 +26,7 @@ type knowledge struct {
 
 const (
 	// memory bounds the observations and days of one request, deepest those of one ad.
-	memory, deepest, shallowest = 40_000, 120, 4
+	memory, deepest, shallowest = 30_000, 120, 3
 	// recentDeals are enough for a delay curve.
 	recentDeals = 1000
 )

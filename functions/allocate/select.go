@@ -2,6 +2,7 @@ package allocate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -25,7 +26,7 @@ type receipt struct {
 }
 
 // selectBudgets reads what is known, computes, and writes the decision, in three
-// steps, so that no connection waits for the computation.
+// steps, so that no transaction is open while the split is computed.
 func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectOutput, error) {
 	who := auth.From(ctx)
 	var (
@@ -54,24 +55,38 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 	if err != nil {
 		return nil, err
 	}
-	decision, sent, err := decide(&req)
+	split := sampler.Allocate(req)
+	id, at, err := decisions.Stamp()
 	if err != nil {
 		return nil, err
 	}
-	decision.AccountID, decision.RequestedBy = known.account, who.Who()
+	sent, err := write(id, &req, &split)
+	if err != nil {
+		return nil, fmt.Errorf("decision %s: %w", id, err)
+	}
+	summary := decisions.Summary{
+		DecisionID: id, CreatedAt: at, AccountID: known.account, Currency: req.Currency, RequestedBy: who.Who(),
+		ModelVersion: modelVersion, Architecture: decisions.Here, Seed: int64(seed), NumAds: int32(len(req.Arms)),
+		Total: req.Total, Unallocated: split.Unallocated,
+	}
+	packed := pack(summary, &req, &split, sent)
 	done, err = idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (receipt, error) {
-		if err := decisions.NewStore(tx).Put(ctx, decision); err != nil {
+		if err := (store{tx}).observe(ctx, news); err != nil {
 			return receipt{}, err
 		}
-		return receipt{decision.DecisionID}, store{tx}.observe(ctx, news)
+		decision, err := packed()
+		if err != nil {
+			return receipt{}, err
+		}
+		return receipt{id}, decisions.NewStore(tx).Put(ctx, decision)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if done.DecisionID != decision.DecisionID {
+	if done.DecisionID != id {
 		return f.answered(ctx, done) // a twin was first
 	}
-	serve.Note(ctx, "decision", done.DecisionID, "ads", len(req.Arms))
+	serve.Note(ctx, "decision", id, "ads", len(req.Arms))
 	return &selectOutput{sent}, nil
 }
 
@@ -88,42 +103,26 @@ func (f *function) answered(ctx context.Context, done receipt) (*selectOutput, e
 	return &selectOutput{sent}, nil
 }
 
-// decide computes the split of req and packs it for the ledger. It also returns
-// the answer's bytes.
-func decide(req *sampler.Request) (decisions.Decision, []byte, error) {
-	var d decisions.Decision
-	id, at, err := decisions.Stamp()
-	if err != nil {
-		return d, nil, err
-	}
-	split := sampler.Allocate(*req)
-	sent, err := write(id, req, &split)
-	if err != nil {
-		return d, nil, fmt.Errorf("decision %s: %w", id, err)
-	}
-	d.Summary = decisions.Summary{
-		DecisionID: id, CreatedAt: at, Currency: req.Currency, ModelVersion: modelVersion, Architecture: decisions.Here,
-		Seed: int64(req.Seed), NumAds: int32(len(req.Arms)), Total: req.Total, Unallocated: split.Unallocated,
-	}
-	var inputs, posterior []byte
-	var inputsErr, posteriorErr error
-	var packing sync.WaitGroup
-	packing.Go(func() { d.Answer = decisions.Pack(sent) })
-	packing.Go(func() {
-		if inputs, inputsErr = encode(req); inputsErr == nil {
-			d.Inputs = decisions.Pack(inputs)
+// pack compresses a decision for the ledger while the database is busy with the
+// observations; the function that it returns waits for the end of it.
+func pack(summary decisions.Summary, req *sampler.Request, split *sampler.Split, sent []byte) func() (decisions.Decision, error) {
+	packed := sync.OnceValues(func() (decisions.Decision, error) {
+		d := decisions.Decision{Summary: summary}
+		var inputs, posterior error
+		var parts sync.WaitGroup
+		parts.Go(func() { d.Answer = decisions.Pack(sent) })
+		parts.Go(func() {
+			data, err := encode(req)
+			d.Inputs, inputs = decisions.Pack(data), err
+			data, err = believe(req.Currency, split)
+			d.Posterior, posterior = decisions.Pack(data), err
+		})
+		parts.Wait()
+		if err := errors.Join(inputs, posterior); err != nil {
+			return d, fmt.Errorf("decision %s: %w", summary.DecisionID, err)
 		}
+		return d, nil
 	})
-	packing.Go(func() {
-		if posterior, posteriorErr = believe(req.Currency, &split); posteriorErr == nil {
-			d.Posterior = decisions.Pack(posterior)
-		}
-	})
-	packing.Wait()
-	for _, err := range []error{inputsErr, posteriorErr} {
-		if err != nil {
-			return d, nil, fmt.Errorf("decision %s: %w", id, err)
-		}
-	}
-	return d, sent, nil
+	go func() { _, _ = packed() }()
+	return packed
 }
