@@ -32,7 +32,7 @@ func (p *play) revenue(ctx context.Context) error {
 		return err
 	}
 	p.say("From lead to appointment_scheduled: %s more than before (confidence %.2f).", p.money(answer.Calculated), answer.Confidence)
-	p.say("%s.", answer.Reason)
+	p.say("%s.", sentence(answer.Reason))
 	return p.sameMoney("the deal's value in the ledger", units(e.Value, p.tenant), answer.Synthetic)
 }
 
@@ -63,7 +63,7 @@ func (p *play) attribution(ctx context.Context) error {
 		click, ad = *e.ClickID, *e.AdID
 	}
 	p.say("Deal %d was brought by click %s: method %s, confidence %.2f.", p.deal, click, e.Method, e.Confidence)
-	p.say("%s.", e.Reason)
+	p.say("%s.", sentence(e.Reason))
 	return firstOf(
 		want("the deal's click", click, p.clickID), want("the deal's ad", ad, p.ad.ID), want("the method", e.Method, "url_param"),
 		want("the confidence", e.Confidence, 1), want("attribute-conversion's click", answer.ClickID, p.clickID),
@@ -160,26 +160,10 @@ func (p *play) revalue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var value struct {
-		Stages []struct {
-			Name  string `json:"stage_name"`
-			Value float64
-		}
-	}
-	if err := p.editor.get(ctx, "/api/ml/synthetic-revenue/stages?tenant_id="+p.tenant.ID, &value); err != nil {
+	old, err := p.appointment(ctx)
+	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(value.Stages, func(s struct {
-		Name  string `json:"stage_name"`
-		Value float64
-	},
-	) bool {
-		return s.Name == string(sim.Appointment)
-	})
-	if i < 0 {
-		return errors.New("the tenant's stages: expected appointment_scheduled among them")
-	}
-	old := value.Stages[i].Value
 	deals := 0
 	for _, e := range ledger {
 		if e.State == "live" && e.AdID != nil && e.StageName != nil && *e.StageName == string(sim.Appointment) && e.Value == minor(old, p.tenant) {
@@ -211,6 +195,25 @@ func (p *play) revalue(ctx context.Context) error {
 		p.sameMoney("all ads' pipeline", raised, before+more*float64(deals)),
 		p.sameMoney("all ads' pipeline when it is taken back", after, before),
 	)
+}
+
+// appointment is what the tenant's stage of that name is worth.
+func (p *play) appointment(ctx context.Context) (float64, error) {
+	var answer struct {
+		Stages []struct {
+			Name  string  `json:"stage_name"`
+			Value float64 `json:"value"`
+		} `json:"stages"`
+	}
+	if err := p.editor.get(ctx, "/api/ml/synthetic-revenue/stages?tenant_id="+p.tenant.ID, &answer); err != nil {
+		return 0, err
+	}
+	for _, s := range answer.Stages {
+		if s.Name == string(sim.Appointment) {
+			return s.Value, nil
+		}
+	}
+	return 0, fmt.Errorf("the tenant's %d stages: expected %s among them", len(answer.Stages), sim.Appointment)
 }
 
 func (p *play) setAppointment(ctx context.Context, value float64) (deals, ads int, err error) {

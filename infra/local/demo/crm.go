@@ -3,6 +3,7 @@ package demo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -175,20 +176,20 @@ func (c *crm) mishaps(ctx context.Context) error {
 func (c *crm) taken(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, SettleWithin)
 	defer cancel()
-	again := false
-	for {
-		settled := c.sys.Settled(ctx)
+	announced := false
+	for tries := 1; ; tries++ {
+		unsettled := c.calm(ctx)
 		// Asked after a time-out as well: what is missing is the better answer.
 		missing, waiting, err := c.missing(context.WithoutCancel(ctx))
 		switch {
 		case err != nil:
 			return err
-		case len(missing) == 0:
+		case len(missing) == 0 && (unsettled == nil || tries > 2): // what is left is not about deals
 			return nil
-		case settled != nil || ctx.Err() != nil:
-			return c.late(missing, waiting, settled)
-		case waiting == "" && !again:
-			again = true
+		case ctx.Err() != nil:
+			return c.late(missing, waiting, unsettled)
+		case unsettled == nil && waiting == "" && !announced:
+			announced = true
 			c.announce(missing)
 		}
 		select {
@@ -198,7 +199,21 @@ func (c *crm) taken(ctx context.Context) error {
 	}
 }
 
-func (c *crm) late(missing []int64, waiting string, settled error) error {
+// calm waits a moment until nothing is on its way. Where something still is, the
+// relay sends what a process that was killed has left in its outbox.
+func (c *crm) calm(ctx context.Context) error {
+	moment, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	unsettled := c.sys.Settled(moment)
+	if unsettled != nil && ctx.Err() == nil {
+		if _, err := c.sys.Run(ctx, "relay"); err != nil {
+			return errors.Join(unsettled, err)
+		}
+	}
+	return unsettled
+}
+
+func (c *crm) late(missing []int64, waiting string, unsettled error) error {
 	const named = 5
 	ids := strings.Trim(fmt.Sprint(missing[:min(len(missing), named)]), "[]")
 	if len(missing) > named {
@@ -208,8 +223,8 @@ func (c *crm) late(missing []int64, waiting string, settled error) error {
 	if waiting != "" {
 		text += "; HubSpot " + waiting
 	}
-	if settled != nil {
-		text += "; the queue: " + settled.Error()
+	if unsettled != nil {
+		text += "; the queue: " + unsettled.Error()
 	}
 	return fmt.Errorf("%s; GET /api/dead-letters lists what failed for good", text)
 }

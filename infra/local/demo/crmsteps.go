@@ -40,7 +40,7 @@ func (p *play) click(ctx context.Context) error {
 	}
 	p.clickID = answer.ClickID
 	p.say("The landing page's beacon tells of a click on ad %s with fbclid %s...", p.ad.ID, p.fbclid[:20])
-	p.say("Kept as click %s, good for %d days.", p.clickID, answer.Window)
+	p.say("Kept at %s as click %s, to be matched for %d days.", time.Now().UTC().Format(time.TimeOnly), p.clickID, answer.Window)
 	return firstOf(want("status", answer.Status, "click_tracked"), want("attribution_window_days", answer.Window, 7))
 }
 

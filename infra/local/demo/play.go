@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
@@ -29,6 +29,7 @@ func Play(ctx context.Context, sys System, out io.Writer) error {
 	if p.portal == nil {
 		return fmt.Errorf("portal %d is not connected to the fake HubSpot", sys.Home.PortalID)
 	}
+	fmt.Fprintf(out, "The main job, played on %s at %s\n", sys.BaseURL, p.began.UTC().Format("2006-01-02 15:04:05 UTC"))
 	for i, s := range []struct {
 		title string
 		do    func(context.Context) error
@@ -100,6 +101,15 @@ func (p *play) step(ctx context.Context, n int, title string, do func(context.Co
 func (p *play) say(format string, args ...any) { fmt.Fprintf(p.out, "    "+format+"\n", args...) }
 
 func (p *play) money(units float64) string { return say(units, p.tenant) }
+
+// sentence begins text as a sentence does, unless it begins with a name.
+func sentence(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	if strings.Contains(word, "_") {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
 
 // want is an error where what was seen is not what was expected.
 func want[T comparable](what string, seen, expected T) error {
@@ -176,16 +186,7 @@ func (p *play) before(ctx context.Context) (err error) {
 	if p.first, err = p.editor.split(ctx, p.tenant, p.ads, p.now, seedOfPlay, ""); err != nil {
 		return err
 	}
-	best := -math.MaxFloat64
-	for _, ad := range p.ads {
-		r := p.first.of(ad.ID)
-		if r.AdID == "" || ad.DailyBudget == 0 || r.Change > 20 || !fits(ad.Spend, ad.Pipeline) {
-			continue
-		}
-		if ad.Spend > best {
-			best, p.ad = ad.Spend, ad
-		}
-	}
+	p.ad = p.ordinary()
 	if p.ad.ID == "" {
 		return fmt.Errorf("none of the account's %d ads is ordinary enough for the play", len(p.ads))
 	}
@@ -196,6 +197,22 @@ func (p *play) before(ctx context.Context) (err error) {
 	p.say("%s spent so far for a pipeline of %s (%.2fx); budget today %s, recommended %s (%+.1f%%).",
 		p.money(p.ad.Spend), p.money(p.ad.Pipeline), p.ad.roas(), p.money(r.Current), p.money(r.Recommended), r.Change)
 	return p.exact(p.first)
+}
+
+// ordinary chooses the ad of the play: one with a deal rather than without, and
+// of those the one that has cost least, for there one deal more says most.
+func (p *play) ordinary() (chosen adRow) {
+	for _, ad := range p.ads {
+		r := p.first.of(ad.ID)
+		if r.AdID == "" || ad.DailyBudget == 0 || r.Change > 20 || !fits(ad.Spend, ad.Pipeline) {
+			continue
+		}
+		sold, before := ad.Pipeline > 0, chosen.Pipeline > 0
+		if chosen.ID == "" || sold && !before || sold == before && ad.Spend < chosen.Spend {
+			chosen = ad
+		}
+	}
+	return chosen
 }
 
 // fits reports whether an ad is ordinary by its spend and pipeline value, and
