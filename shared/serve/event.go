@@ -37,7 +37,10 @@ func Consume(name string, c Consumer) http.Handler {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m, err := DecodeMessage(http.MaxBytesReader(w, r.Body, maxMessage), r.Header)
 		if err != nil {
-			WriteError(w, r, Problem(http.StatusBadRequest, err.Error()))
+			if large := new(http.MaxBytesError); !errors.As(err, &large) {
+				err = Problem(http.StatusBadRequest, err.Error())
+			}
+			WriteError(w, r, err)
 			return
 		}
 		Note(r.Context(), "key", m.Key(), "attempt", m.Attempt)
@@ -97,12 +100,22 @@ func DecodeMessage(body io.Reader, h http.Header) (message.Message, error) {
 	if err := json.Unmarshal(wrapped, &e); err == nil && e.Message != nil {
 		return e.decoded(h)
 	}
-	if len(data) == 0 || h.Get("Ce-Type") != "" {
+	if len(data) == 0 || h.Get("Ce-Type") != "" || pushed(wrapped) {
 		return message.Message{}, errors.New("the body is not a Pub/Sub message")
 	}
 	// An unwrapped body without metadata: the sender's key names it, or else its content does.
 	sum := sha256.Sum256(data)
 	return unwrapped(data, h, hex.EncodeToString(sum[:])), nil
+}
+
+// pushed reports a push's envelope: one that cannot be read is no message, and
+// above all not one whose data it is.
+func pushed(body []byte) bool {
+	var e struct {
+		Message      json.RawMessage `json:"message"`
+		Subscription json.RawMessage `json:"subscription"`
+	}
+	return json.Unmarshal(body, &e) == nil && e.Message != nil && e.Subscription != nil
 }
 
 func (e envelope) decoded(h http.Header) (message.Message, error) {

@@ -46,6 +46,7 @@ func (p *problem) GetHeaders() http.Header {
 }
 
 func init() {
+	huma.ValidateStrictCasing = true // AD_ID is not ad_id, though Go's decoder takes it for that
 	// huma's own errors (validation, size, type) take the same form as ours, and
 	// a plain error's text never reaches the client.
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return fromHuma(status, msg, errs) }
