@@ -77,6 +77,8 @@ func resolve(ctx context.Context, _, _, _, value string) (string, bool, error) {
 	return secret, false, err
 }
 
+var required = regexp.MustCompile(`,\s*required(,|$)`)
+
 // Setting is one environment name that a configuration reads.
 type Setting struct {
 	Name     string
@@ -96,7 +98,7 @@ func Of(t reflect.Type) []Setting {
 			}
 			continue
 		}
-		s := Setting{Name: name(tag), Required: strings.Contains(tag, ", required")}
+		s := Setting{Name: name(tag), Required: required.MatchString(tag)}
 		if _, after, ok := strings.Cut(tag, "default="); ok {
 			s.Default = after
 		}
