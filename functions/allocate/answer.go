@@ -15,7 +15,7 @@ type answer struct {
 	DecisionID      string           `json:"decision_id"`
 	TotalBudget     float64          `json:"total_budget"`
 	Currency        string           `json:"currency"`
-	Recommendations []recommendation `json:"recommendations"`
+	Recommendations []recommendation `json:"recommendations" nullable:"false"`
 	NumAds          int              `json:"num_ads"`
 	Unallocated     float64          `json:"unallocated_budget" doc:"0 unless limits make it impossible to give away the total."`
 	Reason          string           `json:"unallocated_reason,omitempty" doc:"Which limit left money over."`

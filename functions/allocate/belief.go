@@ -26,9 +26,15 @@ func believe(c money.Currency, split *sampler.Split) ([]byte, error) {
 	b = append(b, `{"account":{"draws":`...)
 	b = strconv.AppendInt(b, int64(p.Draws), 10)
 	b, ok := appendFigures(b, []figure{
-		{"ctr", p.CTR}, {"cpm", p.CPM * one}, {"value_per_click", p.ValuePerClick * one},
-		{"saturation_budget", p.Saturation * one}, {"fatigue_per_impression", p.Fatigue}, {"spread", p.Spread},
-		{"clickbait_elasticity", p.Clickbait}, {"deal_value", p.Lump * one}, {"median_delay_hours", p.MedianDelay},
+		{"ctr", p.CTR},
+		{"cpm", p.CPM * one},
+		{"value_per_click", p.ValuePerClick * one},
+		{"saturation_budget", p.Saturation * one},
+		{"fatigue_per_impression", p.Fatigue},
+		{"spread", p.Spread},
+		{"clickbait_elasticity", p.Clickbait},
+		{"deal_value", p.Lump * one},
+		{"median_delay_hours", p.MedianDelay},
 		{"return", p.Return},
 	})
 	if !ok {
@@ -47,8 +53,13 @@ func believe(c money.Currency, split *sampler.Split) ([]byte, error) {
 		}
 		b = append(append(b, `{"ad_id":`...), id...)
 		b, ok = appendFigures(b, []figure{
-			{"return", q.Return}, {"first_return", q.First}, {"shape", q.Shape}, {"ctr", q.CTR},
-			{"value_per_click", q.ValuePerClick * one}, {"cpm", q.CPM * one}, {"fatigue_per_impression", q.Fatigue},
+			{"return", q.Return},
+			{"first_return", q.First},
+			{"shape", q.Shape},
+			{"ctr", q.CTR},
+			{"value_per_click", q.ValuePerClick * one},
+			{"cpm", q.CPM * one},
+			{"fatigue_per_impression", q.Fatigue},
 			{"matured", q.Matured},
 		})
 		if !ok {

@@ -65,6 +65,9 @@ func (f *function) feedback(ctx context.Context, in *feedbackInput) (*feedbackOu
 		if err != nil {
 			return feedbackBody{}, err
 		}
+		if len(settled) != 1 {
+			return feedbackBody{}, fmt.Errorf("settle ad %s: it was not settled", in.Body.AdID)
+		}
 		source, err := store{tx}.valueSource(ctx, in.Body.AdID)
 		if err != nil {
 			return feedbackBody{}, err

@@ -143,10 +143,14 @@ func TestBadFeedbackIsRefused(t *testing.T) {
 		with  m
 		field string
 	}{
-		{m{"ad_id": ""}, "ad_id"}, {m{"ad_id": "\x00"}, "ad_id"},
-		{m{"actual_pipeline_value": -1}, "actual_pipeline_value"}, {m{"actual_pipeline_value": jsonValue("NaN")}, "actual_pipeline_value"},
+		{m{"ad_id": ""}, "ad_id"},
+		{m{"ad_id": "\x00"}, "ad_id"},
+		{m{"actual_pipeline_value": -1}, "actual_pipeline_value"},
+		{m{"actual_pipeline_value": jsonValue("NaN")}, "actual_pipeline_value"},
 		{m{"actual_pipeline_value": 1e15}, "actual_pipeline_value"},
-		{m{"actual_spend": -1}, "actual_spend"}, {m{"actual_spend": jsonValue("1e999")}, "actual_spend"}, {m{"actual_spend": 1e15}, "actual_spend"},
+		{m{"actual_spend": -1}, "actual_spend"},
+		{m{"actual_spend": jsonValue("1e999")}, "actual_spend"},
+		{m{"actual_spend": 1e15}, "actual_spend"},
 		{m{"actual_clicks": 5}, "actual_impressions"},
 		{m{"actual_clicks": 5, "actual_impressions": 4}, "actual_clicks"},
 		{m{"actual_clicks": 1.5, "actual_impressions": 4}, "actual_clicks"},

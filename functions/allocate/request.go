@@ -13,7 +13,7 @@ type selectInput struct{ Body selectBody }
 type selectBody struct {
 	AdStates    []adState        `json:"ad_states" minItems:"1" maxItems:"10000" nullable:"false" doc:"The ads among which the budget is split, each as it stands now."`
 	TotalBudget float64          `json:"total_budget" minimum:"0" doc:"Budget of one day, in units of the account's currency."`
-	Scores      map[string]score `json:"creative_dna_scores,omitempty" doc:"By ad id: how good its creative is thought to be. A mild prior."`
+	Scores      map[string]score `json:"creative_dna_scores,omitempty" nullable:"true" doc:"By ad id: how good its creative is thought to be. A mild prior."`
 	AccountID   *string          `json:"account_id,omitempty" nullable:"true" minLength:"1" maxLength:"256" doc:"Gives currency and thresholds. Left out: the only account, or that of the ads."`
 	Seed        *whole           `json:"seed,omitempty" nullable:"true" doc:"Makes the answer repeatable. Drawn and returned where it is left out."`
 }

@@ -74,8 +74,15 @@ func TestBudgetsSumToTheMinorUnit(t *testing.T) {
 		currency    string
 		total, want float64
 	}{
-		{"USD", 1000.01, 1000.01}, {"USD", 0.01, 0.01}, {"USD", 0, 0}, {"USD", 99.999, 99.99},
-		{"JPY", 100003, 100003}, {"JPY", 3, 3}, {"JPY", 10.9, 10}, {"KWD", 10.001, 10.001}, {"KWD", 7777.777, 7777.777},
+		{"USD", 1000.01, 1000.01},
+		{"USD", 0.01, 0.01},
+		{"USD", 0, 0},
+		{"USD", 99.999, 99.99},
+		{"JPY", 100003, 100003},
+		{"JPY", 3, 3},
+		{"JPY", 10.9, 10},
+		{"KWD", 10.001, 10.001},
+		{"KWD", 7777.777, 7777.777},
 	} {
 		r := s.split(m{"ad_states": several(7), "total_budget": tc.total, "account_id": tc.currency})
 		if r.TotalBudget != tc.want || r.Currency != tc.currency || r.Unallocated != 0 {
@@ -220,7 +227,7 @@ func TestExtremesAreAnswered(t *testing.T) {
 		"ages from 0 to a century":  {adState("a", m{"age_hours": 0}), adState("b", m{"age_hours": 876000}), adState("c", m{"age_hours": 1e-9})},
 		"won more than the value":   {adState("a", m{"pipeline_value": 10.0, "cash_revenue": 500.0}), adState("b")},
 		"only won value":            {adState("a", m{"pipeline_value": nil, "cash_revenue": 500.0}), adState("b")},
-		"nulls where left out":      {adState("a", m{"max_budget": json.RawMessage("null"), "cash_revenue": json.RawMessage("null")}), adState("b")},
+		"nulls where left out":      {adState("a", m{"pipeline_value": json.RawMessage("null"), "max_budget": json.RawMessage("null"), "cash_revenue": json.RawMessage("null")}), adState("b")},
 		"ceilings of nothing":       {adState("a", m{"max_budget": 0}), adState("b", m{"max_budget": 0})},
 		"floors above the total":    {adState("a", m{"min_budget": 4e6}), adState("b", m{"min_budget": 1e9})},
 		"budget known to be 0":      {adState("a", m{"current_budget": 0}), adState("b")},
