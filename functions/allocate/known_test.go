@@ -3,12 +3,15 @@ package allocate_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/sampler"
 )
 
 // given reads what the ledger says that a decision was computed from.
@@ -106,6 +109,36 @@ func TestSixtyDaysOfDailyCallsAreRememberedByAge(t *testing.T) {
 	}
 	if given := s.given(day(2)); given["observations"] != 20.0 {
 		t.Errorf("on the second day 2 the sampler was given %v, want days 0 and 1", given)
+	}
+}
+
+func TestTheSamplerIsGivenExactlyWhatWasSaid(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	past := make([][]sampler.Observation, 6)
+	for d := range 15 {
+		states, arms := several(6), make([]sampler.Arm, 6)
+		for i, ad := range states {
+			impressions, spend, value, won := 2500*d, 2175*d, 30000*i*(d/3), 15000*i*(d/5)
+			cash := money.Amount(won)
+			arms[i] = sampler.Arm{
+				ID: ad["ad_id"].(string), Impressions: int64(impressions), Clicks: int64(25 * d), Spend: money.Amount(spend),
+				Pipeline: money.Amount(max(value, won)), Cash: &cash, AgeHours: float64(24 * d), Past: past[i],
+			}
+			ad["impressions"], ad["clicks"], ad["spend"], ad["age_hours"] = impressions, 25*d, float64(spend)/100, 24*d
+			ad["pipeline_value"], ad["cash_revenue"] = float64(value)/100, float64(won)/100
+			past[i] = append(slices.Clip(past[i]), sampler.Observation{
+				AgeHours: arms[i].AgeHours, Impressions: arms[i].Impressions, Clicks: arms[i].Clicks, Spend: arms[i].Spend,
+				Pipeline: arms[i].Pipeline, Cash: arms[i].Cash,
+			})
+		}
+		want := sampler.Allocate(sampler.Request{Currency: "USD", Total: 50000, Seed: uint64(d), Arms: arms})
+		got := s.split(m{"ad_states": states, "total_budget": 500.0, "seed": d})
+		for i, ad := range got.Recommendations {
+			if ad.Recommended != want.Recommendations[i].Recommended.Units("USD") {
+				t.Errorf("day %d: %s gets %v through the function, %v from the sampler", d, ad.AdID, ad.Recommended, want.Recommendations[i].Recommended)
+			}
+		}
 	}
 }
 
