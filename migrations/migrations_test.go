@@ -3,6 +3,7 @@ package migrations_test
 import (
 	"context"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/migrations"
+	"github.com/geminivideo/geminivideo/shared/cluster"
 	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
@@ -187,6 +189,9 @@ func connect(t *testing.T, db *pgtest.DB) *pgx.Conn {
 func psql(t *testing.T, db *pgtest.DB, files []migrations.Migration) {
 	t.Helper()
 	program, err := exec.LookPath("psql")
+	if in, findErr := cluster.Find(); err != nil && findErr == nil {
+		program, err = exec.LookPath(filepath.Join(in.Bin, "psql"))
+	}
 	if err != nil {
 		t.Fatal("psql is not installed: it comes with PostgreSQL's client package")
 	}

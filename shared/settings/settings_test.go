@@ -27,14 +27,13 @@ type config struct {
 	Origins  []string `env:"ORIGINS"`
 	Draws    int      `env:"DRAWS, default=256"`
 	Secret   string   `env:"SECRET, required"`
-	untagged struct{}
 }
 
 func TestSettingsAreFilledWithTheirDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := from(t, map[string]string{"URL": "postgres://x", "SECRET": "s", "ORIGINS": "https://a,https://b", "WAIT": "1m"})
 	want := config{Database: database{"postgres://x", 2, time.Minute}, Origins: []string{"https://a", "https://b"}, Draws: 256, Secret: "s"}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); err != nil || diff != "" {
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
 }
