@@ -7,6 +7,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/attribute"
 	_ "github.com/geminivideo/geminivideo/functions/campaigns"
 	_ "github.com/geminivideo/geminivideo/functions/clicks"
+	_ "github.com/geminivideo/geminivideo/functions/console"
 	_ "github.com/geminivideo/geminivideo/functions/crmevent"
 	_ "github.com/geminivideo/geminivideo/functions/deadletter"
 	_ "github.com/geminivideo/geminivideo/functions/hubspot"
