@@ -1,5 +1,3 @@
-// Package ads knows campaigns and ads: what they are, how they did, and which of
-// them are winners.
 package ads
 
 import (
@@ -42,6 +40,10 @@ type Settled struct {
 	WasWinner bool
 }
 
+// New reports whether the ad has just become a winner: there is a message to be
+// sent of it.
+func (s Settled) New() bool { return s.IsWinner && !s.WasWinner }
+
 // ROAS returns pipeline value over spend, spend counted as at least 1 unit.
 func (s Settled) ROAS() float64 {
 	return s.Pipeline.Units(s.Currency) / max(s.Spend.Units(s.Currency), 1)
@@ -70,23 +72,28 @@ func Settle(ctx context.Context, tx pgx.Tx, adIDs []string) ([]Settled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settle ads: %w", err)
 	}
+	var found []message.Message
 	for _, s := range settled {
-		if !s.IsWinner || s.WasWinner {
+		if !s.New() {
 			continue
 		}
 		data, err := json.Marshal(Winner{AdID: s.AdID})
 		if err != nil {
 			return nil, err
 		}
-		if err := outbox.Put(ctx, tx, message.Message{Topic: WinnerFound, Data: data}); err != nil {
-			return nil, err
-		}
+		found = append(found, message.Message{Topic: WinnerFound, Data: data})
+	}
+	if err := outbox.Put(ctx, tx, found...); err != nil {
+		return nil, err
 	}
 	return settled, nil
 }
 
+// settle looks every ad up by its id (hence LATERAL, and OFFSET 0, which keeps the
+// look-ups from being turned into joins): right after an import the planner has
+// no statistics, and would join whole tables row by row.
 const settle = `
-WITH target AS (
+WITH target AS MATERIALIZED (
 	SELECT a.ad_id, a.is_winner AS was_winner, acc.currency, acc.settings,
 	       acc.currency = t.currency AS same_currency,
 	       (10 ^ gv.decimals(acc.currency))::numeric AS minor
@@ -94,40 +101,42 @@ WITH target AS (
 	JOIN   gv.accounts acc USING (tenant_id, account_id)
 	JOIN   gv.tenants t USING (tenant_id)
 	WHERE  a.tenant_id = gv.tenant() AND a.ad_id = ANY (@ads)
-), told AS ( -- every source of totals, one row each
-	SELECT m.ad_id, sum(m.impressions)::bigint AS impressions, sum(m.clicks)::bigint AS clicks, sum(m.spend_minor)::bigint AS spend_minor
-	FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = ANY (@ads) GROUP BY m.ad_id
-	UNION ALL
-	SELECT f.ad_id, coalesce(f.impressions, 0), CASE WHEN f.impressions IS NULL THEN 0 ELSE coalesce(f.clicks, 0) END, coalesce(f.spend_minor, 0)
-	FROM   gv.ad_figures f WHERE f.tenant_id = gv.tenant() AND f.ad_id = ANY (@ads)
-), totals AS ( -- clicks come from the source with most impressions, so they never exceed them
-	SELECT ad_id, max(impressions) AS impressions, (array_agg(clicks ORDER BY impressions DESC, clicks DESC))[1] AS clicks, max(spend_minor) AS spend_minor
-	FROM   told GROUP BY ad_id
-), ledger AS (
-	SELECT d.ad_id, sum(d.value_minor)::bigint AS pipeline,
-	       coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won'), 0)::bigint AS revenue,
-	       coalesce(sum(d.attribution_confidence * d.value_minor) / nullif(sum(d.value_minor), 0), avg(d.attribution_confidence)) AS confidence
-	FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = ANY (@ads) AND d.state = 'live' GROUP BY d.ad_id
-), daily AS (
-	SELECT m.ad_id, sum(m.value_minor)::bigint AS value_minor, sum(m.conversions)::bigint AS conversions
-	FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = ANY (@ads) GROUP BY m.ad_id
 ), valued AS (
-	SELECT t.*, coalesce(o.impressions, 0) AS impressions, coalesce(o.clicks, 0) AS clicks, coalesce(o.spend_minor, 0) AS spend_minor,
-	       CASE WHEN l.ad_id IS NOT NULL THEN 'ledger' WHEN fb.pipeline_minor IS NOT NULL THEN 'feedback'
+	SELECT t.*, coalesce(o.impressions, 0) AS impressions, coalesce(o.clicks, 0) AS clicks,
+	       coalesce(greatest(dy.spend_minor, fb.spend_minor, im.spend_minor), 0) AS spend_minor,
+	       CASE WHEN l.deals > 0 THEN 'ledger' WHEN fb.pipeline_minor IS NOT NULL THEN 'feedback'
 	            WHEN im.pipeline_minor IS NOT NULL OR im.conversions IS NOT NULL OR dy.value_minor > 0 OR dy.conversions > 0 THEN 'import' ELSE 'none' END AS source,
 	       l.pipeline AS ledger_pipeline, l.revenue AS ledger_revenue, l.confidence,
 	       fb.pipeline_minor AS fb_pipeline, coalesce(fb.revenue_minor, 0) AS fb_revenue,
 	       greatest(coalesce(im.pipeline_minor, im.conversions * won.value_minor, 0),
 	                CASE WHEN dy.value_minor > 0 THEN dy.value_minor ELSE dy.conversions * won.value_minor END) AS im_pipeline,
 	       greatest(coalesce(im.revenue_minor, im.conversions * won.value_minor, 0),
-	                CASE WHEN dy.value_minor > 0 THEN dy.value_minor ELSE dy.conversions * won.value_minor END) AS im_revenue
-	FROM   target t
-	JOIN   gv.stage_values won ON won.tenant_id = gv.tenant() AND won.stage_name = 'closed_won'
-	LEFT   JOIN totals o USING (ad_id)
-	LEFT   JOIN ledger l ON l.ad_id = t.ad_id AND t.same_currency
-	LEFT   JOIN daily dy ON dy.ad_id = t.ad_id
-	LEFT   JOIN gv.ad_figures fb ON fb.tenant_id = gv.tenant() AND fb.ad_id = t.ad_id AND fb.source = 'feedback'
-	LEFT   JOIN gv.ad_figures im ON im.tenant_id = gv.tenant() AND im.ad_id = t.ad_id AND im.source = 'import'
+	                CASE WHEN dy.value_minor > 0 THEN dy.revenue_minor ELSE dy.conversions * won.value_minor END) AS im_revenue
+	FROM   target t -- a stage's value is in the tenant's currency and says nothing of an account in another
+	LEFT   JOIN gv.stage_values won ON won.tenant_id = gv.tenant() AND won.stage_name = 'closed_won' AND t.same_currency
+	LEFT   JOIN LATERAL (
+		SELECT sum(m.impressions)::bigint AS impressions, sum(m.clicks)::bigint AS clicks, sum(m.spend_minor)::bigint AS spend_minor,
+		       sum(m.value_minor)::bigint AS value_minor, sum(least(coalesce(m.revenue_minor, m.value_minor), m.value_minor))::bigint AS revenue_minor,
+		       sum(m.conversions)::bigint AS conversions
+		FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = t.ad_id
+	) dy ON true
+	LEFT   JOIN LATERAL (
+		SELECT count(*) AS deals, sum(d.value_minor)::bigint AS pipeline,
+		       coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won'), 0)::bigint AS revenue,
+		       coalesce(sum(d.attribution_confidence * d.value_minor) / nullif(sum(d.value_minor), 0), avg(d.attribution_confidence)) AS confidence
+		FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = t.ad_id AND d.state = 'live'
+	) l ON t.same_currency
+	LEFT   JOIN LATERAL (
+		SELECT f.* FROM gv.ad_figures f WHERE f.tenant_id = gv.tenant() AND f.ad_id = t.ad_id AND f.source = 'feedback' OFFSET 0
+	) fb ON true
+	LEFT   JOIN LATERAL (
+		SELECT f.* FROM gv.ad_figures f WHERE f.tenant_id = gv.tenant() AND f.ad_id = t.ad_id AND f.source = 'import' OFFSET 0
+	) im ON true
+	LEFT   JOIN LATERAL ( -- clicks come from the source with most impressions, so they never exceed them
+		SELECT s.impressions, s.clicks
+		FROM   (VALUES (dy.impressions, dy.clicks), (fb.impressions, fb.clicks), (im.impressions, im.clicks)) AS s (impressions, clicks)
+		WHERE  s.impressions IS NOT NULL ORDER BY s.impressions DESC, s.clicks DESC NULLS LAST LIMIT 1
+	) o ON true
 ), fresh AS (
 	SELECT v.ad_id, v.was_winner, v.currency, v.impressions, v.clicks, v.spend_minor, v.source, v.minor, v.settings,
 	       CASE v.source WHEN 'ledger' THEN v.ledger_pipeline WHEN 'feedback' THEN v.fb_pipeline WHEN 'import' THEN v.im_pipeline ELSE 0 END AS pipeline,

@@ -1,0 +1,4 @@
+package campaigns
+
+// NewLimited is New with another limit on an import's body.
+var NewLimited = newLimited

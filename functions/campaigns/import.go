@@ -1,0 +1,269 @@
+package campaigns
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/outbox"
+	"github.com/geminivideo/geminivideo/shared/report"
+	"github.com/geminivideo/geminivideo/shared/serve"
+)
+
+const importPath = "/api/ads/import"
+
+// maxErrors is how many rejected rows an answer lists.
+const maxErrors = 1_000
+
+// importAnswer says what became of every row: Rows is Imported, Updated and
+// Rejected together. A row is imported where its ad (or, with a day, its ad and
+// day) had no figures from a report before, and updated where it had;
+// Unchanged counts the updated ones whose figures were the same.
+type importAnswer struct {
+	AccountID string `json:"account_id"`
+	Currency  string `json:"currency"`
+	DryRun    bool   `json:"dry_run"`
+
+	Rows      int64 `json:"rows"`
+	Imported  int64 `json:"imported"`
+	Updated   int64 `json:"updated"`
+	Unchanged int64 `json:"unchanged"`
+	Rejected  int64 `json:"rejected"`
+
+	Errors          []rowError `json:"errors"`
+	ErrorsTruncated bool       `json:"errors_truncated"`
+
+	NewAds       int64 `json:"new_ads"`
+	NewCampaigns int64 `json:"new_campaigns"`
+	NewWinners   int64 `json:"new_winners"`
+
+	Columns        map[string]string `json:"columns"` // our name -> the header's
+	IgnoredColumns []string          `json:"ignored_columns"`
+	Notes          []string          `json:"notes"`
+}
+
+type rowError struct {
+	Line   int    `json:"line"`
+	Column string `json:"column,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// flushFor bounds how long an import's caller waits for the winners' messages;
+// the relay sends the rest.
+const flushFor = 5 * time.Second
+
+// importReport loads the report as it arrives, in one transaction. A dry run
+// does the same and takes it back.
+func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	up, err := receive(w, r, f.maxBody)
+	if err != nil {
+		return err
+	}
+	tenant := auth.From(ctx).Tenant
+	answer, err := idempotency.Stream(ctx, f.db, tenant, func(tx pgx.Tx) (answer importAnswer, err error) {
+		if !up.dryRun {
+			return load(ctx, tx, up)
+		}
+		err = pgx.BeginFunc(ctx, tx, func(trial pgx.Tx) (err error) {
+			if answer, err = load(ctx, trial, up); err == nil {
+				err = errTakeBack
+			}
+			return err
+		})
+		if errors.Is(err, errTakeBack) {
+			err = nil
+		}
+		return answer, err
+	}, up.hash)
+	if err != nil {
+		return err
+	}
+	if answer.NewWinners > 0 && !answer.DryRun {
+		within, cancel := context.WithTimeout(ctx, flushFor)
+		defer cancel()
+		outbox.Flush(within, f.db, tenant, f.queue)
+	}
+	serve.Note(ctx, "account", answer.AccountID, "dry_run", answer.DryRun, "rows", answer.Rows, "imported", answer.Imported,
+		"updated", answer.Updated, "rejected", answer.Rejected)
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(answer)
+}
+
+var errTakeBack = errors.New("a dry run is taken back")
+
+func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
+	file, err := up.open()
+	if err != nil {
+		return importAnswer{}, err
+	}
+	reader, err := report.Open(file)
+	if err != nil {
+		return importAnswer{}, err
+	}
+	account, made, err := accountOf(ctx, tx, up.accountID, reader)
+	if err != nil {
+		return importAnswer{}, err
+	}
+	if err := reader.Start(report.Terms{Account: account.AccountID, Currency: account.Currency, Now: time.Now()}); err != nil {
+		return importAnswer{}, err
+	}
+	answer := importAnswer{
+		AccountID: account.AccountID, Currency: string(account.Currency), DryRun: up.dryRun, Errors: []rowError{},
+		Columns: reader.Columns(), IgnoredColumns: append([]string{}, reader.Ignored()...), Notes: []string{},
+	}
+	if made {
+		answer.note("this tenant had no ad account: %s was made, in %s", account.AccountID, account.Currency)
+	}
+	if err := answer.read(ctx, tx, reader, account); err != nil {
+		return importAnswer{}, err
+	}
+	return answer, up.finish()
+}
+
+// read loads every row and counts what became of it.
+func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *report.Reader, account ads.Account) error {
+	into, err := ads.NewLoad(ctx, tx, account)
+	if err != nil {
+		return err
+	}
+	undated := 0
+	for {
+		row, err := reader.Next()
+		var rejected *report.Rejected
+		switch {
+		case errors.Is(err, io.EOF):
+			done, err := into.Finish(ctx, maxErrors)
+			if err != nil {
+				return err
+			}
+			a.count(done)
+			a.remark(reader, undated)
+			return nil
+		case errors.As(err, &rejected):
+			a.Rejected++
+			if len(a.Errors) < maxErrors {
+				a.Errors = append(a.Errors, rowError{rejected.Line, rejected.Column, rejected.Reason})
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		if row.Day.IsZero() {
+			undated++
+		}
+		if err := into.Add(ctx, row); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *importAnswer) count(done ads.Loaded) {
+	a.Imported, a.Updated, a.Unchanged, a.Rejected = done.Imported, done.Updated, done.Unchanged, a.Rejected+done.Refused
+	a.Rows = a.Imported + a.Updated + a.Rejected
+	a.NewAds, a.NewCampaigns, a.NewWinners = done.NewAds, done.NewCampaigns, done.NewWinners
+	for _, r := range done.Refusals {
+		a.Errors = append(a.Errors, rowError{r.Line, a.Columns[r.Field], r.Reason})
+	}
+	slices.SortStableFunc(a.Errors, func(x, y rowError) int { return cmp.Compare(x.Line, y.Line) })
+	a.Errors = a.Errors[:min(len(a.Errors), maxErrors)]
+	a.ErrorsTruncated = a.Rejected > int64(len(a.Errors))
+}
+
+// remark says what a reader of the counts would not guess.
+func (a *importAnswer) remark(reader *report.Reader, undated int) {
+	for _, line := range reader.Skipped() {
+		a.note("line %d is a summary row and was passed over", line)
+	}
+	switch {
+	case a.Rows == 0:
+		a.note("the file has a header and no rows")
+	case undated > 0:
+		a.note("%d rows have no day of their own: their figures were taken as the ads' totals to date", undated)
+	}
+}
+
+func (a *importAnswer) note(format string, args ...any) {
+	a.Notes = append(a.Notes, fmt.Sprintf(format, args...))
+}
+
+// accountOf returns the account that the report is for: the given one, else the
+// tenant's only one, else the one that the file names. A tenant without any gets
+// its first one here.
+func accountOf(ctx context.Context, tx pgx.Tx, given string, reader *report.Reader) (account ads.Account, made bool, err error) {
+	const most = 1_000
+	store := ads.NewStore(tx)
+	accounts, err := store.Accounts(ctx, most)
+	if err != nil {
+		return account, false, err
+	}
+	if len(accounts) == 0 {
+		home, err := store.LockTenant(ctx)
+		if err != nil {
+			return account, false, err
+		}
+		if accounts, err = store.Accounts(ctx, most); err != nil { // somebody may have been faster
+			return account, false, err
+		}
+		if home == "" {
+			return account, false, fault.NotFoundf("your tenant does not exist here")
+		}
+		if len(accounts) == 0 {
+			account = ads.Account{AccountID: cmp.Or(given, reader.Account(), "default"), Currency: cmp.Or(reader.Currency(), home)}
+			return account, true, store.AddAccount(ctx, account)
+		}
+	}
+	named := cmp.Or(given, reader.Account())
+	known := slices.IndexFunc(accounts, func(a ads.Account) bool { return bare(a.AccountID) == bare(named) })
+	switch {
+	case given == "" && len(accounts) == 1:
+		return accounts[0], false, nil
+	case known >= 0:
+		return accounts[known], false, nil
+	case given != "":
+		return account, false, fault.NotFoundf("there is no ad account with this account_id; yours: %s", list(accounts))
+	}
+	return account, false, fault.Field("query.account_id", "is needed, for you have several ad accounts: "+list(accounts))
+}
+
+// bare drops Meta's prefix: act_123 and 123 are one account.
+func bare(account string) string { return strings.TrimPrefix(account, "act_") }
+
+func list(accounts []ads.Account) string {
+	ids := each(accounts, func(a ads.Account) string { return a.AccountID })
+	if len(ids) > 20 {
+		ids = append(ids[:20], "...")
+	}
+	return strings.Join(ids, ", ")
+}
+
+// describeImport tells the OpenAPI document what a raw handler takes.
+func describeImport(op *huma.Operation) {
+	text := &huma.Schema{Type: huma.TypeString}
+	op.Parameters = append(op.Parameters,
+		&huma.Param{Name: "dry_run", In: "query", Description: "Does all and takes it back: the answer says what would happen.", Schema: &huma.Schema{Type: huma.TypeBoolean}},
+		&huma.Param{Name: "account_id", In: "query", Description: "Needed where the tenant has several ad accounts.", Schema: text})
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"file"},
+		Properties: map[string]*huma.Schema{
+			"account_id": text, "dry_run": {Type: huma.TypeBoolean},
+			"file": {Type: huma.TypeString, Format: "binary", Description: "CSV, behind the other parts: an Ads Manager export, or columns ad_id, impressions, clicks, spend and more."},
+		},
+	}}}}
+}
