@@ -46,8 +46,8 @@ func (c *curve) finish() {
 // over returns the mean open and won shares of clicks that are spread evenly
 // between two lags in hours.
 func (c *curve) over(from, to float64) (open, won float64) {
-	from, to = from/24, to/24
-	if to-from < 1e-6 {
+	from = math.Max(0, from/24)
+	if to = math.Max(from, to/24); to-from < 1e-6 {
 		return at(&c.open, from), at(&c.won, from)
 	}
 	span := to - from

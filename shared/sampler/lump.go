@@ -100,10 +100,11 @@ func (m *model) lumpOfSums(ev []evidence, sum, shown float64) float64 {
 				g1, _ := math.Lgamma(shape + v)
 				g2, _ := math.Lgamma(1 + v)
 				post[k] += g1 - g2 + v*math.Log(e/shape)
-				// A value far under what the ad has cost is no deal's worth, and
-				// the density of a lump of its size no evidence.
+				post[k] -= math.Max(0, 1-v) // few deals are worth a part of a deal
+				// A value far under the usual is no deal's worth, and the density
+				// of a lump of its size no evidence.
 				value := ev[i].openX + ev[i].wonX
-				post[k] -= math.Log(size) * value / (value + float64(m.arm(i).Spend) + even)
+				post[k] -= math.Log(size) * value / (value + sum/sold/20)
 			}
 		}
 	}

@@ -35,6 +35,7 @@ type model struct {
 
 	// The amount that returns are told for, and the account's, as text.
 	each                 money.Amount
+	current              float64 // the sum of the shown budgets of today
 	eachText, returnText string
 }
 

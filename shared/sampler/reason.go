@@ -8,62 +8,93 @@ import (
 )
 
 // reason says in plain words, with the two numbers that mattered, why the ad's
-// budget is what it is.
+// budget is what it is, and why nothing was done where nothing was.
 func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 	c := m.req.Currency
-	if a.Excluded {
-		if a.CurrentKnown {
-			return "Excluded: it takes no part and keeps " + r.Recommended.Format(c) + " of the total."
-		}
-		return "Excluded: it takes no part and gets nothing."
-	}
 	var b strings.Builder
-	b.Grow(160)
-	switch {
-	case m.req.Total == 0:
-		b.WriteString("The total budget is zero, so there is nothing to divide.")
-	case a.Spend == 0 && r.Recommended > 0:
-		b.WriteString("New ad: nothing spent yet, so it gets ")
-		b.WriteString(r.Recommended.Format(c))
-		b.WriteString(" to learn from; ads of this account return about ")
-		b.WriteString(m.returnText)
-		b.WriteString(" per ")
-		b.WriteString(m.eachText)
-		b.WriteByte('.')
-	default:
-		switch {
-		case r.Recommended > r.Current:
-			b.WriteString("Raised: ")
-		case r.Recommended < r.Current:
-			b.WriteString("Cut: ")
-		default:
-			b.WriteString("Unchanged: ")
+	b.Grow(176)
+	write := func(parts ...string) {
+		for _, p := range parts {
+			b.WriteString(p)
 		}
-		b.WriteString("the next ")
-		b.WriteString(m.eachText)
-		b.WriteString(" here should return about ")
-		b.WriteString(m.money(r.Posterior.Return))
-		b.WriteString(", against ")
-		b.WriteString(m.returnText)
-		b.WriteString(" across the account.")
 	}
-	m.bound(&b, r, a, i)
+	switch {
+	case a.Excluded && a.CurrentKnown && r.Recommended > 0:
+		write("Excluded: it takes no part and keeps ", r.Recommended.Format(c), ", which is taken off the total first.")
+		return b.String()
+	case a.Excluded:
+		return "Excluded: it takes no part and gets nothing."
+	case m.req.Total == 0:
+		return "The total budget is zero, so there is nothing to divide."
+	case a.Spend == 0 && r.Recommended > 0:
+		write("Not tried yet: nothing has been spent on it, so it gets ", r.Recommended.Format(c),
+			" to learn from; this account's ads should return about ", m.returnText, " per ", m.eachText, ".")
+	case r.Recommended < r.Current && a.Pipeline == 0 && m.matured[i] > 0.3:
+		write("Cut: ", a.Spend.Format(c), " spent has brought no deal so far; this account's ads should return about ",
+			m.returnText, " per ", m.eachText, ".")
+	default:
+		write(m.verb(r), m.eachText, " here should return about ", m.money(r.Posterior.Return), ", against ",
+			m.returnText, " across the account.")
+	}
+	write(m.bound(r, a, i), m.remark(r, a, i))
 	return b.String()
 }
 
-// bound names the limit that stopped this ad, where one did.
-func (m *model) bound(b *strings.Builder, r *Recommendation, a *Arm, i int) {
-	budget := float64(r.Recommended)
+// verb begins the reason for a change.
+func (m *model) verb(r *Recommendation) string {
+	change, better := r.Recommended-r.Current, r.Posterior.Return >= m.account.Return
+	growing := m.total > 1.02*m.current
+	shrinking := m.total < 0.98*m.current
 	switch {
-	case m.req.Total == 0:
+	case change == 0:
+		return "Unchanged, since it already has what it should: "
+	case r.Current > 0 && math.Abs(float64(change)) < 0.02*float64(r.Current):
+		return "Left about as it is, since it has what it should: "
+	case change > 0 && !better && growing:
+		return "Raised less than others, with the larger total: "
+	case change > 0 && !better:
+		return "Raised a little, for it is cheap at a small budget: "
+	case change > 0:
+		return "Raised: "
+	case better && shrinking:
+		return "Cut less than others, with the smaller total: "
+	case better:
+		return "Cut, for more would only raise its price: "
+	default:
+		return "Cut: "
+	}
+}
+
+// bound names the limit that stopped this ad, where one did.
+func (m *model) bound(r *Recommendation, a *Arm, i int) string {
+	budget, known := float64(r.Recommended), a.CurrentKnown && a.Current > 0
+	switch {
 	case a.Max != nil && r.Recommended == *a.Max:
-		b.WriteString(" It is at its max_budget.")
-	case a.CurrentKnown && a.Current > 0 && budget >= m.hi[i]:
-		b.WriteString(" Held to plus 50% of its current budget.")
-	case a.CurrentKnown && a.Current > 0 && budget <= m.lo[i]:
-		b.WriteString(" Held to minus 50% of its current budget.")
+		return " It is at its max_budget."
+	case known && a.Min > r.Recommended && budget >= m.hi[i]:
+		return " It may rise by no more than 50% at once, so it stays under its min_budget today."
+	case known && budget >= m.hi[i]:
+		return " It may rise by no more than 50% at once."
+	case known && 2*r.Recommended <= a.Current+1:
+		return " It may fall by no more than 50% at once."
 	case a.Min > 0 && r.Recommended == a.Min:
-		b.WriteString(" It is at its min_budget.")
+		return " It is at its min_budget."
+	default:
+		return ""
+	}
+}
+
+// remark adds what a buyer would ask next.
+func (m *model) remark(r *Recommendation, a *Arm, i int) string {
+	switch {
+	case a.Spend == 0:
+		return ""
+	case r.Posterior.Fatigue*float64(a.Impressions) > 0.5:
+		return " Its audience is tiring of it."
+	case m.shape[i] < 1.5:
+		return " Little is known of it yet."
+	default:
+		return ""
 	}
 }
 

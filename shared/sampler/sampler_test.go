@@ -42,18 +42,35 @@ func facebookAds(t testing.TB, value float64) []Arm {
 	return arms
 }
 
-func TestFacebookAds(t *testing.T) {
-	arms := facebookAds(t, 100)
-	split := Allocate(Request{Currency: "USD", Total: 100000, Seed: 1, Arms: arms})
-	sum := split.Unallocated
-	for i, r := range split.Recommendations {
-		sum += r.Recommended
-		if i < 40 {
-			t.Log(arms[i].Impressions, arms[i].Clicks, arms[i].Spend, arms[i].Pipeline, r.Recommended, r.Interval, r.PBest, r.Confidence, r.Verdict, r.Reason)
+func TestCheapConversionsGetMoreThanDearOnes(t *testing.T) {
+	for _, value := range []float64{1, 100, 15000} {
+		arms := facebookAds(t, value)
+		split := Allocate(Request{Currency: "USD", Total: 100_000, Seed: 1, Arms: arms})
+		sum := split.Unallocated
+		type group struct{ ads, money int }
+		var cheap, dear, none group
+		for i, r := range split.Recommendations {
+			sum += r.Recommended
+			a, g := arms[i], &none
+			deals := float64(a.Pipeline) / (100 * value)
+			if a.Spend == 0 {
+				continue
+			}
+			if deals > 0 && float64(a.Spend)/deals < 500 {
+				g = &cheap
+			} else if deals > 0 {
+				g = &dear
+			}
+			g.ads++
+			g.money += int(r.Recommended)
 		}
-	}
-	t.Logf("%+v", split.Posterior)
-	if sum != 100000 {
-		t.Errorf("sum is %d", sum)
+		if sum != 100_000 || len(split.Recommendations) != len(arms) {
+			t.Errorf("%d recommendations sum to %d", len(split.Recommendations), sum)
+		}
+		mean := func(g group) float64 { return float64(g.money) / float64(g.ads) }
+		t.Logf("value %v: cheap %v, dear %v, none %v of %d; %+v", value, mean(cheap), mean(dear), mean(none), len(arms), split.Posterior)
+		if mean(cheap) < 1.5*mean(dear) || mean(cheap) < 1.5*mean(none) {
+			t.Errorf("value %v: cheap %v, dear %v, none %v", value, mean(cheap), mean(dear), mean(none))
+		}
 	}
 }

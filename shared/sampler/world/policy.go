@@ -44,7 +44,7 @@ func Greedy(req sampler.Request) []money.Amount {
 func Thompson(req sampler.Request) []money.Amount {
 	r := rand.New(rand.NewPCG(req.Seed, 1))
 	wins := make(map[string]float64, len(req.Arms))
-	for range 200 {
+	for range max(20, min(200, 100_000/max(1, len(req.Arms)))) {
 		best, top := "", -1.0
 		for i := range req.Arms {
 			a := &req.Arms[i]
