@@ -1,9 +1,11 @@
 package sampler
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -114,6 +116,89 @@ func TestShownMetrics(t *testing.T) {
 	for hours, want := range map[float64]float64{0: 1, 6: 1, 24: 0.7, 72: 0.3, 96: 0.3 * math.Exp(-0.1), 9000: 0.1} {
 		if got := CTRWeight(hours); math.Abs(got-want) > 1e-12 {
 			t.Errorf("weight at %v h is %v, want %v", hours, got, want)
+		}
+	}
+}
+
+func TestAStoredRequestReplaysToTheSameSplit(t *testing.T) {
+	won := money.Amount(1_500_000)
+	req := Request{Currency: "USD", Total: 90_000, Seed: math.MaxUint64, Account: Account{
+		Deals: []Deal{{Steps: []Step{{Hours: 30.1, Value: 225_000}, {Hours: 200, Value: 1_500_000}}, Observed: 900, Won: true}},
+	}}
+	for i := range 12 {
+		a := Arm{
+			ID: fmt.Sprint(i), Impressions: 30_000, Clicks: int64(100 * i), Spend: 40_000, Pipeline: won, Cash: &won, AgeHours: 240.7,
+			Days: []Day{{AgeHours: 100, Impressions: 9_000, Clicks: 30, Spend: 9_000}},
+		}
+		for d := range 9 {
+			zero := money.Amount(0)
+			a.Past = append(a.Past, Observation{AgeHours: 24 * float64(d), Impressions: int64(2_000 * d), Clicks: int64(2 * d), Spend: money.Amount(3_000 * d), Cash: &zero})
+		}
+		req.Arms = append(req.Arms, a)
+	}
+	stored, err := json.Marshal(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again Request
+	if err := json.Unmarshal(stored, &again); err != nil {
+		t.Fatal(err)
+	}
+	if one, two := Allocate(req), Allocate(again); !reflect.DeepEqual(one, two) {
+		t.Errorf("%+v\n%+v", one, two)
+	}
+}
+
+func TestDealsTeachTheDelay(t *testing.T) {
+	slow := make([]Deal, 200)
+	for i := range slow {
+		slow[i] = Deal{Steps: []Step{{Hours: 48, Value: 100}, {Hours: 24 * 30, Value: 1000}}, Observed: 24 * 50, Won: true}
+		if i%2 == 0 {
+			slow[i] = Deal{Steps: []Step{{Hours: 48, Value: 100}, {Hours: 24 * 20, Value: 0}}, Observed: 24 * 50, Lost: true}
+		}
+	}
+	req := Request{Currency: "USD", Total: 10_000, Arms: []Arm{{ID: "a"}}, Account: Account{Deals: slow}}
+	if got := Allocate(req).Posterior.MedianDelay / 24; got < 24 || got > 32 {
+		t.Errorf("deals are won after 30 days, the median is taken to be %v", got)
+	}
+}
+
+// The right direction of a doubtful change is reported as doubtful, that of a
+// plain one as sure.
+func TestConfidenceFollowsTheEvidence(t *testing.T) {
+	arm := func(id string, spend, pipeline money.Amount) Arm {
+		imp := int64(spend)
+		return Arm{ID: id, Impressions: imp, Clicks: imp / 50, Spend: spend, Pipeline: pipeline, AgeHours: 24 * 40, Current: 5_000, CurrentKnown: true}
+	}
+	split := Allocate(Request{Currency: "USD", Total: 10_000, Arms: []Arm{
+		arm("good", 2_000_000, 12_000_000), arm("bad", 2_000_000, 400_000),
+	}, Account: Account{DealValue: 50_000}})
+	for _, r := range split.Recommendations {
+		if r.Confidence < 0.95 {
+			t.Errorf("%s: confidence %v in %v%%: %s", r.ID, r.Confidence, r.Change, r.Reason)
+		}
+	}
+	if good := split.Recommendations[0]; good.Recommended != 7_500 || good.Verdict != Scale {
+		t.Errorf("%+v", good)
+	}
+	if bad := split.Recommendations[1]; bad.Verdict != Kill || bad.Recommended != 2_500 {
+		t.Errorf("%+v", bad)
+	}
+}
+
+func TestNoVerdictInIgnorance(t *testing.T) {
+	for _, c := range []struct {
+		age   float64
+		spend money.Amount
+		want  Verdict
+	}{
+		{24, 5_000, None}, {24, 15_000, Maintain}, {24 * 30, 5_000, Maintain}, {24 * 30, 19_999, Maintain}, {24 * 30, 400_000, Kill},
+	} {
+		a := Arm{ID: "a", Impressions: int64(c.spend), Clicks: int64(c.spend) / 100, Spend: c.spend, AgeHours: c.age}
+		other := Arm{ID: "b", Impressions: 1_000_000, Clicks: 10_000, Spend: 1_000_000, Pipeline: 2_000_000, AgeHours: 2_000}
+		got := Allocate(Request{Currency: "USD", Total: 10_000, Arms: []Arm{a, other}, Account: Account{DealValue: 20_000}}).Recommendations[0]
+		if got.Verdict != c.want {
+			t.Errorf("%v h and %d spent: %s, want %s (%+v)", c.age, c.spend, got.Verdict, c.want, got.Interval)
 		}
 	}
 }

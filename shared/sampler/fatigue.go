@@ -182,6 +182,16 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 		now2 += p[j] * c * c
 		rate += p[j] * r
 	}
-	m.ctr[i], m.ctr0[i], m.fatigue[i] = now, start, rate
-	m.ctrCV[i] = 1/(clickStrength+clk) + math.Max(0, now2/sq(now)-1)
+	m.fatigue[i] = rate
+	if like != nil {
+		m.ctr[i], m.ctr0[i] = now, start
+		m.ctrCV[i] = 1/(clickStrength+clk) + math.Max(0, now2/sq(now)-1)
+		return
+	}
+	// Without days to tell, a lifetime's impressions may as well have gone to ever
+	// new people: half of the expected wear is believed. What is not known of the
+	// account's rate is common to all ads, and no reason to doubt one of them.
+	mean := math.Min(1, (clickStrength+clk)/(clickStrength/base+seen))
+	m.ctr[i], m.ctr0[i] = math.Sqrt(mean*now), math.Sqrt(mean*start)
+	m.ctrCV[i] = 1/(clickStrength+clk) + sq(fatigueSpread*math.Min(1, rate*seen)/2)
 }

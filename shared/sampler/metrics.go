@@ -15,9 +15,6 @@ func Shown(a *Arm, c money.Currency) Metrics {
 	}
 	m.CTR = 100 * ctr
 	m.PipelineROAS = a.Pipeline.Units(c) / math.Max(a.Spend.Units(c), 1)
-	if a.Spend > 0 {
-		m.PipelineROAS = float64(a.Pipeline) / float64(a.Spend)
-	}
 	m.CTRWeight = CTRWeight(a.AgeHours)
 	m.ROASWeight = 1 - m.CTRWeight
 	m.BlendedScore = m.CTRWeight*math.Min(ctr/0.05, 1) + m.ROASWeight*math.Min(m.PipelineROAS/3, 1)
