@@ -20,8 +20,9 @@ type Store struct {
 	exactUpTo int64
 }
 
-// exactUpTo costs an exact search some 30 ms, and loses nothing.
-const exactUpTo = 10_000
+// exactUpTo keeps an exact search, which loses nothing, near 50 ms; the index
+// takes 15 ms however many there are.
+const exactUpTo = 3_000
 
 // NewStore returns the memory of tx's tenant.
 func NewStore(tx pgx.Tx) Store { return Store{tx, exactUpTo} }
