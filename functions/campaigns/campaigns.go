@@ -43,18 +43,18 @@ func build(ctx context.Context) (http.Handler, error) {
 }
 
 type function struct {
-	db      *pg.DB
-	queue   outbox.Publisher
-	maxBody int64
+	db     *pg.DB
+	queue  outbox.Publisher
+	limits limits
 }
 
 // New returns the function's handler.
 func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
-	return newLimited(db, access, queue, maxBody)
+	return newLimited(db, access, queue, limits{maxBody: maxBody, stall: stall})
 }
 
-func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, maxBody int64) http.Handler {
-	f := &function{db, queue, maxBody}
+func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, l limits) http.Handler {
+	f := &function{db, queue, l}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Get(api, "/api/campaigns", auth.Viewer, f.list, serve.Summary("Lists campaigns with what their ads did."))

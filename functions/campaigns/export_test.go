@@ -1,4 +1,15 @@
 package campaigns
 
-// NewLimited is New with another limit on an import's body.
-var NewLimited = newLimited
+import (
+	"net/http"
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/outbox"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
+)
+
+// NewLimited is New with other limits on an upload.
+func NewLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, maxBody int64, stall time.Duration) http.Handler {
+	return newLimited(db, access, queue, limits{maxBody, stall})
+}

@@ -70,7 +70,7 @@ const flushFor = 5 * time.Second
 // does the same and takes it back.
 func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	up, err := receive(w, r, f.maxBody)
+	up, err := receive(w, r, f.limits)
 	if err != nil {
 		return err
 	}
@@ -109,11 +109,7 @@ func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 var errTakeBack = errors.New("a dry run is taken back")
 
 func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
-	file, err := up.open()
-	if err != nil {
-		return importAnswer{}, err
-	}
-	reader, err := report.Open(file)
+	reader, err := report.Open(fileReader{up.file})
 	if err != nil {
 		return importAnswer{}, err
 	}

@@ -34,6 +34,12 @@ const (
 	maxField     = 1 << 10
 )
 
+// limits bound an upload.
+type limits struct {
+	maxBody int64
+	stall   time.Duration
+}
+
 // upload is a multipart request whose file is read as it arrives.
 type upload struct {
 	parts     *multipart.Reader
@@ -41,16 +47,16 @@ type upload struct {
 	sum       hash.Hash
 	accountID string
 	dryRun    bool
-	opened    bool
 	finished  bool
 
 	wire     *http.ResponseController
+	stall    time.Duration
 	deadline time.Time // of the request
 	allowed  time.Time // until when the connection may stay silent
 }
 
 // receive reads the fields up to the file.
-func receive(w http.ResponseWriter, r *http.Request, maxBody int64) (*upload, error) {
+func receive(w http.ResponseWriter, r *http.Request, l limits) (*upload, error) {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
 		return nil, serve.Problem(http.StatusUnsupportedMediaType, "must be sent as multipart/form-data with the report in the part file")
@@ -58,12 +64,12 @@ func receive(w http.ResponseWriter, r *http.Request, maxBody int64) (*upload, er
 	if err != nil || params["boundary"] == "" {
 		return nil, serve.Problem(http.StatusBadRequest, "the Content-Type multipart/form-data needs a boundary")
 	}
-	if r.ContentLength > maxBody {
-		return nil, &http.MaxBytesError{Limit: maxBody}
+	if r.ContentLength > l.maxBody {
+		return nil, &http.MaxBytesError{Limit: l.maxBody}
 	}
-	u := &upload{sum: sha256.New(), wire: http.NewResponseController(w)}
+	u := &upload{sum: sha256.New(), wire: http.NewResponseController(w), stall: l.stall}
 	u.deadline, _ = r.Context().Deadline()
-	u.parts = multipart.NewReader(&patient{http.MaxBytesReader(w, r.Body, maxBody), u}, params["boundary"])
+	u.parts = multipart.NewReader(&patient{http.MaxBytesReader(w, r.Body, l.maxBody), u}, params["boundary"])
 	for name, values := range r.URL.Query() {
 		if err := u.set("query."+name, name, values[0]); err != nil {
 			return nil, err
@@ -134,15 +140,6 @@ func (u *upload) set(field, name, value string) error {
 	return nil
 }
 
-// open returns the file, once: it cannot be read again.
-func (u *upload) open() (io.Reader, error) {
-	if u.opened {
-		return nil, &fault.Error{Kind: fault.Conflict, Message: "another change to the same ads got in the way: send the report again", RetryAfter: time.Second}
-	}
-	u.opened = true
-	return fileReader{u.file}, nil
-}
-
 // finish reads what is left and refuses parts behind the file.
 func (u *upload) finish() error {
 	if u.finished {
@@ -205,8 +202,8 @@ type patient struct {
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	if now := time.Now(); now.Add(stall - time.Second).After(p.allowed) {
-		p.allowed = now.Add(stall)
+	if now := time.Now(); now.Add(p.stall * 3 / 4).After(p.allowed) {
+		p.allowed = now.Add(p.stall)
 		if !p.deadline.IsZero() && p.deadline.Before(p.allowed) {
 			p.allowed = p.deadline
 		}

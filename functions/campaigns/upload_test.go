@@ -84,7 +84,7 @@ func TestABodyThatIsTooLargeIs413(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.account(apitest.Tenant, "acc", "USD")
-	w.handler = campaigns.NewLimited(w.App, w.Access(), w.Queue, 4<<20)
+	w.handler = campaigns.NewLimited(w.App, w.Access(), w.Queue, 4<<20, time.Minute)
 	for _, length := range []int64{5 << 20, -1} { // said, and not said
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/ads/import", io.MultiReader(
 			strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"r.csv\"\r\n\r\nad_id,impressions,clicks,spend\na,1,1,1\n"),
@@ -128,6 +128,36 @@ func TestAnUploadThatIsCutOffLeavesNothing(t *testing.T) {
 	}
 	if got := w.imported(w.upload("", plainReport)); got.Imported != 3 {
 		t.Errorf("afterwards: %s", got.counts())
+	}
+}
+
+func TestAnUploadThatStandsStillIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(apitest.Tenant, "acc", "USD")
+	server := httptest.NewServer(campaigns.NewLimited(w.App, w.Access(), w.Queue, 4<<20, 200*time.Millisecond))
+	defer server.Close()
+	body, silence := io.Pipe()
+	defer func() { _ = silence.Close() }()
+	go func() {
+		_, _ = io.WriteString(silence, "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"r.csv\"\r\n\r\nad_id,impressions,clicks,spend\na,1,1,1\n")
+	}()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/api/ads/import", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	r.Header.Set("Authorization", "Bearer "+w.Token(auth.Editor))
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("%d", answer.StatusCode)
+	}
+	if n := w.Text(`SELECT count(*) FROM gv.ads`); n != "0" {
+		t.Errorf("it left %s ads", n)
 	}
 }
 
