@@ -91,10 +91,9 @@ func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.St
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// Bury keeps a message that can never succeed, unless it is about somebody whose
-// data was erased.
+// Bury keeps a message that can never succeed.
 func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return pg.Across(ctx, f.worker, func(tx pgx.Tx) error { return deadletter.Keep(ctx, tx, topic, m, reason.Error()) })
+	return deadletter.Bury(ctx, f.worker, topic, m, reason)
 }
 
 // Handle does one message's work.
