@@ -183,8 +183,10 @@ func (p *reader) bounds(f Function) {
 		field string
 		zero  bool
 	}{
-		{"memory", f.MemoryMiB == 0}, {"timeout", f.Timeout == 0},
-		{"concurrency", f.Concurrency == 0}, {"max_instances", f.MaxInstances == 0},
+		{"memory", f.MemoryMiB == 0},
+		{"timeout", f.Timeout == 0},
+		{"concurrency", f.Concurrency == 0},
+		{"max_instances", f.MaxInstances == 0},
 	} {
 		if missing.zero && len(p.faults) == 0 {
 			p.complain(f.line, "%s: %s is missing, here and in the defaults", f.Name, missing.field)

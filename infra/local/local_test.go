@@ -53,10 +53,15 @@ type process struct {
 // launch starts a system; it ends with the test.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
+	return launchWith(t, []string{"PUBSUB_EMULATOR_HOST="}, args...)
+}
+
+func launchWith(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, done: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Dir = t.TempDir()
-	p.cmd.Env = append(os.Environ(), "GV_LOCAL_TEST=run", "PUBSUB_EMULATOR_HOST=")
+	p.cmd.Env = append(append(os.Environ(), "GV_LOCAL_TEST=run"), env...)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
