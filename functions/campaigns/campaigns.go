@@ -61,7 +61,8 @@ func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, l limits
 	serve.Get(api, "/api/campaigns/{id}", auth.Viewer, f.show, serve.Summary("Shows a campaign and its ads."))
 	serve.Get(api, "/api/campaigns/{id}/ads", auth.Viewer, f.ads, serve.Summary("Lists a campaign's ads."))
 	serve.Get(api, "/api/deals/funnel", auth.Viewer, f.funnel, serve.Summary("Counts and values the deals of each stage."))
-	serve.Raw(api, "POST "+importPath, auth.Editor, f.importReport, serve.Summary("Imports an ad report as CSV."), describeImport)
+	serve.Raw(api, "POST "+importPath, auth.Editor, f.importReport, serve.Summary("Imports an ad report as CSV."),
+		serve.Answers[importAnswer]("What became of every row."), describeImport)
 	return api
 }
 

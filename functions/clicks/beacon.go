@@ -72,9 +72,11 @@ func describeBeacon(op *huma.Operation) {
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/json": {Schema: rules}, "text/plain": {Schema: rules},
 	}}
-	op.Responses = map[string]*huma.Response{
-		"200":     {Description: "The click is recorded.", Content: map[string]*huma.MediaType{"application/json": {Schema: answers}}},
-		"default": {Description: "An RFC 9457 problem."},
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: "X-Publishable-Key", In: "header", Description: "The tenant's publishable key, here or in the body.", Schema: &huma.Schema{Type: huma.TypeString},
+	})
+	op.Responses["200"] = &huma.Response{
+		Description: "The click is recorded.", Content: map[string]*huma.MediaType{"application/json": {Schema: answers}},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -174,6 +176,36 @@ func (b *tab) wait(expression string) {
 	b.t.Fatalf("in vain waited for %s; the page says:\n%s", expression, b.eval("document.body.innerText"))
 }
 
+// says waits until the page shows every one of these texts.
+func (b *tab) says(texts ...string) {
+	b.t.Helper()
+	for _, text := range texts {
+		quoted, _ := json.Marshal(text)
+		b.wait("document.body.innerText.toLowerCase().includes(" + string(quoted) + ".toLowerCase())")
+	}
+}
+
+// press clicks the first button of that name.
+func (b *tab) press(name string) {
+	b.t.Helper()
+	quoted, _ := json.Marshal(name)
+	button := "[...document.querySelectorAll('button')].find((one) => one.textContent === " + string(quoted) + " && !one.disabled)"
+	b.wait(button)
+	b.eval(button + ".click()")
+}
+
+// choose puts a file into an input, as its reader would.
+func (b *tab) choose(selector, file string) {
+	b.t.Helper()
+	var input struct {
+		Result struct {
+			ID string `json:"objectId"`
+		} `json:"result"`
+	}
+	b.call("Runtime.evaluate", map[string]any{"expression": "document.querySelector('" + selector + "')"}, &input)
+	b.call("DOM.setFileInputFiles", map[string]any{"files": []string{file}, "objectId": input.Result.ID}, nil)
+}
+
 // shoot keeps a picture of the window, or of the whole page.
 func (b *tab) shoot(file string, whole bool) {
 	b.t.Helper()
@@ -188,6 +220,13 @@ func (b *tab) shoot(file string, whole bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// forgive forgets complaints that hold text.
+func (b *tab) forgive(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.troubles = slices.DeleteFunc(b.troubles, func(trouble string) bool { return strings.Contains(trouble, text) })
 }
 
 func (b *tab) noTroubles() {

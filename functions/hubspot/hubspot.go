@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	crm "github.com/geminivideo/geminivideo/shared/hubspot"
@@ -73,8 +75,26 @@ func New(db *pg.DB, queue outbox.Publisher, vault *secrets.Store, publicURL, own
 	f := &function{db: db, queue: queue, vault: vault, uri: strings.TrimSuffix(publicURL, "/") + path, ownSecret: ownSecret}
 	api := serve.NewAPI(serve.Access{})
 	api.Check("postgres", db.Ping)
-	serve.Raw(api, "POST /webhooks/hubspot", auth.Public, f.receive, serve.Summary("Takes a batch of HubSpot's events."))
+	serve.Raw(api, "POST /webhooks/hubspot", auth.Public, f.receive, serve.Summary("Takes a batch of HubSpot's events."),
+		serve.Answers[answer]("Every event of the batch is queued."), describe)
 	return api
+}
+
+type answer struct {
+	Events int    `json:"events"`
+	Status string `json:"status" enum:"queued"`
+}
+
+// describe tells the OpenAPI document what HubSpot sends.
+func describe(op *huma.Operation) {
+	text := &huma.Schema{Type: huma.TypeString}
+	op.Parameters = []*huma.Param{
+		{Name: "X-HubSpot-Signature-v3", In: "header", Required: true, Schema: text, Description: "HMAC-SHA256 over method, public URI, body and timestamp, in base64."},
+		{Name: "X-HubSpot-Request-Timestamp", In: "header", Required: true, Schema: text, Description: "Milliseconds; at most 5 minutes old or ahead."},
+	}
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
+		Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}, Description: "HubSpot's batch of up to 100 events.",
+	}}}}
 }
 
 func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
@@ -96,7 +116,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	serve.Note(r.Context(), "events", len(messages))
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(map[string]any{"status": "queued", "events": len(messages)})
+	return json.NewEncoder(w).Encode(answer{len(messages), "queued"})
 }
 
 // verified returns the batch's messages once every portal in it has a

@@ -8,7 +8,7 @@ import { table } from './table.js';
 
 export function importView() {
   const file = h('input', { type: 'file', accept: '.csv,text/csv', required: true });
-  const account = h('input', { maxlength: 128, placeholder: 'only if you have several' });
+  const account = h('input', { maxlength: 128, placeholder: 'if several' });
   const outcome = h('div');
   const send = (dryRun) => {
     const parts = new FormData(); // the file comes last: it is read as it arrives

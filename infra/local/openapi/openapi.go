@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -35,7 +36,7 @@ func Document(ctx context.Context, manifest *functions.Manifest, linked map[stri
 	whole := document{
 		OpenAPI: "3.1.0",
 		Info:    about,
-		Paths:   map[string]pathItem{"/health": health},
+		Paths:   object{"/health": health},
 	}
 	for _, f := range manifest.Functions {
 		one, ok := linked[f.Name]
@@ -63,15 +64,14 @@ func Document(ctx context.Context, manifest *functions.Manifest, linked map[stri
 }
 
 type (
-	object   = map[string]any
-	pathItem map[string]object // by method
+	object = map[string]any
 
 	document struct {
-		OpenAPI    string              `json:"openapi"`
-		Info       huma.Info           `json:"info"`
-		Tags       []tag               `json:"tags"`
-		Paths      map[string]pathItem `json:"paths"`
-		Components components          `json:"components"`
+		OpenAPI    string     `json:"openapi"`
+		Info       huma.Info  `json:"info"`
+		Tags       []tag      `json:"tags"`
+		Paths      object     `json:"paths"`
+		Components components `json:"components"`
 	}
 
 	tag struct {
@@ -94,7 +94,7 @@ var about = huma.Info{
 		"rates are 0 to 1 unless a percent is named. The tenant and the role are the access token's.",
 }
 
-var health = pathItem{"get": {
+var health = object{"get": object{
 	"operationId": "get-health", "summary": "Says whether what this depends on is there.", "tags": []string{"health"},
 	"responses": object{
 		"200": object{"description": "It is."},
@@ -145,41 +145,23 @@ func (d *document) nameAfter(function string) {
 		return ref
 	}
 	eachRef(d.Components.Schemas, rename)
-	for _, item := range d.Paths {
-		for _, operation := range item {
-			eachRef(operation, rename)
-		}
-	}
+	eachRef(d.Paths, rename)
 }
 
 // reach marks the schemas that from refers to, and those that they refer to.
 func (d *document) reach(from any, marked object) {
-	mark := func(ref string) string {
+	eachRef(from, func(ref string) string {
 		if name, ok := schemaName(ref); ok && marked[name] == nil {
 			marked[name] = true
 			d.reach(d.Components.Schemas[name], marked)
 		}
 		return ref
-	}
-	if paths, ok := from.(map[string]pathItem); ok {
-		for _, item := range paths {
-			for _, operation := range item {
-				eachRef(operation, mark)
-			}
-		}
-		return
-	}
-	eachRef(from, mark)
+	})
 }
 
 const schemaPath = "#/components/schemas/"
 
-func schemaName(ref string) (string, bool) {
-	if len(ref) > len(schemaPath) && ref[:len(schemaPath)] == schemaPath {
-		return ref[len(schemaPath):], true
-	}
-	return "", false
-}
+func schemaName(ref string) (name string, ok bool) { return strings.CutPrefix(ref, schemaPath) }
 
 // eachRef gives every $ref in v to change and puts in its place what that returns.
 func eachRef(v any, change func(string) string) {
@@ -206,8 +188,8 @@ func (d *document) add(part *document, f functions.Function) error {
 		if d.Paths[path] != nil {
 			return fmt.Errorf("%s is documented twice", path)
 		}
-		for _, operation := range item {
-			operation["tags"] = []string{f.Name}
+		for _, operation := range item.(object) {
+			operation.(object)["tags"] = []string{f.Name}
 		}
 		d.Paths[path] = item
 	}
