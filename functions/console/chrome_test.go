@@ -144,6 +144,7 @@ func (b *tab) size(width, height int, scheme string) {
 func (b *tab) open(url string) {
 	b.t.Helper()
 	b.call("Page.navigate", map[string]any{"url": url}, nil)
+	b.wait("document.readyState === 'complete'")
 }
 
 // eval returns what a JavaScript expression gives, as text.
@@ -168,7 +169,7 @@ func (b *tab) eval(expression string) string {
 func (b *tab) wait(expression string) {
 	b.t.Helper()
 	for range 150 {
-		if b.eval("Boolean("+expression+")") == "true" {
+		if b.eval("Boolean(document.body && ("+expression+"))") == "true" {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
