@@ -285,7 +285,22 @@ func TestTheSystemServesStopsAndFindsItsDataAgain(t *testing.T) {
 	if n := query[int](third, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.clicks`); n != 2 {
 		t.Errorf("after a hard kill there are %d clicks, want 2", n)
 	}
-	third.end(os.Interrupt.(syscall.Signal))
+	server, _, _ := strings.Cut(query[string](third, "ADMIN_DATABASE_URL", `SELECT pg_read_file('postmaster.pid')`), "\n")
+	pid, err := strconv.Atoi(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if code := third.wait(); code != 1 || !strings.Contains(third.output(), "PostgreSQL ended under the running system; start again") {
+		t.Errorf("after its database was killed it ended with %d:\n%s", code, third.output())
+	}
+	fourth := launch(t, "-addr", anyPort, "-data", dir, "-demo=false").ready(dir)
+	if n := query[int](fourth, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.clicks`); n != 2 {
+		t.Errorf("after the database was killed there are %d clicks, want 2", n)
+	}
+	fourth.end(os.Interrupt.(syscall.Signal))
 
 	fresh := launch(t, "-addr", anyPort, "-data", dir, "-demo=false", "-fresh").ready(dir)
 	if n := query[int](fresh, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.clicks`); n != 0 {

@@ -18,7 +18,7 @@ func play(ctx context.Context, o options, out, terminal io.Writer) (err error) {
 		o.addr = "127.0.0.1:0"
 	}
 	s := &system{options: o, terminal: terminal}
-	defer s.finish(&err)
+	defer s.finish(ctx, &err)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := s.bring(ctx); err != nil {

@@ -14,7 +14,7 @@ import (
 // start runs a system until ctx ends.
 func start(ctx context.Context, o options, out, terminal io.Writer, began time.Time) (err error) {
 	s := &system{options: o, terminal: terminal}
-	defer s.finish(&err)
+	defer s.finish(ctx, &err)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := s.bring(ctx); err != nil {
@@ -35,9 +35,11 @@ func start(ctx context.Context, o options, out, terminal io.Writer, began time.T
 	return s.wait(ctx)
 }
 
-// finish stops what was started; a stop that was asked for is no error.
-func (s *system) finish(err *error) {
-	if errors.Is(*err, context.Canceled) {
+// finish stops what was started. What broke off because a stop was asked for, by
+// the end of ctx, is no error.
+func (s *system) finish(ctx context.Context, err *error) {
+	if ctx.Err() != nil && errors.Is(*err, context.Canceled) {
+		s.say("stopped before it was ready")
 		*err = nil
 	}
 	if *err != nil {

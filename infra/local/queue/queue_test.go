@@ -126,10 +126,10 @@ func publish(t *testing.T, q *Queue, topic string, texts ...string) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -507,7 +507,7 @@ func TestBrokenConnectionsLoseNothing(t *testing.T) {
 		}
 	})
 	var want []string
-	for i := range 60 {
+	for i := range 36 {
 		want = append(want, fmt.Sprintf("m%03d", i))
 	}
 	for part := range slices.Chunk(want, 6) {
