@@ -202,3 +202,18 @@ func TestNoVerdictInIgnorance(t *testing.T) {
 		}
 	}
 }
+
+func TestThousandsOfAds(t *testing.T) {
+	req := manyAds(10_000)
+	req.Settings.Workers = 0
+	split, sum := Allocate(req), money.Amount(0)
+	for _, r := range split.Recommendations {
+		sum += r.Recommended
+		if r.Recommended < 0 || r.Reason == "" {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if sum+split.Unallocated != req.Total || split.Unallocated != 0 {
+		t.Errorf("%d and %d unallocated of %d", sum, split.Unallocated, req.Total)
+	}
+}

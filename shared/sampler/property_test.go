@@ -2,8 +2,10 @@ package sampler
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -12,6 +14,17 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/money"
 )
+
+// TestMain checks a thousand random accounts per property unless told otherwise.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "rapid.checks" })
+	if !told {
+		_ = flag.Set("rapid.checks", "1000")
+	}
+	os.Exit(m.Run())
+}
 
 // account draws any account that the edge would let through, wild ones included.
 func account(t *rapid.T) Request {
@@ -115,12 +128,12 @@ func TestBudgetsSumToTheTotalWithinLimits(t *testing.T) {
 	})
 }
 
-// deliver makes an ad's totals those of real delivery: a thousand views or more,
-// a price of them, fewer clicks, deals of any worth. (Where one view cost a
+// deliver makes an ad's totals those of real delivery: a thousand views or more
+// but no millions in an hour, a price of them, fewer clicks, deals of any worth. (Where one view cost a
 // fortune or a click stood beside ten billion of value, one ad's change can
 // remake what is believed of the whole account, the others included.)
 func deliver(t *rapid.T, a *Arm) {
-	a.Impressions = a.Impressions/10 + 1000
+	a.Impressions = min(a.Impressions/10, int64(20_000*(1+a.AgeHours))) + 1000
 	a.Clicks = int64(float64(a.Impressions) * math.Exp(rapid.Float64Range(-6, -3.5).Draw(t, "rate")))
 	a.Spend = money.Amount(float64(a.Impressions) * rapid.Float64Range(0.5, 1.5).Draw(t, "price"))
 	a.Pipeline %= 1_000_000_000_000
