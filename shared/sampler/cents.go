@@ -44,7 +44,7 @@ func cents(budgets, hi []float64, total money.Amount) []money.Amount {
 		before := left
 		if each := left / money.Amount(len(rows)); each > 0 { // huge sums: more than a unit each
 			for _, i := range rows {
-				more := max(0, min(each, money.Amount(hi[i]+1e-7)-out[i]))
+				more := max(0, min(each, money.Amount(math.Min(hi[i], float64(total))+1e-7)-out[i]))
 				out[i] += more
 				left -= more
 			}

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 func account(t *rapid.T) Request {
 	req := Request{
 		Currency: rapid.SampledFrom([]money.Currency{"USD", "JPY", "KWD"}).Draw(t, "currency"),
-		Total:    money.Amount(rapid.SampledFrom([]int64{0, 1, 7, 999, 90_000, 1_000_000, 1_000_000_000}).Draw(t, "total")),
+		Total:    money.Amount(rapid.SampledFrom([]int64{0, 1, 7, 999, 90_000, 1_000_000, 1_000_000_000, int64(money.Max)}).Draw(t, "total")),
 		Seed:     rapid.Uint64().Draw(t, "seed"),
 	}
 	cash := rapid.Bool().Draw(t, "cash")
@@ -64,7 +64,7 @@ func account(t *rapid.T) Request {
 // plainArm draws an ad: from nothing at all to years of delivery, money without
 // impressions, views without money, and a whale now and then.
 func plainArm(t *rapid.T, i int) Arm {
-	imp := int64(math.Exp(rapid.Float64Range(0, 17).Draw(t, "imp"))) - 1
+	imp := int64(math.Exp(rapid.Float64Range(0, 22).Draw(t, "imp"))) - 1
 	rate := math.Exp(rapid.Float64Range(-9, -2).Draw(t, "ctr"))
 	price := math.Exp(rapid.Float64Range(-1, 4).Draw(t, "cpm")) / 10
 	a := Arm{
