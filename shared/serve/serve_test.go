@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -66,7 +67,7 @@ func TestEveryRequestIsOneLineThatCloudLoggingReads(t *testing.T) {
 	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	r.RemoteAddr = "[2001:db8::1]:443"
 	f.send(r)
-	found := logs.of(t, "/log-line")
+	found := logs.of(t, "0af7651916cd43dd8448eb211c80319c")
 	if len(found) != 1 {
 		t.Fatalf("%d lines", len(found))
 	}
@@ -132,7 +133,7 @@ func TestTheCauseOfAnErrorIsForTheLogOnly(t *testing.T) {
 			t.Errorf("%s: %d %s, retry after %q", path, w.Code, w.Body, w.Header().Get("Retry-After"))
 		}
 		if want.status == 500 || want.status == 503 && path == "/down" {
-			if found := logs.of(t, path); len(found) != 1 || !strings.Contains(found[0]["error"].(string), "hunter2") || found[0]["severity"] != "ERROR" {
+			if found := logs.of(t, fmt.Sprintf(`"GET %s %d"`, path, want.status)); len(found) != 1 || !strings.Contains(found[0]["error"].(string), "hunter2") || found[0]["severity"] != "ERROR" {
 				t.Errorf("%s: the log says %v", path, found)
 			}
 		}

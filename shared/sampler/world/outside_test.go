@@ -29,7 +29,6 @@ type outsideAd struct {
 }
 
 type outsideDeal struct {
-	value float64
 	moves []outsideMove
 }
 
