@@ -96,7 +96,7 @@ func TestAPanicIsAPlain500AndAStackInTheLog(t *testing.T) {
 	if w.Code != 500 || problem["detail"] != "internal error" || strings.Contains(w.Body.String(), "hunter2") || strings.Contains(w.Body.String(), "goroutine") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if found := logs.of(t, `"message":"panic"`); len(found) == 0 || !strings.Contains(found[0]["stack"].(string), "serve_test.go") {
+	if found := logs.of(t, `"message":"panic","panic":"hunter2`); len(found) != 1 || !strings.Contains(found[0]["stack"].(string), "serve_test.go") {
 		t.Errorf("the log says %v", found)
 	}
 }
