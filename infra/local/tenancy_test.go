@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/geminivideo/geminivideo/functions"
+	"github.com/geminivideo/geminivideo/shared/pgtest"
+)
+
+// TestNoPathShowsOrChangesAnotherTenantsData fills one tenant and then calls
+// every path that the manifest lists as the editor of another, as nobody, and
+// with a token that is none.
+func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := launch(t, "-addr", anyPort, "-db", pgtest.Empty(t).AdminURL, "-data", dir, "-demo=false").ready(dir)
+	p.importAds()
+	var made struct {
+		DecisionID string `json:"decision_id"`
+	}
+	const spent = `"impressions": 10000, "clicks": 200, "spend": 60, "age_hours": 48`
+	text := p.want(200, "POST", "/api/ml/battle-hardened/select", "TOKEN",
+		`{"total_budget": 10, "account_id": "`+p.env["ACCOUNT_ID"]+`", "ad_states": [{"ad_id": "story-ad-0", `+spent+`}]}`)
+	if err := json.Unmarshal([]byte(text), &made); err != nil {
+		t.Fatal(err)
+	}
+	p.want(200, "POST", "/api/ml/rag/index-winner", "TOKEN", `{"ad_id": "story-ad-1", "ad_data": {"hook_type": "question"}, "ctr": 0.02, "roas": 4, "spend": 60}`)
+	p.want(200, "POST", "/_local/hubspot/control/portals/"+p.env["PORTAL_ID"]+"/deliver", "",
+		`{"events": [{"eventId": 1, "portalId": `+p.env["PORTAL_ID"]+`, "subscriptionType": "deal.creation", "objectId": 404, "occurredAt": 1790942400000}]}`)
+	p.eventually("the dead letter is kept", func() bool {
+		return query[int](p, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.dead_letters`) == 1
+	})
+	letter := query[string](p, "ADMIN_DATABASE_URL", `SELECT dead_letter_id::text FROM gv.dead_letters`)
+	before := p.everything()
+
+	own := `"tenant_id": "` + p.env["TENANT_ID"] + `"`
+	account := `"account_id": "` + p.env["ACCOUNT_ID"] + `"`
+	calls := map[string]struct {
+		path, body string
+		status     []int // what another tenant's editor gets; 200 with nothing of ours in it
+	}{
+		"POST /api/ml/battle-hardened/select":               {"", `{"total_budget": 10, ` + account + `, "ad_states": [{"ad_id": "story-ad-0", ` + spent + `}]}`, []int{404}},
+		"POST /api/ml/battle-hardened/backtest":             {"", `{` + account + `}`, []int{404}},
+		"POST /api/ml/battle-hardened/feedback":             {"", `{"ad_id": "story-ad-0", "actual_pipeline_value": 9000, "actual_spend": 60}`, []int{404}},
+		"GET /api/decisions":                                {"", "", []int{200}},
+		"GET /api/decisions/{id}":                           {"/api/decisions/" + made.DecisionID, "", []int{404}},
+		"POST /api/decisions/{id}/replay":                   {"/api/decisions/" + made.DecisionID + "/replay", "", []int{403, 404}},
+		"GET /api/campaigns":                                {"", "", []int{200}},
+		"GET /api/campaigns/{id}":                           {"/api/campaigns/story", "", []int{404}},
+		"GET /api/campaigns/{id}/ads":                       {"/api/campaigns/story/ads", "", []int{404}},
+		"GET /api/deals/funnel":                             {"", "", []int{200}},
+		"POST /api/ads/import":                              {"/api/ads/import?account_id=" + p.env["ACCOUNT_ID"], "", []int{404, 415}},
+		"GET /api/dead-letters":                             {"", "", []int{403}},
+		"POST /api/dead-letters/{id}/replay":                {"/api/dead-letters/" + letter + "/replay", "", []int{403, 404}},
+		"POST /api/ml/rag/search-winners":                   {"", `{"query": "question"}`, []int{200}},
+		"POST /api/ml/rag/index-winner":                     {"", `{"ad_id": "theirs", "ad_data": {"hook_type": "story"}, "ctr": 0.01}`, []int{200}},
+		"GET /api/ml/rag/winner/{ad_id}":                    {"/api/ml/rag/winner/story-ad-1", "", []int{404}},
+		"GET /api/ml/rag/memory-stats":                      {"", "", []int{200}},
+		"POST /api/ml/fatigue/check":                        {"", `{"ad_id": "story-ad-0", "metrics_history": [{"ctr": 0.01, "frequency": 1, "cpm": 10, "impressions": 1000}]}`, []int{200}},
+		"POST /api/ml/synthetic-revenue/calculate":          {"", `{` + own + `, "stage_to": "lead"}`, []int{403}},
+		"POST /api/ml/synthetic-revenue/ad-roas":            {"", `{` + own + `, "ad_spend": 1, "stage_changes": [{"stage_to": "lead"}]}`, []int{403}},
+		"POST /api/ml/synthetic-revenue/get-stages":         {"", `{` + own + `}`, []int{403}},
+		"GET /api/ml/synthetic-revenue/stages":              {"/api/ml/synthetic-revenue/stages?tenant_id=" + p.env["TENANT_ID"], "", []int{403}},
+		"PUT /api/ml/synthetic-revenue/stages/{stage_name}": {"/api/ml/synthetic-revenue/stages/lead", `{` + own + `, "value": 5}`, []int{403}},
+		"POST /api/ml/attribution/attribute-conversion":     {"", `{` + own + `, "conversion_id": "c", "conversion_type": "form", "conversion_value": 1, "conversion_timestamp": "2026-10-01T00:00:00Z", "fbclid": "x"}`, []int{403}},
+	}
+	m, err := functions.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range m.Functions {
+		if f.Public {
+			continue
+		}
+		for _, pattern := range f.Paths {
+			call, ok := calls[pattern.String()]
+			if !ok {
+				t.Errorf("%s is not called here: add it", pattern)
+				continue
+			}
+			method, path, _ := strings.Cut(pattern.String(), " ")
+			if call.path != "" {
+				path = call.path
+			}
+			for _, token := range []string{"", "PUBLISHABLE_KEY"} {
+				if status, text := p.ask(method, path, token, call.body); status != 401 {
+					t.Errorf("%s with the token %q: %d %s, want 401", pattern, token, status, text)
+				}
+			}
+			status, text := p.ask(method, path, "OTHER_TENANT_TOKEN", call.body)
+			allowed := false
+			for _, s := range call.status {
+				allowed = allowed || s == status
+			}
+			if !allowed || status == 200 && call.body == "" && strings.Contains(text, "story") {
+				t.Errorf("%s as another tenant: %d %s, want %v", pattern, status, text, call.status)
+			}
+		}
+	}
+	if after := p.everything(); after != before {
+		t.Errorf("the tenant's data changed:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// everything is the demo tenant's data, as its owner sees it.
+func (p *process) everything() string {
+	p.t.Helper()
+	return query[string](p, "ADMIN_DATABASE_URL", `
+		SELECT concat(
+			(SELECT jsonb_agg(to_jsonb(a) ORDER BY ad_id) FROM gv.ads a WHERE tenant_id = $1),
+			(SELECT jsonb_agg(to_jsonb(s) ORDER BY stage_name) FROM gv.stage_values s WHERE tenant_id = $1),
+			(SELECT jsonb_agg(to_jsonb(w) - 'embedding' ORDER BY ad_id) FROM gv.winners w WHERE tenant_id = $1),
+			(SELECT jsonb_agg(to_jsonb(l) ORDER BY dead_letter_id) FROM gv.dead_letters l WHERE tenant_id = $1),
+			(SELECT count(*) FROM gv.decisions WHERE tenant_id = $1),
+			(SELECT count(*) FROM gv.observations WHERE tenant_id = $1),
+			(SELECT count(*) FROM gv.conversions WHERE tenant_id = $1))`, p.env["TENANT_ID"])
+}
