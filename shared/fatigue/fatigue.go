@@ -1,0 +1,182 @@
+// Package fatigue says whether an ad is tiring, from its days alone: pure, with
+// no clock and no I/O. Every rule of the contract is decided on the probability
+// that it really holds given the counts, not on what the newest day happened to
+// show; what the days cannot tell is never an alarm.
+package fatigue
+
+import "time"
+
+// Status is what an ad needs to be told apart by.
+type Status string
+
+// The statuses. The last three need action, each more than the one before: a new
+// creative helps a FATIGUING ad, a SATURATED one's audience has seen it too
+// often, and an exhausted audience needs other people.
+const (
+	InsufficientData  Status = "INSUFFICIENT_DATA"
+	Healthy           Status = "HEALTHY"
+	Fatiguing         Status = "FATIGUING"
+	Saturated         Status = "SATURATED"
+	AudienceExhausted Status = "AUDIENCE_EXHAUSTED"
+)
+
+// NeedsAction reports whether an ad of that status tires.
+func (s Status) NeedsAction() bool {
+	return s == Fatiguing || s == Saturated || s == AudienceExhausted
+}
+
+// Day is what an ad did on one day.
+type Day struct {
+	// Date is the day; the zero time where it is not known, and then the days
+	// follow each other.
+	Date        time.Time
+	Impressions int64
+	CTR         float64 // a rate, 0 to 1
+	CPM         float64 // price of a thousand impressions, in any currency
+	Frequency   float64 // impressions per person, of the day or to date; 0 where it is not known
+}
+
+// Median is what the other ads of an account had on a day; 0 where not known.
+type Median struct{ CTR, CPM float64 }
+
+// Context is what is known beside the ad's own days.
+type Context struct {
+	// Account holds the account's medians on the same days as the history, one
+	// for each, or nothing. With it, CTR and CPM must have moved for the ad
+	// itself and also against its account.
+	Account []Median
+}
+
+// Rule is one of the contract's rules.
+type Rule string
+
+// The rules.
+const (
+	CTRFall   Rule = "ctr_down"
+	Frequency Rule = "frequency"
+	CPMRise   Rule = "cpm_up"
+	Delivery  Rule = "delivery_saturated"
+)
+
+// status is what an ad is for which the rule holds.
+func (r Rule) status() Status {
+	switch r {
+	case CTRFall:
+		return Fatiguing
+	case Frequency:
+		return Saturated
+	default:
+		return AudienceExhausted
+	}
+}
+
+// The limits of the rules, and the probability from which one holds.
+const (
+	MaxFall      = 0.20 // of CTR
+	MaxFrequency = 3.5
+	MaxRise      = 0.50 // of CPM
+	LeastGrowth  = 0.10 // of impressions in 7 days
+	MostOutgrown = 0.20 // by which spend outgrew impressions
+	Sure         = 2. / 3
+
+	// leastDays have to be there, and leastImpressions on the newest of them: a
+	// rate of fewer is a rate of a few people.
+	leastDays        = 3
+	leastImpressions = 50
+)
+
+// Signal is what one rule found.
+type Signal struct {
+	Rule Rule
+	// Probability that the rule holds.
+	Probability float64
+	// Observed is what the days show: the change of CTR or CPM as a share, the
+	// frequency, or by how much spend outgrew impressions.
+	Observed float64
+	Limit    float64
+	// Accountwide is set where the rule held for the ad alone, and its account
+	// had the same shift.
+	Accountwide bool
+}
+
+// Holds reports whether the rule holds.
+func (s Signal) Holds() bool { return s.Probability > Sure }
+
+// Forecast says in how many days the first rule will hold if the trend goes on:
+// the median, and the range that holds it with a probability of 80%.
+type Forecast struct {
+	Rule                   Rule
+	Days, Soonest, Longest float64
+}
+
+// Verdict is a judgement that explains itself.
+type Verdict struct {
+	Status Status
+	// Confidence is the probability of what the status says; 0 where the days
+	// say nothing.
+	Confidence float64
+	Reason     string
+	Signals    []Signal
+	// Confounders say what else may be behind it, in words.
+	Confounders []string
+	// Critical is nil where there is no trend, and 0 days where a rule holds.
+	Critical *Forecast
+}
+
+// Judge says whether an ad is tiring, and why. The days are oldest first.
+func Judge(history []Day, context Context) Verdict {
+	days := delivered(history, context)
+	if v, ok := tooLittle(history, days); ok {
+		return v
+	}
+	h := newHistory(days)
+	signals, vague := h.signals()
+	v := Verdict{Status: Healthy, Confidence: 1, Signals: signals}
+	for _, s := range signals {
+		switch {
+		case s.Holds() && severity(s.Rule.status()) >= severity(v.Status):
+			if s.Rule.status() != v.Status || s.Probability > v.Confidence {
+				v.Confidence = s.Probability
+			}
+			v.Status = s.Rule.status()
+		case v.Status == Healthy:
+			v.Confidence = min(v.Confidence, 1-s.Probability)
+		}
+	}
+	switch {
+	case v.Status.NeedsAction():
+		v.Critical = &Forecast{Rule: strongest(signals, v.Status)}
+	case vague:
+		v.Status, v.Confidence = InsufficientData, 0
+	default:
+		v.Critical = h.forecast()
+	}
+	v.Confounders = h.confounders(v)
+	v.Reason = h.reason(v)
+	return v
+}
+
+// severity orders the statuses by how much they ask for.
+func severity(s Status) int {
+	switch s {
+	case Fatiguing:
+		return 1
+	case Saturated:
+		return 2
+	case AudienceExhausted:
+		return 3
+	default:
+		return 0
+	}
+}
+
+// strongest is the rule behind a status.
+func strongest(signals []Signal, status Status) (rule Rule) {
+	best := 0.0
+	for _, s := range signals {
+		if s.Rule.status() == status && s.Probability > best {
+			rule, best = s.Rule, s.Probability
+		}
+	}
+	return rule
+}

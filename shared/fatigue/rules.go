@@ -1,0 +1,272 @@
+package fatigue
+
+import "math"
+
+// vagueness is how uncertain the log of a CTR's move may be before the clicks are
+// said to tell nothing: three quarters of what was not known before them.
+const vagueness = 0.75 * spread
+
+// signals decides every rule. vague is set where the clicks cannot tell a fall.
+func (h *history) signals() (signals []Signal, vague bool) {
+	ctr, blur := h.ctr()
+	signals = append(signals, ctr)
+	if f, ok := h.frequency(); ok {
+		signals = append(signals, f)
+	}
+	cpm, delivery := h.cpm()
+	for _, s := range []*Signal{cpm, delivery} {
+		if s != nil {
+			signals = append(signals, *s)
+		}
+	}
+	return signals, blur > vagueness
+}
+
+// ctr decides whether the CTR fell. It must have, for the ad itself and, where the
+// account is known, beside its account; and the newest day by itself must not
+// speak against it: an ad that has recovered has recovered.
+func (h *history) ctr() (Signal, float64) {
+	limit := math.Log(1 - MaxFall)
+	seen, clicks, _ := h.pooled()
+	s := Signal{Rule: CTRFall, Limit: MaxFall}
+	if clicks > 0 {
+		s.Observed = h.newest().CTR/(clicks/seen) - 1
+	}
+	alone := h.fall(limit, func(*day) float64 { return 1 })
+	s.Probability = alone.beyond
+	if h.againstCTR && s.Holds() {
+		usual := h.usual(func(d *day) float64 { return d.account.CTR })
+		beside := h.fall(limit, func(d *day) float64 {
+			if d.account.CTR <= 0 {
+				return 1
+			}
+			return d.account.CTR / usual
+		})
+		s.Probability = min(s.Probability, beside.beyond)
+		s.Accountwide = !s.Holds()
+	}
+	return s, alone.blur
+}
+
+// fall judges the clicks on impressions, each day's counting for scale of what it
+// was.
+func (h *history) fall(limit float64, scale func(*day) float64) posterior {
+	all := counts{clicks: make([]float64, len(h.days)), seen: make([]float64, len(h.days))}
+	for i := range h.days {
+		d := &h.days[i]
+		all.clicks[i], all.seen[i] = d.clicks(), float64(d.Impressions)*scale(d)
+	}
+	all.temper()
+	days := h.series()
+	p := days.judge(&all, limit, nil)
+	if p.beyond > Sure {
+		own := counts{clicks: ends(all.clicks, h.pool), seen: ends(all.seen, h.pool)}
+		p.beyond = days.unless(p.beyond, &own, limit)
+	}
+	return p
+}
+
+// unless returns p, unless the newest day by itself, beside the baseline, says
+// that it is most likely wrong. own is the evidence of those days alone.
+func (s *series) unless(p float64, own evidence, limit float64) float64 {
+	two := series{lags: make([]int, s.pool+1), weight: ends(s.weight, s.pool), pool: s.pool}
+	for i := range s.pool {
+		two.lags[i] = 1
+	}
+	if newest := two.judge(own, limit, nil).moved; newest < 1-Sure {
+		return min(p, newest)
+	}
+	return p
+}
+
+// ends returns the values of the baseline's days and of the newest.
+func ends(of []float64, pool int) []float64 {
+	return append(append(make([]float64, 0, pool+1), of[:pool]...), of[len(of)-1])
+}
+
+func (h *history) series() *series {
+	s := &series{lags: make([]int, len(h.days)), weight: make([]float64, len(h.days)), pool: h.pool, span: h.lag(0)}
+	for i := range h.days {
+		s.lags[i], s.weight[i] = h.lag(i), float64(h.days[i].Impressions)
+	}
+	return s
+}
+
+// usual is the mean of an account's figure over the days that have it.
+func (h *history) usual(figure func(*day) float64) float64 {
+	sum, n := 0.0, 0.0
+	for i := range h.days {
+		if v := figure(&h.days[i]); v > 0 {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / n
+}
+
+// frequency decides whether people have seen the ad too often, where it is known.
+// A few people say little: the count of people is taken together with four who
+// saw it 1.5 times each.
+func (h *history) frequency() (Signal, bool) {
+	const people, usual = 4, 1.5
+	d := h.newest()
+	if d.Frequency <= 0 {
+		return Signal{}, false
+	}
+	seen := float64(d.Impressions)
+	mean := (seen + people*usual) / (seen/d.Frequency + people)
+	noise := h.noise(func(d *day) float64 { return d.Frequency }, 0.03, 2)
+	sd := math.Sqrt(noise*noise + 1/(seen+people*usual))
+	return Signal{
+		Rule: Frequency, Limit: MaxFrequency, Observed: d.Frequency,
+		Probability: normal(math.Log(mean/MaxFrequency) / sd),
+	}, true
+}
+
+// The noise of a CPM from day to day before any day was seen, and how many days
+// that is worth. A thousand impressions have a price to a day; fewer have the
+// price of single auctions besides.
+const (
+	cpmNoise  = 0.05
+	cpmBefore = 3
+	auctions  = 100
+)
+
+// cpm decides whether the CPM rose, and whether delivery is saturated: spend grew
+// and impressions did not.
+func (h *history) cpm() (rise, delivery *Signal) {
+	alone := h.price(func(*day) float64 { return 1 })
+	if alone == nil {
+		return nil, nil
+	}
+	seen, _, spend := h.pooled()
+	rise = &Signal{Rule: CPMRise, Limit: MaxRise, Probability: alone.rise, Observed: h.newest().CPM/(1000*spend/seen) - 1}
+	if alone.week {
+		delivery = &Signal{Rule: Delivery, Limit: MostOutgrown, Probability: alone.outgrown, Observed: alone.observed}
+	}
+	if !h.againstCPM || !rise.Holds() && (delivery == nil || !delivery.Holds()) {
+		return rise, delivery
+	}
+	usual := h.usual(func(d *day) float64 { return d.account.CPM })
+	beside := h.price(func(d *day) float64 {
+		if d.account.CPM <= 0 {
+			return 1
+		}
+		return d.account.CPM / usual
+	})
+	for s, p := range map[*Signal]float64{rise: beside.rise, delivery: beside.outgrown} {
+		if s != nil && s.Holds() {
+			s.Probability = min(s.Probability, p)
+			s.Accountwide = !s.Holds()
+		}
+	}
+	return rise, delivery
+}
+
+// priced is what the CPMs say.
+type priced struct {
+	rise, outgrown, observed float64
+	week                     bool // there are seven days to compare
+}
+
+// price judges the CPMs, each divided by what scale says of its day; nil where
+// they are not known.
+func (h *history) price(scale func(*day) float64) *priced {
+	if h.newest().CPM <= 0 {
+		return nil
+	}
+	s := &series{span: h.lag(0)}
+	all := prices{noise: cpmNoise, before: cpmBefore}
+	for i := range h.days {
+		d := &h.days[i]
+		if d.CPM <= 0 {
+			continue
+		}
+		if i < h.pool {
+			s.pool++
+		}
+		s.lags = append(s.lags, h.lag(i))
+		s.weight = append(s.weight, float64(d.Impressions))
+		all.logs = append(all.logs, math.Log(d.CPM/scale(d)))
+		all.weight = append(all.weight, 1/(1+auctions/float64(d.Impressions)))
+	}
+	if s.pool == 0 || len(all.logs) < leastDays {
+		return nil
+	}
+	out := &priced{}
+	var each func(float64, shape, float64)
+	week, ok := h.week()
+	if ok {
+		out.week, out.observed = true, week.observed
+		each = func(p float64, sh shape, move float64) {
+			out.outgrown += p * week.saturated(move*(1-sh.part(week.lag)))
+		}
+	}
+	p := s.judge(&all, math.Log(1+MaxRise), each)
+	out.rise = p.beyond
+	if out.rise > Sure {
+		own := all
+		own.logs, own.weight = ends(all.logs, s.pool), ends(all.weight, s.pool)
+		out.rise = s.unless(out.rise, &own, math.Log(1+MaxRise))
+	}
+	return out
+}
+
+// week is how impressions grew over the last seven days.
+type week struct {
+	lag          int     // from the first of the days to the newest
+	observed     float64 // by how much spend outgrew impressions
+	flat, grown  float64 // the probabilities that impressions did not grow, and that they did
+	mean, within float64 // of the log of growth where they did, and how sure that is
+	below        float64 // the probability that such growth is below the limit
+}
+
+// week returns the last seven days, where there are as many.
+func (h *history) week() (w week, ok bool) {
+	first := len(h.days) - 1
+	for first > 0 && h.lag(first-1) <= 6 {
+		first--
+	}
+	w.lag = h.lag(first)
+	if w.lag < 6 {
+		return w, false
+	}
+	then, now := &h.days[first], h.newest()
+	if then.CPM <= 0 || len(h.days)-first < 5 {
+		return w, false
+	}
+	grown := float64(now.Impressions) / float64(then.Impressions)
+	w.observed = now.spend()/then.spend() - grown
+	line := h.line(first, len(h.days), func(d *day) float64 { return math.Log(float64(d.Impressions)) })
+	noise := h.noise(func(d *day) float64 { return float64(d.Impressions) }, 0.1, 2)
+	w.weigh(6*line.slope, 6*noise/math.Sqrt(line.leverage))
+	return w, true
+}
+
+// saturated is the probability that impressions grew by less than the limit while
+// spend outgrew them, the log of the CPM having grown by dearer. Half of all ads
+// do not grow: what is within the noise of their days is no growth.
+func (w *week) saturated(dearer float64) float64 {
+	if dearer <= leastDearer {
+		return 0
+	}
+	from := math.Log(MostOutgrown / math.Expm1(dearer))
+	p := w.grown * (w.below - normal((from-w.mean)/w.within))
+	if from <= 0 {
+		p += w.flat
+	}
+	return max(0, p)
+}
+
+// leastDearer is the log of the growth of the CPM below which spend cannot outgrow
+// impressions by the limit while they grow by less than theirs.
+var leastDearer = math.Log1p(MostOutgrown / (1 + LeastGrowth))
+
+// weigh prepares what is believed of the growth.
+func (w *week) weigh(growth, sd float64) {
+	const grows = 0.3 // standard deviation of the log of growth, of ads that do
+	wide := math.Hypot(sd, grows)
+	odds := wide / sd * math.Exp((growth*growth/(wide*wide)-growth*growth/(sd*sd))/2)
+	w.flat, w.grown = odds/(1+odds), 1/(1+odds)
+	w.mean, w.within = growth*grows*grows/(wide*wide), sd*grows/wide
+	w.below = normal((math.Log(1+LeastGrowth) - w.mean) / w.within)
+}
