@@ -2,6 +2,7 @@
 // beside its limit. One file per subcommand:
 //
 //	go run ./infra/bench allocate [-worlds 40] [-days 60]
+//	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
 package main
 
 import (
@@ -16,6 +17,7 @@ var commands = []struct {
 	run        func(args []string) error
 }{
 	{"allocate", "the budget sampler against other ways, in simulated accounts", allocate},
+	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
 }
 
 func main() {

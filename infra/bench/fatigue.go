@@ -1,0 +1,73 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/fatigue"
+	"github.com/geminivideo/geminivideo/shared/fatigue/world"
+)
+
+// The promises of the fatigue detector.
+const leastF1, leastPrecision = 0.92, 0.90
+
+// tiring shows every detector the same invented ads and prints how they did.
+func tiring(args []string) error {
+	flags := flag.NewFlagSet("fatigue", flag.ContinueOnError)
+	each := flags.Int("ads", 1000, "number of invented ads of each kind")
+	seed := flags.Uint64("seed", 1, "which ads are invented")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *each < 1 {
+		return fmt.Errorf("-ads must be at least 1")
+	}
+	ads := world.Ads(*seed, *each)
+	detectors := world.Detectors()
+	scores := make([]world.Score, len(detectors))
+	for i, d := range detectors {
+		scores[i] = world.Measure(d, ads)
+	}
+	fmt.Printf("Needs action: %d invented ads, 30 to 100,000 impressions a day, 5 to 30 days\n\n", len(ads))
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "detector\tF1\tprecision\trecall\tF1 of all\tprecision of all")
+	for i, d := range detectors {
+		s := scores[i]
+		fmt.Fprintf(out, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", d.Name, s.Shown.F1(), s.Shown.Precision(), s.Shown.Recall(), s.All.F1(), s.All.Precision())
+	}
+	fmt.Fprintf(out, "(limit)\t%.2f\t%.2f\t\t\t\n", leastF1, leastPrecision)
+	out.Flush()
+	fmt.Println("\nOf all: with ads that tire where even who knew every rate could not see it in the counts.")
+
+	fmt.Println("\nAlarms by kind, as a share of the ads of that kind")
+	fmt.Fprint(out, "kind\tads")
+	for _, d := range detectors {
+		fmt.Fprintf(out, "\t%s", d.Name)
+	}
+	fmt.Fprintln(out)
+	row := func(name string, count func(world.Score) world.Count) {
+		if count(scores[0]).Ads() == 0 {
+			return
+		}
+		fmt.Fprintf(out, "%s\t%d", name, count(scores[0]).Ads())
+		for _, s := range scores {
+			fmt.Fprintf(out, "\t%5.1f%%", 100*float64(count(s).Alarms())/float64(count(s).Ads()))
+		}
+		fmt.Fprintln(out)
+	}
+	for _, k := range world.Kinds() {
+		row(string(k), func(s world.Score) world.Count { return s.Of[k] })
+		row("  that the counts cannot show", func(s world.Score) world.Count { return s.Hidden[k] })
+	}
+	out.Flush()
+
+	began := time.Now()
+	for _, a := range ads {
+		fatigue.Judge(a.Days[max(0, len(a.Days)-7):], fatigue.Context{})
+	}
+	fmt.Printf("\nA week of one ad is judged in %s\n", (time.Since(began) / time.Duration(len(ads))).Round(100*time.Nanosecond))
+	return nil
+}
