@@ -10,6 +10,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/console"
 	_ "github.com/geminivideo/geminivideo/functions/crmevent"
 	_ "github.com/geminivideo/geminivideo/functions/deadletter"
+	_ "github.com/geminivideo/geminivideo/functions/fatigue"
 	_ "github.com/geminivideo/geminivideo/functions/hubspot"
 	_ "github.com/geminivideo/geminivideo/functions/index"
 	_ "github.com/geminivideo/geminivideo/functions/relay"
