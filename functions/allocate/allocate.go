@@ -1,7 +1,8 @@
 // Package allocate splits a budget across ads by Thompson sampling, keeps every
-// decision so that it can be computed again, and takes feedback on how ads did.
-// It serves POST /api/ml/battle-hardened/ and /api/decisions; repeating a request
-// is safe: a split is a suggestion and changes no budget, feedback tells totals.
+// decision so that it can be computed again, takes feedback on how ads did, and
+// replays an account's past days. It serves POST /api/ml/battle-hardened/ and
+// /api/decisions; repeating a request is safe: a split is a suggestion and
+// changes no budget, feedback tells totals, a backtest only reads.
 package allocate
 
 import (
@@ -56,6 +57,8 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 		serve.Summary("Splits a day's budget across ads."))
 	serve.Post(api, "/api/ml/battle-hardened/feedback", auth.Editor, f.feedback,
 		serve.Summary("Takes an ad's totals to date."))
+	serve.Post(api, "/api/ml/battle-hardened/backtest", auth.Viewer, f.backtest,
+		serve.Summary("Says what each policy would have done with an account's own last days."))
 	serve.Get(api, "/api/decisions", auth.Viewer, f.list, serve.Summary("Lists the allocations made, newest first."))
 	serve.Get(api, "/api/decisions/{id}", auth.Viewer, f.show, serve.Summary("Shows one allocation: answer, inputs and posterior."))
 	serve.Post(api, "/api/decisions/{id}/replay", auth.Admin, f.replay,

@@ -136,8 +136,12 @@ func lives(moves []move) sampler.Account {
 			now = m.At
 		}
 	}
+	return livesAt(moves, now)
+}
+
+// livesAt is what is known at now, which is after all that moved.
+func livesAt(moves []move, now time.Time) sampler.Account {
 	var known sampler.Account
-	var won, sum float64
 	for i := 0; i < len(moves); {
 		first := moves[i]
 		deal := sampler.Deal{Observed: hours(now.Sub(first.Began))}
@@ -146,15 +150,9 @@ func lives(moves []move) sampler.Account {
 			deal.Steps = append(deal.Steps, sampler.Step{Hours: hours(m.At.Sub(m.Began)), Value: m.Value})
 			deal.Won, deal.Lost = m.Stage == "closed_won", m.Stage == "closed_lost"
 		}
-		if deal.Won {
-			won++
-			sum += float64(deal.Steps[len(deal.Steps)-1].Value)
-		}
 		known.Deals = append(known.Deals, deal)
 	}
-	if won >= 3 { // fewer say little of what is typical
-		known.DealValue = money.Amount(math.Round(sum / won))
-	}
+	known.DealValue = sampler.TypicalDeal(known.Deals)
 	return known
 }
 

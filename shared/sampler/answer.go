@@ -16,6 +16,15 @@ type Split struct {
 	Posterior AccountPosterior
 }
 
+// Budgets returns the recommended budgets in the order of the arms.
+func (s Split) Budgets() []money.Amount {
+	all := make([]money.Amount, len(s.Recommendations))
+	for i := range s.Recommendations {
+		all[i] = s.Recommendations[i].Recommended
+	}
+	return all
+}
+
 // Limit is the name of a limit that binds the whole split.
 type Limit string
 

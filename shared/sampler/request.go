@@ -1,6 +1,10 @@
 package sampler
 
-import "github.com/geminivideo/geminivideo/shared/money"
+import (
+	"math"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
 
 // Request is everything that a split is decided from. Allocate reads no clock
 // and no store: the same Request gives the same Split, byte for byte.
@@ -98,6 +102,22 @@ type Deal struct {
 type Step struct {
 	Hours float64
 	Value money.Amount
+}
+
+// TypicalDeal returns what the won among deals brought on average, or 0: fewer
+// than three say little of what is typical.
+func TypicalDeal(deals []Deal) money.Amount {
+	var won, sum float64
+	for _, d := range deals {
+		if n := len(d.Steps); d.Won && n > 0 {
+			won++
+			sum += float64(d.Steps[n-1].Value)
+		}
+	}
+	if won < 3 {
+		return 0
+	}
+	return money.Amount(math.Round(sum / won))
 }
 
 // Settings are the thresholds of the verdicts and the effort.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/shared/sampler"
+	"github.com/geminivideo/geminivideo/shared/sampler/hindsight"
 )
 
 func TestBacktestReplaysAnAccountsOwnDays(t *testing.T) {
@@ -11,14 +12,14 @@ func TestBacktestReplaysAnAccountsOwnDays(t *testing.T) {
 	for day := range 50 {
 		live := w.Live(day)
 		req := w.request(day, live)
-		w.Spend(day, live, Uniform(req))
+		w.Spend(day, live, hindsight.Uniform(req))
 	}
 	req := w.request(50, w.Live(50))
-	report := Backtest(req, 30)
+	report := hindsight.Run(req, 30)
 	if report.Days != 30 || report.Spend < 30*w.Total*9/10 {
 		t.Errorf("%d days, %d spent", report.Days, report.Spend)
 	}
-	by := map[string]Outcome{}
+	by := map[string]hindsight.Outcome{}
 	for _, o := range report.Outcomes {
 		t.Logf("%+v", o)
 		by[o.Policy] = o
@@ -31,8 +32,31 @@ func TestBacktestReplaysAnAccountsOwnDays(t *testing.T) {
 	}
 }
 
+func TestBacktestEstimatesWhatWasReallyEarned(t *testing.T) {
+	held := 0
+	const worlds = 20
+	for seed := range uint64(worlds) {
+		w := New(seed)
+		earned := 0.0
+		for day := range 50 {
+			live := w.Live(day)
+			if value := w.Spend(day, live, hindsight.Uniform(w.request(day, live))); day >= 20 {
+				earned += value
+			}
+		}
+		as := hindsight.Run(w.request(50, w.Live(50)), 30).Outcomes[0]
+		if as.Low.Units(Currency) <= earned && earned <= as.High.Units(Currency) {
+			held++
+		}
+	}
+	if held < worlds*3/4 {
+		t.Errorf("%d of %d ranges hold what was really earned", held, worlds)
+	}
+	t.Logf("%d of %d", held, worlds)
+}
+
 func TestBacktestOfNothingSaysSo(t *testing.T) {
-	report := Backtest(sampler.Request{Currency: "USD", Total: 100, Arms: []sampler.Arm{{ID: "a"}}}, 30)
+	report := hindsight.Run(sampler.Request{Currency: "USD", Total: 100, Arms: []sampler.Arm{{ID: "a"}}}, 30)
 	if report.Days != 0 || len(report.Notes) != 1 || len(report.Outcomes) == 0 {
 		t.Errorf("%+v", report)
 	}

@@ -39,7 +39,7 @@ func Play(seed uint64, days int, policy Policy) Result {
 			budgets = w.clairvoyant(live)
 		case policy.Split == nil:
 			split := sampler.Allocate(req)
-			budgets = recommended(split)
+			budgets = split.Budgets()
 			if day >= 5 && day%5 == 0 {
 				w.check(&r, day, live, split)
 			}
@@ -51,14 +51,6 @@ func Play(seed uint64, days int, policy Policy) Result {
 		r.Earned = append(r.Earned, w.Spend(day, live, budgets))
 	}
 	return r
-}
-
-func recommended(split sampler.Split) []money.Amount {
-	out := make([]money.Amount, len(split.Recommendations))
-	for i, r := range split.Recommendations {
-		out[i] = r.Recommended
-	}
-	return out
 }
 
 // check counts the intervals that hold the truth.

@@ -1,4 +1,6 @@
-package world
+// Package hindsight replays an account's own days: what the plain policies, and
+// this project's sampler, would have made of the money that was really spent.
+package hindsight
 
 import (
 	"fmt"
@@ -32,29 +34,26 @@ type Outcome struct {
 	Moved float64
 }
 
-// Backtest replays the last days of the ads in req, whose totals are today's and
+// Run replays the last days of the ads in req, whose totals are today's and
 // whose Past or Days tell of earlier ones. Each policy divides each day's real
-// spend by what was known that morning; today's knowledge of every ad then
-// judges them all alike, with prices that rise with the budget and click rates
-// as they were worn at the time.
-func Backtest(req sampler.Request, last int) Report {
+// spend, among the ads that really spent that day, by what was known that
+// morning; today's knowledge of every ad then judges them all alike, with prices
+// that rise with the budget and click rates as they were worn at the time.
+// Limits and the request's own total play no part.
+func Run(req sampler.Request, last int) Report {
 	req.Arms = slices.Clone(req.Arms)
 	for i := range req.Arms {
 		a := &req.Arms[i]
 		a.CurrentKnown, a.Excluded, a.Min, a.Max = false, false, 0, nil
 	}
+	req.Total = typicalDay(req, last)
 	final := sampler.Allocate(req)
-	policies := []Policy{{Name: "as it was"}}
-	for _, p := range Policies() {
-		if !p.Clairvoyant {
-			policies = append(policies, p)
-		}
-	}
+	policies := append([]Policy{{Name: "as it was"}}, Policies()...)
 	ledgers := make([]ledger, len(policies))
 	var report Report
 	for ago := last; ago >= 1; ago-- {
 		morning, spent, rows := replay(req, ago)
-		if len(rows) < 2 || morning.Total <= 0 {
+		if len(rows) < 2 {
 			continue
 		}
 		report.Days++
@@ -65,11 +64,11 @@ func Backtest(req sampler.Request, last int) Report {
 			case p == 0:
 				budgets = spent
 			case policy.Split == nil:
-				budgets = recommended(sampler.Allocate(morning))
+				budgets = sampler.Allocate(morning).Budgets()
 			default:
-				morning.Account.DealValue = money.Amount(final.Posterior.Lump)
-				budgets = policy.Split(morning)
-				morning.Account.DealValue = req.Account.DealValue
+				counting := morning // a plain learner counts conversions, and may know what one is worth
+				counting.Account.DealValue = money.Amount(final.Posterior.Lump)
+				budgets = policy.Split(counting)
 			}
 			ledgers[p].add(final, rows, morning, budgets, spent)
 		}
@@ -81,11 +80,28 @@ func Backtest(req sampler.Request, last int) Report {
 	return report
 }
 
+// typicalDay is the mean spend of a day that can be replayed: the model measures
+// how fast prices rise against the budget that there is to divide.
+func typicalDay(req sampler.Request, last int) money.Amount {
+	var sum, days money.Amount
+	for ago := last; ago >= 1; ago-- {
+		if morning, _, rows := replay(req, ago); len(rows) >= 2 {
+			sum += morning.Total
+			days++
+		}
+	}
+	return sum / max(days, 1)
+}
+
 // replay is the request as it could have been made ago days before now, what
 // each ad really spent on the day that followed, and the ads' places in req.
 func replay(req sampler.Request, ago int) (morning sampler.Request, spent []money.Amount, rows []int) {
 	morning = req
 	morning.Arms, morning.Total, morning.Seed = nil, 0, req.Seed+uint64(ago)
+	if len(req.Account.Deals) > 0 {
+		morning.Account.Deals = dealsAsOf(req.Account.Deals, 24*float64(ago))
+		morning.Account.DealValue = sampler.TypicalDeal(morning.Account.Deals)
+	}
 	for i := range req.Arms {
 		a := &req.Arms[i]
 		then, ok := asOf(a, a.AgeHours-24*float64(ago))
@@ -93,8 +109,11 @@ func replay(req sampler.Request, ago int) (morning sampler.Request, spent []mone
 		if !ok || !known {
 			continue
 		}
+		day := next.Spend - then.Spend
+		if day <= 0 {
+			continue // nobody can tell whether it could have run
+		}
 		then.DNA, then.Attribution = a.DNA, a.Attribution
-		day := max(0, next.Spend-then.Spend)
 		morning.Arms = append(morning.Arms, then)
 		morning.Total += day
 		spent, rows = append(spent, day), append(rows, i)
@@ -112,14 +131,14 @@ func asOf(a *sampler.Arm, age float64) (sampler.Arm, bool) {
 		return sampler.Arm{}, false
 	}
 	then := sampler.Arm{ID: a.ID, AgeHours: math.Max(0, age)}
-	for _, o := range a.Past {
+	for i, o := range a.Past {
 		if o.AgeHours > age+slack {
 			break
 		}
 		then.Impressions, then.Clicks, then.Spend = o.Impressions, o.Clicks, o.Spend
 		then.Pipeline, then.Cash = o.Pipeline, o.Cash
 		if o.AgeHours < age-slack {
-			then.Past = append(then.Past, o)
+			then.Past = a.Past[:i+1]
 		}
 	}
 	var sum sampler.Day
@@ -133,6 +152,25 @@ func asOf(a *sampler.Arm, age float64) (sampler.Arm, bool) {
 	then.Impressions, then.Clicks = max(then.Impressions, sum.Impressions), max(then.Clicks, sum.Clicks)
 	then.Spend = max(then.Spend, sum.Spend)
 	return then, then.Spend > 0 || age <= slack
+}
+
+// dealsAsOf is what was known of deals that many hours earlier.
+func dealsAsOf(deals []sampler.Deal, earlier float64) []sampler.Deal {
+	var then []sampler.Deal
+	for _, d := range deals {
+		if d.Observed -= earlier; d.Observed < 0 {
+			continue
+		}
+		all := len(d.Steps)
+		for n := all; n > 0 && d.Steps[n-1].Hours > d.Observed; n-- {
+			d.Steps = d.Steps[:n-1]
+		}
+		if len(d.Steps) < all { // its end was still to come
+			d.Won, d.Lost = false, false
+		}
+		then = append(then, d)
+	}
+	return then
 }
 
 // ledger adds up one policy's days.
@@ -177,7 +215,7 @@ func notes(r Report) []string {
 		return []string{"There are no days on which at least two ads spent money and whose earlier totals are known, so nothing can be replayed."}
 	}
 	return []string{
-		fmt.Sprintf("%d days were replayed. Each policy saw only what was known on the morning of each day, and divided what was really spent that day.", r.Days),
+		fmt.Sprintf("%d days were replayed. Each policy saw only what was known on the morning of each day, and divided what was really spent that day among the ads that really ran.", r.Days),
 		"Nobody can know what money would have brought that was not spent. The values are estimates: today's belief about each ad, with prices that rise with the budget, applied to every policy alike.",
 		"The ads' histories are the ones that the real budgets made. A policy that would have tried an ad more would have learned more of it; that gain is not counted.",
 		"The yardstick is this sampler's own model, fitted to the same days. That flatters the sampler a little; ranges that overlap mean that the difference is not proven.",
