@@ -76,9 +76,9 @@ func (g gamma) at(z float64) float64 {
 // below is the probability of a value under x.
 func (g gamma) below(x float64) float64 { return normal((math.Cbrt(x) - g.p) / g.q) }
 
-// clampDraws rounds up to a power of two from 32 to 4096.
+// clampDraws rounds up to a power of two from 64 to 4096.
 func clampDraws(n int) int {
-	n = max(32, min(n, 4096))
+	n = max(64, min(n, 4096))
 	return 1 << bits.Len(uint(n-1))
 }
 
