@@ -130,7 +130,7 @@ type Settings struct {
 	// over the second. Defaults 1 and 3.
 	BreakEven, Target float64
 	// Draws is the number of posterior draws, rounded up to a power of two; by
-	// default it falls from 1024 to 32 as the ads grow in number.
+	// default it falls from 1024 to 64 as the ads grow in number.
 	Draws int
 	// Workers bounds the goroutines; it never changes the answer. Default GOMAXPROCS.
 	Workers int
