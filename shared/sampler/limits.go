@@ -62,35 +62,41 @@ func (m *model) limit(split *Split) {
 	m.explore(part)
 }
 
-// explore raises the floors so that every ad keeps being tried, as far as
-// the limits leave money free.
+// explore raises the floors so that every ad keeps being tried, as far as the
+// limits leave money free: first those that have not spent yet, then the others.
 func (m *model) explore(part int) {
 	even := m.total / float64(max(1, part))
-	free, asked := m.total, 0.0
-	floor := func(i int) float64 {
-		share := keepShare * even
-		switch a := m.arm(i); {
-		case a.Excluded:
-			return 0
-		case a.CurrentKnown && a.Current > 0:
-			share = returnShare * even
-		case a.Spend == 0 && even >= 1:
-			share = math.Max(1, exploreShare*even)
-		}
-		return math.Max(0, math.Min(share, m.hi[i])-m.lo[i])
-	}
+	free := m.total
 	for i := range m.rows {
 		if !m.arm(i).Excluded {
 			free -= m.lo[i]
 		}
-		asked += floor(i)
 	}
-	if asked <= 0 || free <= 0 {
-		return
-	}
-	grant := math.Min(1, free/asked)
-	for i := range m.rows {
-		m.lo[i] += grant * floor(i)
+	for _, unspent := range []bool{true, false} {
+		raise := func(i int) float64 {
+			a, share := m.arm(i), keepShare*even
+			switch known := a.CurrentKnown && a.Current > 0; {
+			case a.Excluded || unspent != (a.Spend == 0 && even >= 1 && !known):
+				return 0
+			case known:
+				share = returnShare * even
+			case unspent:
+				share = math.Max(1, exploreShare*even)
+			}
+			return math.Max(0, math.Min(share, m.hi[i])-m.lo[i])
+		}
+		asked := 0.0
+		for i := range m.rows {
+			asked += raise(i)
+		}
+		if asked <= 0 || free <= 0 {
+			continue
+		}
+		grant := math.Min(1, free/asked)
+		for i := range m.rows {
+			m.lo[i] += grant * raise(i)
+		}
+		free -= grant * asked
 	}
 }
 
