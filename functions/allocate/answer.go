@@ -80,12 +80,14 @@ func write(id uuid.UUID, req *sampler.Request, split *sampler.Split) ([]byte, er
 			Verdict: string(r.Verdict), Metrics: metrics(r.Metrics),
 		}
 	}
-	return encode(a)
+	return encode(a, 1024+640*len(a.Recommendations))
 }
 
-// encode writes JSON as the edge does. It fails on numbers that JSON has not got.
-func encode(v any) ([]byte, error) {
+// encode writes JSON of about so many bytes as the edge does. It fails on numbers
+// that JSON has not got.
+func encode(v any, about int) ([]byte, error) {
 	var b bytes.Buffer
+	b.Grow(about) // megabytes that would be copied again at every doubling
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {

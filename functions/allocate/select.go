@@ -112,7 +112,7 @@ func pack(summary decisions.Summary, req *sampler.Request, split *sampler.Split,
 		var parts sync.WaitGroup
 		parts.Go(func() { d.Answer = decisions.Pack(sent) })
 		parts.Go(func() {
-			data, err := encode(req)
+			data, err := encode(req, about(req))
 			d.Inputs, inputs = decisions.Pack(data), err
 			data, err = believe(req.Currency, split)
 			d.Posterior, posterior = decisions.Pack(data), err
@@ -125,4 +125,13 @@ func pack(summary decisions.Summary, req *sampler.Request, split *sampler.Split,
 	})
 	go func() { _, _ = packed() }()
 	return packed
+}
+
+// about is how long the request is as JSON, nearly.
+func about(req *sampler.Request) int {
+	n := 4096 + 256*len(req.Account.Deals)
+	for i := range req.Arms {
+		n += 256 + 96*len(req.Arms[i].Days) + 128*len(req.Arms[i].Past)
+	}
+	return n
 }
