@@ -67,7 +67,11 @@ type observed struct {
 }
 
 func (o *observed) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
 	answer, err := o.base.RoundTrip(r)
+	if r.Context().Err() != nil && time.Since(began) < fetchTimeout/2 {
+		return answer, err // the token that asked had waited its time out for its turn; that says nothing of the issuer
+	}
 	o.down.Store(err != nil || answer.StatusCode != http.StatusOK)
 	return answer, err
 }
