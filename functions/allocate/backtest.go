@@ -19,8 +19,8 @@ const (
 	defaultDays = 30
 	// enoughDays are the fewest that are worth telling of.
 	enoughDays = 7
-	// mostAds bounds the work: so many ads times 90 days are computed in seconds.
-	mostAds = 2000
+	// mostAds bounds the work: so many ads times 90 days take some seconds.
+	mostAds = 250
 )
 
 type backtestInput struct {

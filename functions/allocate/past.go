@@ -15,7 +15,7 @@ const (
 	dateOnly = time.DateOnly
 	// lead is how many days before the replayed ones are read one by one; what is
 	// older counts as one sum.
-	lead = 60
+	lead = 30
 )
 
 // pastDays is what is stored of an account's days. Dates are the account's own.
