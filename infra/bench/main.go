@@ -3,6 +3,7 @@
 //
 //	go run ./infra/bench allocate [-worlds 40] [-days 60]
 //	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
+//	go run ./infra/bench sampler [-runs 7]
 package main
 
 import (
@@ -18,6 +19,7 @@ var commands = []struct {
 }{
 	{"allocate", "the budget sampler against other ways, in simulated accounts", allocate},
 	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
+	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
 }
 
 func main() {

@@ -2,7 +2,6 @@ package sampler
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -12,7 +11,7 @@ import (
 func manyAds(n int) Request {
 	r := rand.New(rand.NewPCG(1, 2))
 	req := Request{Currency: "USD", Total: money.Amount(5_000 * n), Seed: 3, Settings: Settings{Workers: 1}}
-	for i := range n {
+	for range n {
 		imp := int64(1000 + 200_000*r.Float64())
 		won := money.Amount(1_500_000 * r.IntN(3))
 		req.Arms = append(req.Arms, Arm{
@@ -20,11 +19,11 @@ func manyAds(n int) Request {
 			Spend: money.Amount(float64(imp) * (0.8 + r.Float64())), AgeHours: 24 * 60 * r.Float64(),
 			Pipeline: won + money.Amount(225_000*r.IntN(4)), Cash: &won,
 		})
-		_ = i
 	}
 	return req
 }
 
+// BenchmarkAllocate is for profiling; its floor stands beside it in infra/bench.
 func BenchmarkAllocate(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000, 100_000} {
 		req := manyAds(n)
@@ -34,41 +33,5 @@ func BenchmarkAllocate(b *testing.B) {
 				Allocate(req)
 			}
 		})
-	}
-}
-
-// BenchmarkGammaFloor draws as many Gamma variates as Allocate makes, by
-// Marsaglia and Tsang's method, and does nothing else.
-func BenchmarkGammaFloor(b *testing.B) {
-	for _, n := range []int{100, 1_000, 10_000, 100_000} {
-		req := manyAds(n)
-		draws := defaults(&req).Draws
-		r := rand.New(rand.NewPCG(1, 2))
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			sum := 0.0
-			for b.Loop() {
-				for range n * draws {
-					sum += marsagliaTsang(r, 2.5)
-				}
-			}
-			b.ReportMetric(float64(draws), "draws")
-			_ = sum
-		})
-	}
-}
-
-func marsagliaTsang(r *rand.Rand, shape float64) float64 {
-	d := shape - 1.0/3
-	c := 1 / math.Sqrt(9*d)
-	for {
-		x := r.NormFloat64()
-		v := 1 + c*x
-		if v <= 0 {
-			continue
-		}
-		v *= v * v
-		if u := r.Float64(); math.Log(u) < x*x/2+d*(1-v+math.Log(v)) {
-			return d * v
-		}
 	}
 }
