@@ -25,6 +25,8 @@ func Run(ctx context.Context, db *pg.Worker, name string, ttl time.Duration, fn 
 	began := time.Now()
 	taken, err := take(ctx, db, name, token, ttl)
 	if err != nil {
+		// It may have been taken all the same, and only the answer lost.
+		_ = give(context.WithoutCancel(ctx), db, name, token)
 		return fmt.Errorf("take lease %s: %w", name, err)
 	}
 	if !taken {

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	// What the buildpack's generated main imports: so it stays in go.sum.
+	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
+
 	"github.com/geminivideo/geminivideo/infra/stage/source"
 )
 
