@@ -1,3 +1,5 @@
+//go:build browser
+
 package console_test
 
 import (
@@ -24,8 +26,8 @@ import (
 
 // A look with a real browser is a command of its own:
 //
-//	go test ./functions/console -run InABrowser -browser chromium
-//	go test ./functions/console -run Pictures -browser chromium -url http://127.0.0.1:8080 -shots /tmp/shots
+//	go test -tags browser ./functions/console -run InABrowser -browser chromium
+//	go test -tags browser ./functions/console -run Pictures -browser chromium -url http://127.0.0.1:8080 -shots /tmp/shots
 var (
 	browser = flag.String("browser", "", "a Chromium `program` to look at the console with")
 	address = flag.String("url", "", "the `address` of a running local system to take pictures of")
@@ -149,7 +151,7 @@ func TestInABrowserAViewerIsOfferedNothingToChange(t *testing.T) {
 func looking(t *testing.T, role auth.Role) *tab {
 	t.Helper()
 	if *browser == "" {
-		t.Skip("takes -browser chromium")
+		t.Fatal("takes -browser chromium")
 	}
 	b := openTab(t, *browser)
 	b.open(surface(t, role) + "/")
@@ -158,7 +160,7 @@ func looking(t *testing.T, role auth.Role) *tab {
 
 func TestPicturesOfALocalSystem(t *testing.T) {
 	if *browser == "" || *address == "" || *shots == "" {
-		t.Skip("takes -browser, -url and -shots")
+		t.Fatal("takes -browser, -url and -shots")
 	}
 	if err := os.MkdirAll(*shots, 0o755); err != nil {
 		t.Fatal(err)
