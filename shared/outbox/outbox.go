@@ -5,6 +5,7 @@ package outbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,24 +24,34 @@ type Publisher interface {
 	Publish(ctx context.Context, messages ...message.Message) error
 }
 
-// Put writes messages beside the data of tx. The key attribute of each becomes
-// its outbox row's id, so that consumers know it again if it is sent twice.
+// Put writes messages beside the data of tx, in one statement. A message that
+// names its tenant may be written across tenants; one that does not is of the
+// transaction's. The key attribute of each becomes its outbox row's id, so that
+// consumers know it again if it is sent twice.
 func Put(ctx context.Context, tx pgx.Tx, messages ...message.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	var batch pgx.Batch
-	for _, m := range messages {
-		attributes := m.Attributes
-		if attributes == nil {
-			attributes = map[string]string{}
+	var (
+		tenants, topics, attributes, subjects = make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages))
+		data                                  = make([][]byte, len(messages))
+	)
+	for i, m := range messages {
+		said, err := json.Marshal(m.Attributes)
+		if err != nil {
+			return fmt.Errorf("write messages for %s: %w", m.Topic, err)
 		}
-		batch.Queue(`
-			INSERT INTO gv.outbox (tenant_id, topic, data, attributes, subject)
-			VALUES (gv.tenant(), @topic, @data, @attributes, nullif(@subject, ''))`,
-			pgx.StrictNamedArgs{"topic": m.Topic, "data": m.Data, "attributes": attributes, "subject": m.Subject()})
+		tenants[i], topics[i], data[i], attributes[i], subjects[i] = m.Tenant(), m.Topic, m.Data, string(said), m.Subject()
 	}
-	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO gv.outbox (tenant_id, topic, data, attributes, subject)
+		SELECT coalesce(nullif(m.tenant, '')::uuid, gv.tenant()), m.topic, m.data,
+		       coalesce(nullif(m.attributes::jsonb, 'null'), '{}'), nullif(m.subject, '')
+		FROM   unnest(@tenants::text[], @topics::text[], @data::bytea[], @attributes::text[], @subjects::text[])
+		       WITH ORDINALITY AS m (tenant, topic, data, attributes, subject, place)
+		ORDER  BY m.place`,
+		pgx.StrictNamedArgs{"tenants": tenants, "topics": topics, "data": data, "attributes": attributes, "subjects": subjects})
+	if err != nil {
 		return fmt.Errorf("write messages for %s: %w", messages[0].Topic, err)
 	}
 	return nil
