@@ -45,6 +45,11 @@ type Context struct {
 	// for each, or nothing. With it, CTR and CPM must have moved for the ad
 	// itself and also against its account.
 	Account []Median
+	// BudgetChanged are the times at which the ad's budget was changed during the
+	// history, oldest first.
+	BudgetChanged []time.Time
+	// Learning: the platform says that it is still learning to deliver the ad.
+	Learning bool
 }
 
 // Rule is one of the contract's rules.
@@ -130,8 +135,32 @@ func Judge(history []Day, context Context) Verdict {
 		return v
 	}
 	h := newHistory(days)
+	v, vague := h.decide()
+	switch {
+	case v.Status.NeedsAction():
+		v.Critical = &Forecast{Rule: strongest(v.Signals, v.Status)}
+	case !vague:
+		v.Critical = h.forecast()
+	}
+	v.Confounders = h.confounders(v, context)
+	v.Reason = h.reason(v)
+	return v
+}
+
+// Decide is Judge for many ads: the status that it gives, without the words.
+func Decide(history []Day, context Context) Status {
+	days := delivered(history, context)
+	if little(history, days) {
+		return InsufficientData
+	}
+	v, _ := newHistory(days).decide()
+	return v.Status
+}
+
+// decide finds the status and how sure it is.
+func (h *history) decide() (v Verdict, vague bool) {
 	signals, vague := h.signals()
-	v := Verdict{Status: Healthy, Confidence: 1, Signals: signals}
+	v = Verdict{Status: Healthy, Confidence: 1, Signals: signals}
 	for _, s := range signals {
 		switch {
 		case s.Holds() && severity(s.Rule.status()) >= severity(v.Status):
@@ -143,17 +172,10 @@ func Judge(history []Day, context Context) Verdict {
 			v.Confidence = min(v.Confidence, 1-s.Probability)
 		}
 	}
-	switch {
-	case v.Status.NeedsAction():
-		v.Critical = &Forecast{Rule: strongest(signals, v.Status)}
-	case vague:
+	if vague && !v.Status.NeedsAction() {
 		v.Status, v.Confidence = InsufficientData, 0
-	default:
-		v.Critical = h.forecast()
 	}
-	v.Confounders = h.confounders(v)
-	v.Reason = h.reason(v)
-	return v
+	return v, vague
 }
 
 // severity orders the statuses by how much they ask for.

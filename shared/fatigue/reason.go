@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 )
 
 // tooLittle judges a history that says nothing.
@@ -12,12 +13,18 @@ func tooLittle(all []Day, days []day) (Verdict, bool) {
 		return Verdict{Status: InsufficientData, Reason: fmt.Sprintf(format, args...)}, true
 	}
 	switch {
+	case !little(all, days):
+		return Verdict{}, false
 	case len(days) < leastDays:
 		return nothing("%d %s with impressions: it takes at least %d to see a change.", len(days), plural(len(days), "day", "days"), leastDays)
-	case all[len(all)-1].Impressions < leastImpressions:
+	default:
 		return nothing("The newest day has %d impressions: fewer than %d prove nothing.", all[len(all)-1].Impressions, leastImpressions)
 	}
-	return Verdict{}, false
+}
+
+// little reports whether the days, of which those were delivered, are too few.
+func little(all []Day, days []day) bool {
+	return len(days) < leastDays || all[len(all)-1].Impressions < leastImpressions
 }
 
 // reason puts the verdict into words: what holds with its numbers, or how near
@@ -109,7 +116,7 @@ func (s Signal) shift() string {
 const learningDays = 7
 
 // confounders says what else than tiring may be behind a finding.
-func (h *history) confounders(v Verdict) []string {
+func (h *history) confounders(v Verdict, context Context) []string {
 	var all []string
 	for _, s := range v.Signals {
 		if !s.Accountwide {
@@ -124,14 +131,19 @@ func (h *history) confounders(v Verdict) []string {
 	if !v.Status.NeedsAction() {
 		return all
 	}
-	if change, ok := h.spendChange(); ok {
+	if n := len(context.BudgetChanged); n > 0 {
+		all = append(all, fmt.Sprintf("its budget was changed %s within these days, last on %s, and a changed budget moves CTR and CPM by itself",
+			times(n), context.BudgetChanged[n-1].Format(time.DateOnly)))
+	} else if change, ok := h.spendChange(); ok {
 		way := "rose"
 		if change < 0 {
 			way = "fell"
 		}
 		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and a changed budget moves CTR and CPM by itself", way, 100*math.Abs(change)))
 	}
-	if h.lag(0) < learningDays {
+	if context.Learning {
+		all = append(all, "the platform is still in its learning phase with this ad, which alone may explain it")
+	} else if h.lag(0) < learningDays {
 		all = append(all, fmt.Sprintf("the history is %d days long: of a new or just edited ad, the learning phase alone may explain this", h.lag(0)+1))
 	}
 	return all
@@ -158,6 +170,13 @@ func change(share float64) string {
 		return fmt.Sprintf("down %.0f%%", -100*share)
 	}
 	return fmt.Sprintf("up %.0f%%", 100*share)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func percent(rate float64) string { return fmt.Sprintf("%.2f%%", 100*rate) }
