@@ -1,0 +1,92 @@
+// Package oracle predicts a creative's CTR and ROAS before money is spent on it,
+// from its DNA and from what the account's, and the niche's, ads have done. It is
+// a trained statistical model; nothing in it asks a language model for a number.
+//
+// The ladder of what a prediction rests on: the account's own ads, then those of
+// the same tenant's other accounts of the same niche, then a fixed global prior.
+// It is one hierarchical model, so that each step speaks as loudly as it has
+// evidence. Nothing of another tenant ever reaches a model.
+package oracle
+
+import (
+	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/embed"
+)
+
+// Past is an ad that has run. The same ads in any order train the same model.
+type Past struct {
+	AdID      string
+	AccountID string
+	DNA       creative.DNA
+	// Impressions and Clicks are totals to date; an ad without impressions
+	// teaches nothing of CTR.
+	Impressions, Clicks int64
+	// Spend and Value (pipeline value, won deals included) are totals to date in
+	// units of one currency; an ad without spend teaches nothing of ROAS.
+	Spend, Value float64
+	// Vector is the ad's embedding where it is remembered, or nil.
+	Vector embed.Vector
+}
+
+// Neighbour is a remembered ad that is like the one to be judged. Its figures are
+// those that the model was trained on; an ad that it was not is passed over.
+type Neighbour struct {
+	AdID       string
+	Similarity float64 // cosine, 0 to 1
+}
+
+// Source is what a baseline was taken from.
+type Source string
+
+// The ladder.
+const (
+	FromAccount Source = "account"      // the account's own ads
+	FromNiche   Source = "niche"        // the same tenant's accounts of the same niche
+	FromPrior   Source = "global_prior" // no ads at all: PriorCTR and PriorROAS
+)
+
+// RejectBelow is the share of the baseline CTR below which a creative is rejected.
+const RejectBelow = 0.70
+
+// Prediction is what an ad is expected to do, and why.
+type Prediction struct {
+	// CTR (a rate, 0 to 1) and ROAS (pipeline value over spend) are posterior means
+	// of the ad's true, long-run figures.
+	CTR, ROAS float64
+	// CTRInterval and ROASInterval hold the true, long-run figure (not what a given
+	// number of impressions will show) with a probability of 90%.
+	CTRInterval, ROASInterval [2]float64
+	// Confidence is the probability, 0 to 1, that the decision is right: that the
+	// true CTR lies below RejectBelow x Baseline where Reject is set, and at or
+	// above it where it is not.
+	Confidence float64
+	// Baseline is the average CTR that the creative is held against, a rate, and
+	// BaselineROAS the ROAS beside it.
+	Baseline, BaselineROAS float64
+	BaselineSource         Source
+	// Version names the model; the same data train the same version.
+	Version string
+	// Ads is how many ads the model learned from; Own of them are the account's.
+	Ads, Own int
+	// Weaknesses are what costs CTR, the dearest first; never nil.
+	Weaknesses []Weakness
+	// Near are the neighbours whose figures took part, most like it first; never nil.
+	Near []Neighbour
+	// Reject is set where CTR < RejectBelow x Baseline.
+	Reject bool
+	// Reason says in words where the numbers come from, and Recommendation what to do.
+	Reason, Recommendation string
+}
+
+// Weakness is a feature of the creative that costs clicks.
+type Weakness struct {
+	Feature, Value string
+	// Effect is the share of CTR lost against what past ads usually do with the
+	// feature: 0.2 is 20% fewer clicks.
+	Effect float64
+	// Probability is that it costs anything at all, 0 to 1.
+	Probability float64
+	// Instead is what better ads did, and Ads up to three of them, best first.
+	Instead string
+	Ads     []string
+}
