@@ -15,10 +15,10 @@ var tiers = []struct {
 }{
 	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler"}},
 	{"plumbing", []string{
-		"auth", "cluster", "deadletter", "idempotency", "inbox", "lease", "outbox", "pg", "pgtest", "publish", "secrets", "serve",
+		"auth", "cluster", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "pgtest", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
-	{"clients", []string{"embed", "gemini", "hubspot", "live", "meta"}},
+	{"clients", []string{"embed", "gemini", "hubspot", "live", "meta", "webhook"}},
 	{"domain", []string{
 		"ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "winners",
 	}},

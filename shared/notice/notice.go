@@ -1,0 +1,125 @@
+// Package notice tells tenants what was done for them: a notice is written
+// beside the data it is about, in the same transaction, and functions/notify
+// posts it to the tenant's webhook. A tenant without a webhook, or with one that
+// does not want the kind, costs nothing.
+package notice
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Topic is where notices wait for their delivery.
+const Topic = "tenant-notices"
+
+// The kinds of notices that a tenant can choose from.
+const (
+	ChangeQueued      = "change.queued"
+	ChangeAwaiting    = "change.awaiting_approval"
+	ChangeCut         = "change.cut"
+	ChangeApplied     = "change.applied"
+	ChangeHeld        = "change.held"
+	ChangeFailed      = "change.failed"
+	ChangeUndone      = "change.undone"
+	AdFatigued        = "ad.fatigued"
+	CreativeRefreshed = "creative.refreshed"
+	VideoAnalyzed     = "video.analyzed"
+	VideoFailed       = "video.failed"
+	SyncFailed        = "sync.failed"
+	ConnectionRefused = "connection.refused"
+	// WebhookTest is what POST /api/connections/webhook/test sends.
+	WebhookTest = "webhook.test"
+)
+
+// Kinds lists what a tenant can choose from.
+var Kinds = []string{
+	AdFatigued, ChangeApplied, ChangeAwaiting, ChangeCut, ChangeFailed, ChangeHeld, ChangeQueued, ChangeUndone,
+	ConnectionRefused, CreativeRefreshed, SyncFailed, VideoAnalyzed, VideoFailed, WebhookTest,
+}
+
+// Notice is one thing that a tenant may want to know. It leaves the house: no
+// personal data belongs into it. E-mail addresses are taken out all the same.
+type Notice struct {
+	// Kind is one of Kinds.
+	Kind string `json:"kind"`
+	// AdID, AccountID and ChangeID say what it is about, where it is about one.
+	AdID      string `json:"ad_id,omitempty"`
+	AccountID string `json:"account_id,omitempty"`
+	ChangeID  string `json:"change_id,omitempty"`
+	// Text says it in plain words, at most MaxText characters.
+	Text string `json:"text"`
+	// At is when it happened; now where it is not said.
+	At time.Time `json:"at"`
+	// Data holds figures, in units and named with them.
+	Data map[string]any `json:"data,omitempty"`
+}
+
+// MaxText is the longest Text, in characters; what is longer is cut.
+const MaxText = 2000
+
+// Put writes notices for tenant beside the data of tx, one message each, where
+// the tenant has a webhook that wants the kind. It works in pg.InTenant and
+// pg.Across, in one statement. Flush the outbox after the commit, or leave it to
+// the relay.
+func Put(ctx context.Context, tx pgx.Tx, tenant string, notices ...Notice) error {
+	return PutEach(ctx, tx, map[string][]Notice{tenant: notices})
+}
+
+// PutEach is Put for notices of several tenants at once, by tenant id: one
+// statement for all of them. It needs pg.Across.
+func PutEach(ctx context.Context, tx pgx.Tx, notices map[string][]Notice) error {
+	var tenants, kinds []string
+	var data [][]byte
+	for _, tenant := range slices.Sorted(maps.Keys(notices)) {
+		for _, n := range notices[tenant] {
+			one, err := n.encoded()
+			if err != nil {
+				return fmt.Errorf("write notice %s of tenant %s: %w", n.Kind, tenant, err)
+			}
+			tenants, kinds, data = append(tenants, tenant), append(kinds, n.Kind), append(data, one)
+		}
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO gv.outbox (tenant_id, topic, data)
+		SELECT w.tenant_id, @topic, n.data
+		FROM   unnest(@tenants::uuid[], @kinds::text[], @data::bytea[]) AS n (tenant_id, kind, data)
+		JOIN   gv.webhooks w USING (tenant_id)
+		WHERE  w.disabled_at IS NULL AND (w.kinds = '{}' OR n.kind = ANY (w.kinds))`,
+		pgx.StrictNamedArgs{"topic": Topic, "tenants": tenants, "kinds": kinds, "data": data})
+	if err != nil {
+		return fmt.Errorf("write %d notices: %w", len(data), err)
+	}
+	return nil
+}
+
+// address finds e-mail addresses in JSON; none of its characters is JSON's own.
+var address = regexp.MustCompile(`[A-Za-z0-9._%+'\-]+@[A-Za-z0-9\-]+(\.[A-Za-z0-9\-]+)+`)
+
+func (n Notice) encoded() ([]byte, error) {
+	n.Text = cut(n.Text)
+	n.At = cmp.Or(n.At, time.Now()).UTC()
+	data, err := json.Marshal(n)
+	if err != nil {
+		return nil, err
+	}
+	return address.ReplaceAll(data, []byte("a member")), nil
+}
+
+func cut(text string) string {
+	if utf8.RuneCountInString(text) <= MaxText {
+		return text
+	}
+	return string([]rune(text)[:MaxText-1]) + "…"
+}
