@@ -15,6 +15,21 @@ COMMENT ON COLUMN gv.sweep_progress.tenant_id IS 'null: the sweep of all tenants
 COMMENT ON COLUMN gv.sweep_progress.report IS 'What it has counted so far of the tenant that it was at.';
 CALL gv.protect('gv.sweep_progress', 'SELECT, INSERT, UPDATE, DELETE', 'SELECT, INSERT, UPDATE, DELETE');
 
+CREATE TABLE gv.fatigue_remedies (
+	tenant_id   uuid        NOT NULL REFERENCES gv.tenants,
+	ad_id       text        NOT NULL,
+	remedied_at timestamptz NOT NULL,
+	until       timestamptz NOT NULL,
+	change_id   uuid,
+	refresh_id  uuid,
+	skipped     text,
+	PRIMARY KEY (tenant_id, ad_id),
+	FOREIGN KEY (tenant_id, ad_id) REFERENCES gv.ads
+);
+COMMENT ON TABLE gv.fatigue_remedies IS 'What was last done for a tired ad; nothing more is before until.';
+COMMENT ON COLUMN gv.fatigue_remedies.skipped IS 'Why there was no cut, where there was none.';
+CALL gv.protect('gv.fatigue_remedies', 'SELECT, INSERT, UPDATE', 'SELECT, INSERT, UPDATE');
+
 -- A sweep walks the active ads account by account.
 CREATE INDEX ads_sweep ON gv.ads (tenant_id, account_id, ad_id) WHERE status = 'ACTIVE';
 
