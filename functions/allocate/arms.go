@@ -26,7 +26,7 @@ func (k *knowledge) request(body *selectBody, seed uint64) (sampler.Request, []o
 		if dna, ok := body.Scores[arm.ID]; ok {
 			arm.DNA = (*float64)(&dna)
 		}
-		now, said := observed(arm, k.currency), k.said[arm.ID]
+		now, said := observed(arm, k.currency), k.memory.said[arm.ID]
 		arm.Past = past(history(said, now, k.depth), k.currency)
 		if len(said) == 0 || !said[len(said)-1].equal(now) {
 			news = append(news, now)

@@ -19,21 +19,21 @@ type knowledge struct {
 	settings sampler.Settings
 	ads      map[string]ad // in this currency
 	days     map[string][]sampler.Day
-	said     map[string][]observation
+	memory   memory
 	depth    int // observations and days per ad
 	deals    sampler.Account
 }
 
 const (
-	// memory bounds the observations and days of one request, deepest those of one ad.
-	memory, deepest, shallowest = 30_000, 120, 3
+	// attention bounds the observations and days of one request, deepest those of one ad.
+	attention, deepest, shallowest = 30_000, 120, 3
 	// recentDeals are enough for a delay curve.
 	recentDeals = 1000
 )
 
 // know reads what is known for a request.
 func (s store) know(ctx context.Context, body *selectBody) (knowledge, error) {
-	k := knowledge{depth: min(deepest, max(shallowest, memory/len(body.AdStates)))}
+	k := knowledge{depth: min(deepest, max(shallowest, attention/len(body.AdStates)))}
 	ids := make([]string, len(body.AdStates))
 	for i := range body.AdStates {
 		ids[i] = body.AdStates[i].AdID
@@ -52,7 +52,7 @@ func (s store) know(ctx context.Context, body *selectBody) (knowledge, error) {
 		return k, err
 	}
 	// One more than is handed on: the last may be this very request, told before.
-	if k.said, err = s.said(ctx, ids, k.depth+1); err != nil || len(k.ads) == 0 {
+	if k.memory, err = s.recall(ctx, ids, k.depth+1); err != nil || len(k.ads) == 0 {
 		return k, err
 	}
 	if k.days, err = s.days(ctx, ids, k.depth); err != nil || k.currency != home {

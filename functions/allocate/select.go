@@ -55,28 +55,32 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 	if err != nil {
 		return nil, err
 	}
+	// The ledger's bytes are made beside the sampler, of whose work not all is
+	// parallel, and while the database is busy.
+	inputs := beside(func() (decisions.Packed, error) { return packed(encode(&req, about(&req))) })
 	split := sampler.Allocate(req)
 	id, at, err := decisions.Stamp()
 	if err != nil {
 		return nil, err
 	}
-	sent, err := write(id, &req, &split)
-	if err != nil {
-		return nil, fmt.Errorf("decision %s: %w", id, err)
-	}
-	summary := decisions.Summary{
+	posterior := beside(func() (decisions.Packed, error) { return packed(believe(req.Currency, &split)) })
+	sent := beside(func() ([]byte, error) { return write(id, &req, &split) })
+	answer := beside(func() (decisions.Packed, error) { return packed(sent()) })
+	decision := decisions.Decision{Summary: decisions.Summary{
 		DecisionID: id, CreatedAt: at, AccountID: known.account, Currency: req.Currency, RequestedBy: who.Who(),
 		ModelVersion: modelVersion, Architecture: decisions.Here, Seed: int64(seed), NumAds: int32(len(req.Arms)),
 		Total: req.Total, Unallocated: split.Unallocated,
-	}
-	packed := pack(summary, &req, &split, sent)
+	}}
 	done, err = idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (receipt, error) {
-		if err := (store{tx}).observe(ctx, news); err != nil {
+		if err := (store{tx}).remember(ctx, known.memory.shelves, news); err != nil {
 			return receipt{}, err
 		}
-		decision, err := packed()
-		if err != nil {
-			return receipt{}, err
+		var failed [3]error
+		decision.Inputs, failed[0] = inputs()
+		decision.Posterior, failed[1] = posterior()
+		decision.Answer, failed[2] = answer()
+		if err := errors.Join(failed[:]...); err != nil {
+			return receipt{}, fmt.Errorf("decision %s: %w", id, err)
 		}
 		return receipt{id}, decisions.NewStore(tx).Put(ctx, decision)
 	})
@@ -87,7 +91,8 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 		return f.answered(ctx, done) // a twin was first
 	}
 	serve.Note(ctx, "decision", id, "ads", len(req.Arms))
-	return &selectOutput{sent}, nil
+	body, err := sent()
+	return &selectOutput{body}, err
 }
 
 // answered returns the answer that a decision gave before.
@@ -103,28 +108,18 @@ func (f *function) answered(ctx context.Context, done receipt) (*selectOutput, e
 	return &selectOutput{sent}, nil
 }
 
-// pack compresses a decision for the ledger while the database is busy with the
-// observations; the function that it returns waits for the end of it.
-func pack(summary decisions.Summary, req *sampler.Request, split *sampler.Split, sent []byte) func() (decisions.Decision, error) {
-	packed := sync.OnceValues(func() (decisions.Decision, error) {
-		d := decisions.Decision{Summary: summary}
-		var inputs, posterior error
-		var parts sync.WaitGroup
-		parts.Go(func() { d.Answer = decisions.Pack(sent) })
-		parts.Go(func() {
-			data, err := encode(req, about(req))
-			d.Inputs, inputs = decisions.Pack(data), err
-			data, err = believe(req.Currency, split)
-			d.Posterior, posterior = decisions.Pack(data), err
-		})
-		parts.Wait()
-		if err := errors.Join(inputs, posterior); err != nil {
-			return d, fmt.Errorf("decision %s: %w", summary.DecisionID, err)
-		}
-		return d, nil
-	})
-	go func() { _, _ = packed() }()
-	return packed
+// beside starts a computation and returns the function that waits for it.
+func beside[T any](compute func() (T, error)) func() (T, error) {
+	wait := sync.OnceValues(compute)
+	go func() { _, _ = wait() }()
+	return wait
+}
+
+func packed(json []byte, err error) (decisions.Packed, error) {
+	if err != nil {
+		return nil, err
+	}
+	return decisions.Pack(json), nil
 }
 
 // about is how long the request is as JSON, nearly.

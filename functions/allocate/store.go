@@ -3,7 +3,6 @@ package allocate
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,58 +110,6 @@ func (s store) days(ctx context.Context, ids []string, n int) (map[string][]samp
 		return nil, fmt.Errorf("read daily metrics: %w", err)
 	}
 	return days, nil
-}
-
-// said returns the last n observations of each ad, in the order of arrival.
-func (s store) said(ctx context.Context, ids []string, n int) (map[string][]observation, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT   o.ad_id, o.age_hours, o.impressions, o.clicks, o.spend, o.pipeline_value, o.cash_revenue
-		FROM     unnest(@ads::text[]) AS asked (ad_id)
-		CROSS    JOIN LATERAL (SELECT * FROM gv.observations o WHERE o.tenant_id = (SELECT gv.tenant()) AND o.ad_id = asked.ad_id
-		                       ORDER BY o.observation_id DESC LIMIT @n) o`,
-		pgx.StrictNamedArgs{"ads": ids, "n": n})
-	said := map[string][]observation{}
-	var o observation
-	_, err := pgx.ForEachRow(rows, []any{
-		&o.AdID, &o.AgeHours, &o.Impressions, &o.Clicks, &o.Spend, &o.PipelineValue, &o.CashRevenue,
-	}, func() error {
-		said[o.AdID] = append(said[o.AdID], o)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read observations: %w", err)
-	}
-	for _, newestFirst := range said {
-		slices.Reverse(newestFirst)
-	}
-	return said, nil
-}
-
-// observe records what a request said of its ads.
-func (s store) observe(ctx context.Context, all []observation) error {
-	if len(all) == 0 {
-		return nil
-	}
-	ids, ages := make([]string, len(all)), make([]float64, len(all))
-	impressions, clicks := make([]int64, len(all)), make([]int64, len(all))
-	spends, values, cash := make([]float64, len(all)), make([]float64, len(all)), make([]*float64, len(all))
-	for i, o := range all {
-		ids[i], ages[i], impressions[i], clicks[i] = o.AdID, o.AgeHours, o.Impressions, o.Clicks
-		spends[i], values[i], cash[i] = o.Spend, o.PipelineValue, o.CashRevenue
-	}
-	// Postgres refuses COPY into a table under row-level security.
-	_, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.observations (tenant_id, ad_id, age_hours, impressions, clicks, spend, pipeline_value, cash_revenue)
-		SELECT (SELECT gv.tenant()), * FROM unnest(@ids::text[], @ages::float8[], @impressions::bigint[], @clicks::bigint[],
-		                                  @spends::float8[], @values::float8[], @cash::float8[])`,
-		pgx.StrictNamedArgs{
-			"ids": ids, "ages": ages, "impressions": impressions, "clicks": clicks,
-			"spends": spends, "values": values, "cash": cash,
-		})
-	if err != nil {
-		return fmt.Errorf("record observations: %w", err)
-	}
-	return nil
 }
 
 // move is one change of a deal's stage, with what the deal was worth from then on.

@@ -17,7 +17,7 @@ var old = []struct{ table, condition string }{
 	{"leases", `expires_at < now() - interval '1 hour'`},
 	{"idempotency_keys", `created_at < now() - interval '24 hours'`},
 	{"inbox", `received_at < now() - interval '60 days'`}, // Pub/Sub keeps a message 7 days, HubSpot tries for one
-	{"observations", `observed_at < now() - interval '400 days'`},
+	{"told", `updated_at < now() - interval '400 days'`},
 }
 
 // clearBatch is what one transaction deletes: few enough to be quick.

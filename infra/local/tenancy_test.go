@@ -114,6 +114,6 @@ func (p *process) everything() string {
 			(SELECT jsonb_agg(to_jsonb(w) - 'embedding' ORDER BY ad_id) FROM gv.winners w WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(l) ORDER BY dead_letter_id) FROM gv.dead_letters l WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.decisions WHERE tenant_id = $1),
-			(SELECT count(*) FROM gv.observations WHERE tenant_id = $1),
+			(SELECT count(*) FROM gv.told WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.conversions WHERE tenant_id = $1))`, p.env["TENANT_ID"])
 }

@@ -33,7 +33,7 @@ type Arm struct {
 	// Pipeline is the present value of the ad's deals, won ones included.
 	Pipeline money.Amount
 	// Cash is the won part of Pipeline; nil where the caller does not know it.
-	Cash *money.Amount
+	Cash *money.Amount `json:",omitempty"`
 	// AgeHours is how long the ad has lived.
 	AgeHours float64
 	// Current is the daily budget of today. Where CurrentKnown is false it is an
@@ -41,22 +41,22 @@ type Arm struct {
 	Current      money.Amount
 	CurrentKnown bool
 	// Min and Max are the caller's floor and ceiling; Max nil means none.
-	Min money.Amount
-	Max *money.Amount
+	Min money.Amount  `json:",omitempty"`
+	Max *money.Amount `json:",omitempty"`
 	// Excluded ads take no part: one with a known Current keeps it, and the
 	// others share what is left; one without gets nothing.
-	Excluded bool
+	Excluded bool `json:",omitempty"`
 	// DNA is the creative's score from 0 to 1, nil where there is none.
-	DNA *float64
+	DNA *float64 `json:",omitempty"`
 	// Attribution is the mean confidence, 0 to 1, with which the ad's deals are
 	// its own; 0 means unknown and counts as 1.
-	Attribution float64
+	Attribution float64 `json:",omitempty"`
 	// Days are stored daily metrics, oldest first; they need not reach back to
 	// the first day.
-	Days []Day
+	Days []Day `json:",omitempty"`
 	// Past are the ad's totals as earlier requests and feedback told them,
 	// oldest first.
-	Past []Observation
+	Past []Observation `json:",omitempty"`
 }
 
 // Day is one stored day of an ad's delivery.
@@ -75,7 +75,7 @@ type Observation struct {
 	Spend               money.Amount
 	// Pipeline and Cash are as in Arm.
 	Pipeline money.Amount
-	Cash     *money.Amount
+	Cash     *money.Amount `json:",omitempty"`
 }
 
 // Account is knowledge of the account that no single ad holds.
