@@ -16,7 +16,7 @@ const (
 	shelves = 256
 	// room is how many observations a shelf has for its ads, in equal parts, but
 	// no ad gets more than a request can use or fewer than a large one needs.
-	room      = 512
+	room      = 320
 	mostKept  = deepest + 1
 	leastKept = shallowest + 1
 	// mostOnShelf bounds the ads of a shelf, and daysKept how long one stays that is
