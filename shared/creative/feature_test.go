@@ -45,7 +45,7 @@ func TestWhatTheModelDoesNotUnderstandIsNoFeature(t *testing.T) {
 		"not known":         `{"hook_type":"unknown","tone":"n/a","emotion":"","music":null}`,
 		"a text":            `{"hook":"Tired of back pain?","tone":"` + strings.Repeat("very ", 20) + `serious"}`,
 		"two numbers":       `{"hook_strength":[0.2,0.9]}`,
-		"a nonsense aspect": `{"aspect_ratio":"`+ strings.Repeat("9", 400) + `:0"}`,
+		"a nonsense aspect": `{"aspect_ratio":"` + strings.Repeat("9", 400) + `:0"}`,
 	} {
 		for _, f := range parse(t, in).Features() {
 			t.Errorf("%s: %+v", name, f)

@@ -150,7 +150,7 @@ var fields = []field{
 	{
 		name: "orientation", section: "format", member: "orientation", kind: category, closed: true,
 		values: []string{"vertical", "square", "horizontal"},
-		about: "Which way the picture stands.",
+		about:  "Which way the picture stands.",
 	},
 	{
 		name: "aspect_ratio", section: "format", member: "aspect_ratio", kind: category, closed: true,

@@ -20,12 +20,20 @@ var first = []string{
 
 // Text puts the DNA into lines of "key: value" for an embedder: known keys
 // first, the others by name, sections flattened (a hook's type is hook_type
-// however it was nested), numbers rounded to what makes a difference. The same
-// DNA in another order of keys has the same text.
+// however it was nested, and the typed form's members have their flat keys),
+// numbers rounded to what makes a difference. The same DNA in another order of
+// keys has the same text.
 func (d DNA) Text() string {
-	var b strings.Builder
-	write(&b, "", map[string]any(d), order(d))
-	return strings.TrimSuffix(b.String(), "\n")
+	t := teller{told: map[string]bool{versionKey + ": " + strconv.Itoa(Version): true}}
+	t.section("", d, order(d))
+	return strings.TrimSuffix(t.b.String(), "\n")
+}
+
+// teller writes a DNA's lines, one that the typed form knows only once, however
+// often the DNA says it.
+type teller struct {
+	b    strings.Builder
+	told map[string]bool
 }
 
 // order returns d's keys, known ones first.
@@ -41,37 +49,56 @@ func order(d DNA) []string {
 	return keys
 }
 
-func write(b *strings.Builder, prefix string, section map[string]any, keys []string) {
+func (t *teller) section(prefix string, section map[string]any, keys []string) {
 	for _, key := range keys {
-		writeValue(b, join(prefix, key), section[key])
+		t.value(join(prefix, key), section[key])
 	}
 }
 
-func writeValue(b *strings.Builder, key string, v any) {
+func (t *teller) value(key string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		write(b, key, v, slices.Sorted(maps.Keys(v)))
+		t.section(key, v, slices.Sorted(maps.Keys(v)))
 	case []any:
 		var leaves []string
 		for _, member := range v {
 			if leaf, ok := text(member); ok {
 				leaves = append(leaves, leaf)
 			} else {
-				writeValue(b, key, member) // a list of sections: each adds its lines
+				t.value(key, member) // a list of sections: each adds its lines
 			}
 		}
-		line(b, key, strings.Join(leaves, ", "))
+		t.line(key, strings.Join(leaves, ", "))
 	default:
 		leaf, _ := text(v)
-		line(b, key, leaf)
+		t.line(key, leaf)
 	}
 }
 
-func line(b *strings.Builder, key, value string) {
-	if value != "" {
-		b.WriteString(key + ": " + value + "\n")
+func (t *teller) line(key, value string) {
+	if value == "" {
+		return
 	}
+	flat, typed := flatKeys[key]
+	if typed {
+		key = flat
+	}
+	line := key + ": " + value
+	if (typed || key == versionKey) && t.told[line] {
+		return
+	}
+	t.told[line] = typed || t.told[line]
+	t.b.WriteString(line + "\n")
 }
+
+// flatKeys has the flat key of each of the typed form's members.
+var flatKeys = func() map[string]string {
+	all := map[string]string{}
+	for _, f := range fields {
+		all[f.name], all[f.section+"_"+f.member] = f.name, f.name
+	}
+	return all
+}()
 
 // text returns a leaf in words, and false for a section or a list.
 func text(v any) (string, bool) {
