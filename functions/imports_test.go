@@ -13,14 +13,14 @@ var tiers = []struct {
 	name     string
 	packages []string
 }{
-	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler"}},
+	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler", "video"}},
 	{"plumbing", []string{
 		"auth", "cluster", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "pgtest", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
-	{"clients", []string{"embed", "gemini", "hubspot", "live", "meta", "webhook"}},
+	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "webhook"}},
 	{"domain", []string{
-		"ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "winners",
+		"ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "sweep", "winners",
 	}},
 }
 
