@@ -1,0 +1,67 @@
+package oracle
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Algorithm names this way of learning; a model of another one is trained anew.
+const Algorithm = 1
+
+// Fingerprint names the data that a model of account is trained on: the same ads,
+// in any order, have the same.
+func Fingerprint(account string, past []Past) string {
+	lines := make([][sha256.Size]byte, len(past))
+	for i, p := range past {
+		h := sha256.New()
+		_ = json.NewEncoder(h).Encode([]any{
+			p.AccountID, p.AdID, p.Impressions, p.Clicks, amount(p.Spend), amount(p.Value), json.RawMessage(p.DNA.JSON()), p.Vector,
+		})
+		lines[i] = [sha256.Size]byte(h.Sum(nil))
+	}
+	slices.SortFunc(lines, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
+	all := sha256.New()
+	fmt.Fprintf(all, "%d %q\n", Algorithm, account)
+	for _, line := range lines {
+		all.Write(line[:])
+	}
+	return hex.EncodeToString(all.Sum(nil)[:8])
+}
+
+// encode returns the model for Decode, but for its metrics.
+func (m Model) encode() ([]byte, error) {
+	m.Metrics = Metrics{}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if err := gob.NewEncoder(z).Encode(m); err != nil {
+		return nil, fmt.Errorf("encode a model: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("encode a model: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// decode reads what encode wrote.
+func decode(data []byte) (Model, error) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return Model{}, fmt.Errorf("decode a model: %w", err)
+	}
+	m := Model{}
+	if err := gob.NewDecoder(z).Decode(&m); err != nil {
+		return Model{}, fmt.Errorf("decode a model: %w", err)
+	}
+	if m.Columns == nil || len(m.CTR.Effects) != m.Columns.size() || len(m.ROAS.Effects) != m.Columns.size() {
+		return Model{}, fmt.Errorf("decode a model: %w", errors.New("it is damaged"))
+	}
+	m.Columns.index()
+	return m, nil
+}

@@ -1,0 +1,227 @@
+package oracle
+
+import "math"
+
+// observed is an ad's count of successes out of an exposure: clicks of
+// impressions, or value of spend, both in units of a typical deal.
+type observed struct {
+	count, exposure float64
+	row             []entry
+}
+
+// fit is a mixed Poisson regression: an ad's rate is exp(row x effects + its own
+// deviation), the effects are normal with a variance of their group, and the
+// deviations follow Student's t. The ads' rates are approximated by the Gaussian
+// that is nearest to each (variational Poisson log-normal: Chan & Vu 2013; Arridge
+// et al. 2018), so that an ad with no clicks, or with a million, needs no rule of
+// its own; given them, all effects are solved for at once. The variances are those
+// that make the data most likely (MacKay 1992; Harville 1977), with a prior that
+// only few ads feel; the t distribution is a scale mixture (Lange et al. 1989).
+type fit struct {
+	prior belief
+	group []int // by column
+	start float64
+
+	effects    []float64
+	covariance symmetric
+	between    float64         // variance of an ad's own deviation, its scale
+	variance   [groups]float64 // of a group's effects
+	sites      []site
+}
+
+// site is what is known of an ad.
+type site struct {
+	mean, variance float64 // of the logarithm of its rate
+	at, weight     float64 // of the Gaussian observation that stands for its count
+	robust         float64 // 1 for an ordinary ad, less for one far from the others
+	leverage       float64 // variance of what its row says
+}
+
+// Bounds of what is fitted: of the logarithm of a rate, and of variances.
+const (
+	lowest, highest = -25.0, 12.0
+	leastVariance   = 1e-6
+	mostVariance    = 9.0
+)
+
+func newFit(prior belief, group []int) *fit {
+	f := &fit{prior: prior, group: group, effects: make([]float64, len(group)), between: prior.Ad * prior.Ad / (widen * widen)}
+	for g := range f.variance {
+		f.variance[g] = prior.Effect[g] * prior.Effect[g]
+	}
+	// The level's mean is such that the expected rate of an ad of which nothing is
+	// known is the prior's.
+	f.start = math.Log(prior.Mean) - (prior.Level*prior.Level+f.spread())/2
+	if len(group) > 0 {
+		f.effects[0] = f.start
+	}
+	return f
+}
+
+// spread is the variance of an ad's own deviation, as of a normal distribution
+// with the same 90% interval.
+func (f *fit) spread() float64 { return f.between * widen * widen }
+
+// Rounds of fitting; most fits settle in a third of them.
+const (
+	rounds = 60
+	settle = 1e-3 // of a logarithm
+)
+
+// learn fits the effects, and where hyper is set the variances, to data.
+func (f *fit) learn(data []observed, most int) {
+	f.sites = make([]site, len(data))
+	for i, o := range data {
+		f.sites[i] = site{mean: clamp(math.Log((o.count+0.5)/(o.exposure+1)), lowest, highest), robust: 1}
+	}
+	for round := range most {
+		before := append([]float64{}, f.effects...)
+		f.approximate(data)
+		f.solve(data)
+		moved := f.spreads(data, round)
+		for j, b := range before {
+			moved = max(moved, math.Abs(f.effects[j]-b))
+		}
+		if round > 3 && moved < settle {
+			break
+		}
+	}
+	f.approximate(data)
+}
+
+// predictor is what a row says.
+func (f *fit) predictor(row []entry) float64 {
+	sum := 0.0
+	for _, e := range row {
+		sum += e.X * f.effects[e.Col]
+	}
+	return clamp(sum, lowest, highest)
+}
+
+// approximate finds each ad's Gaussian, given the effects.
+func (f *fit) approximate(data []observed) {
+	for i := range data {
+		s, mu := &f.sites[i], f.predictor(data[i].row)
+		s.fit(data[i], mu, f.between/s.robust)
+		deviation := (s.mean-mu)*(s.mean-mu) + s.variance
+		s.robust = (tails + 1) / (tails + deviation/f.between)
+	}
+}
+
+// fit finds the Gaussian of a rate whose prior is normal around mu.
+func (s *site) fit(o observed, mu, prior float64) {
+	m := s.mean
+	for range 50 {
+		s.weight = o.exposure * math.Exp(m+s.variance/2)
+		s.variance = 1 / (1/prior + s.weight)
+		step := (o.count - s.weight - (m-mu)/prior) * s.variance
+		m = clamp(m+clamp(step, -1, 1), lowest, highest)
+		if math.Abs(step) < 1e-9 {
+			break
+		}
+	}
+	s.mean = m
+	s.weight = max(o.exposure*math.Exp(m+s.variance/2), 1e-9)
+	s.at = m + (o.count-s.weight)/s.weight
+}
+
+// weight is how much an ad says of the effects.
+func (f *fit) weightOf(s *site) float64 { return 1 / (f.between/s.robust + 1/s.weight) }
+
+// solve finds the effects and their covariance, given the ads' Gaussians.
+func (f *fit) solve(data []observed) {
+	p := len(f.effects)
+	a, b := newSymmetric(p), make([]float64, p)
+	for i := range data {
+		s, row := &f.sites[i], data[i].row
+		w := f.weightOf(s)
+		for j, x := range row {
+			wx := w * x.X
+			b[x.Col] += wx * s.at
+			at := a.v[int(x.Col)*p:]
+			at[x.Col] += wx * x.X
+			for _, y := range row[:j] {
+				// The factor reads the lower triangle.
+				if y.Col < x.Col {
+					at[y.Col] += wx * y.X
+				} else {
+					*a.at(int(y.Col), int(x.Col)) += wx * y.X
+				}
+			}
+		}
+	}
+	for j := range p {
+		variance := f.prior.Level * f.prior.Level
+		if g := f.group[j]; g != level {
+			variance = f.variance[g]
+		} else {
+			b[j] += f.start / variance
+		}
+		*a.at(j, j) += 1 / variance
+	}
+	a.factor()
+	f.effects = a.solve(b)
+	f.covariance = a.inverse()
+	for i := range data {
+		f.sites[i].leverage = f.uncertainty(data[i].row)
+	}
+}
+
+// uncertainty is the variance of what a row says.
+func (f *fit) uncertainty(row []entry) float64 { return quadratic(f.covariance, row) }
+
+func quadratic(m symmetric, row []entry) float64 {
+	sum := 0.0
+	for j, x := range row {
+		at := m.v[int(x.Col)*m.n:]
+		part := at[x.Col] * x.X / 2
+		for _, y := range row[:j] {
+			part += at[y.Col] * y.X
+		}
+		sum += 2 * part * x.X
+	}
+	return max(sum, 0)
+}
+
+// spreads moves the variances to where the data are more likely, and returns by
+// how much, as a logarithm.
+func (f *fit) spreads(data []observed, round int) float64 {
+	moved := 0.0
+	move := func(variance *float64, ratio float64) {
+		next := clamp(*variance*clamp(ratio, 0.2, 5), leastVariance, mostVariance)
+		moved = max(moved, math.Abs(math.Log(next / *variance))/10)
+		*variance = next
+	}
+	var squares, expected float64
+	for i := range data {
+		s := &f.sites[i]
+		w := f.weightOf(s)
+		r := s.at - f.predictor(data[i].row)
+		squares += w * w * r * r / s.robust
+		expected += (w - w*w*s.leverage) / s.robust
+	}
+	n, ad := f.prior.Strength, f.prior.Ad*f.prior.Ad/(widen*widen)
+	v := f.between
+	if round > 0 { // the first round's deviations are the prior's
+		move(&f.between, (squares+n*ad/(v*v))/(max(expected, 0)+(n+2)/v))
+	}
+	var square, known [groups]float64
+	for j, g := range f.group {
+		if g != level {
+			square[g] += f.effects[j] * f.effects[j]
+			known[g] += 1 - *f.covariance.at(j, j)/f.variance[g]
+		}
+	}
+	for g := range f.variance {
+		prior := f.prior.Effect[g] * f.prior.Effect[g]
+		move(&f.variance[g], (square[g]+effectStrength*prior)/(max(known[g], 0)+effectStrength+2)/f.variance[g])
+	}
+	return moved
+}
+
+func clamp(x, low, high float64) float64 {
+	if math.IsNaN(x) {
+		return low
+	}
+	return min(max(x, low), high)
+}

@@ -1,0 +1,83 @@
+package oracle
+
+import (
+	"fmt"
+	"strings"
+)
+
+// reason says where the numbers come from.
+func (m Model) reason(p Prediction) string {
+	var b strings.Builder
+	if p.Reject {
+		fmt.Fprintf(&b, "The predicted CTR of %s is below %.0f%% of the average of %s", percent(p.CTR), 100*RejectBelow, percent(p.Baseline))
+	} else {
+		fmt.Fprintf(&b, "The predicted CTR of %s is %.0f%% of the average of %s", percent(p.CTR), 100*p.CTR/p.Baseline, percent(p.Baseline))
+	}
+	switch p.BaselineSource {
+	case FromAccount:
+		fmt.Fprintf(&b, " (the account's own, over %s", count(m.Totals[0].Ads))
+		if others := p.Ads - p.Own; others > 0 {
+			fmt.Fprintf(&b, "; %s of its niche were learned from too", count(others))
+		}
+		b.WriteString(")")
+	case FromNiche:
+		fmt.Fprintf(&b, " (its niche's, over %s: the account itself has too little history)", count(m.Totals[1].Ads))
+	default:
+		b.WriteString(" (the global prior: neither the account nor its niche has a history yet)")
+	}
+	fmt.Fprintf(&b, "; its true CTR lies between %s and %s with a probability of 90%%.", percent(p.CTRInterval[0]), percent(p.CTRInterval[1]))
+	return b.String()
+}
+
+func count(ads int) string {
+	if ads == 1 {
+		return "1 ad"
+	}
+	return fmt.Sprintf("%d ads", ads)
+}
+
+func percent(rate float64) string {
+	if rate < 0.001 {
+		return fmt.Sprintf("%.3f%%", 100*rate)
+	}
+	return fmt.Sprintf("%.2f%%", 100*rate)
+}
+
+// recommendation says what to do.
+func recommendation(p Prediction) string {
+	var b strings.Builder
+	switch {
+	case p.Reject && len(p.Weaknesses) == 0:
+		b.WriteString("Do not spend on it as it is; no single feature explains it, so test another concept.")
+	case p.Reject:
+		b.WriteString("Do not spend on it as it is; change first what costs most:")
+	case p.BaselineSource == FromPrior:
+		b.WriteString("Go ahead with a small budget: nothing is known yet that speaks for or against it.")
+	case p.Confidence < 0.7:
+		b.WriteString("Go ahead with a small budget: it may still fall below the bar.")
+	default:
+		b.WriteString("Go ahead.")
+	}
+	if !p.Reject && len(p.Weaknesses) > 0 {
+		b.WriteString(" It could do better:")
+	}
+	for i, w := range p.Weaknesses {
+		if i == 3 {
+			break
+		}
+		if i > 0 {
+			b.WriteString(";")
+		}
+		fmt.Fprintf(&b, " %s %s costs about %.0f%% of the clicks", w.Feature, w.Value, 100*w.Effect)
+		if w.Instead != "" {
+			fmt.Fprintf(&b, ", better ads have %s", w.Instead)
+		}
+		if len(w.Ads) > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(w.Ads, ", "))
+		}
+	}
+	if len(p.Weaknesses) > 0 {
+		b.WriteString(".")
+	}
+	return b.String()
+}

@@ -1,0 +1,159 @@
+package oracle
+
+import (
+	"cmp"
+	"hash/fnv"
+	"math"
+	"slices"
+
+	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/embed"
+)
+
+// Model is what was learned from an account's and its niche's ads. The zero Model
+// is not one; Train(account, nil) is the global prior.
+type Model struct {
+	Columns    *columns
+	CTR, ROAS  expectation
+	Totals     [2]totals // of the account, and of all ads
+	Examples   []example
+	Remembered memory
+	Metrics    Metrics
+	Print      string // the data's fingerprint
+}
+
+// totals of ads.
+type totals struct {
+	Ads                 int
+	Impressions, Clicks int64
+	Spend, Value        float64
+}
+
+// ad is a Past that can be learned from.
+type ad struct {
+	Past
+	features []creative.Feature
+	fold     int
+}
+
+// maxAds is how many ads a model learns from; of more, as many are picked by a hash
+// of their ids.
+const maxAds = 20_000
+
+// Train learns a model for an account, "" for one that is not known, from its own
+// ads and those of its niche. The same ads in any order train the same model.
+func Train(account string, past []Past) Model {
+	ads := prepared(past)
+	c := newColumns(account, ads)
+	m := Model{Columns: c, Print: Fingerprint(account, past)}
+	for _, a := range ads {
+		m.Totals[1].add(a.Past)
+		if a.AccountID == account {
+			m.Totals[0].add(a.Past)
+		}
+	}
+	rows := make([][]entry, len(ads))
+	for i, a := range ads {
+		rows[i] = c.row(a.AccountID, a.features)
+	}
+	clicks := make([]observed, len(ads))
+	for i, a := range ads {
+		clicks[i] = observed{float64(a.Clicks), float64(a.Impressions), rows[i]}
+	}
+	ctr := expect(ctrBelief, c, ads, clicks)
+	m.CTR = ctr.expectation
+	roas := expect(roasBelief, c, ads, worth(ads, rows))
+	m.ROAS = roas.expectation
+	m.Examples = exemplify(c, ads, ctr)
+	m.Remembered = remember(ads, ctr, roas)
+	m.Metrics = measure(m, ads, ctr, roas)
+	return m
+}
+
+func (t *totals) add(p Past) {
+	t.Ads++
+	t.Impressions, t.Clicks = t.Impressions+p.Impressions, t.Clicks+p.Clicks
+	t.Spend, t.Value = t.Spend+p.Spend, t.Value+p.Value
+}
+
+// prepared returns the ads that can be learned from in one order, with nonsense
+// made harmless.
+func prepared(past []Past) []ad {
+	ads := make([]ad, 0, len(past))
+	for _, p := range past {
+		p.Impressions = max(p.Impressions, 0)
+		p.Clicks = min(max(p.Clicks, 0), p.Impressions)
+		p.Spend, p.Value = amount(p.Spend), amount(p.Value)
+		if p.Impressions == 0 && p.Spend == 0 {
+			continue
+		}
+		ads = append(ads, ad{Past: p, fold: int(hash(p.AccountID+"\x00"+p.AdID) % folds)})
+	}
+	slices.SortFunc(ads, func(a, b ad) int {
+		return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.AdID, b.AdID), cmp.Compare(a.Impressions, b.Impressions),
+			cmp.Compare(a.Clicks, b.Clicks), cmp.Compare(a.Spend, b.Spend), cmp.Compare(a.Value, b.Value))
+	})
+	if len(ads) > maxAds {
+		picked := slices.Clone(ads)
+		slices.SortStableFunc(picked, func(a, b ad) int { return cmp.Compare(hash(a.AdID), hash(b.AdID)) })
+		limit := hash(picked[maxAds].AdID)
+		ads = slices.DeleteFunc(ads, func(a ad) bool { return hash(a.AdID) >= limit })
+	}
+	for i := range ads {
+		ads[i].features = ads[i].DNA.Features()
+	}
+	return ads
+}
+
+func amount(x float64) float64 {
+	if math.IsNaN(x) || x < 0 {
+		return 0
+	}
+	return min(x, 1e15)
+}
+
+func hash(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	x := h.Sum64() // FNV's low bits alone are weak
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	return x ^ x>>33
+}
+
+// worth counts ads' value and spend in typical deals, so that an ad with one deal
+// says as much as one deal can: value is rare and comes in lumps.
+func worth(ads []ad, rows [][]entry) []observed {
+	var lumps []float64
+	var spent, value float64
+	for _, a := range ads {
+		if a.Spend > 0 && a.Value > 0 {
+			lumps = append(lumps, a.Value)
+			spent, value = spent+a.Spend, value+a.Value
+		} else {
+			spent += a.Spend
+		}
+	}
+	lump := max(spent, 1)
+	if len(lumps) > 0 {
+		slices.Sort(lumps)
+		lump = quantile(lumps, 0.25)
+	}
+	lump = max(lump, 1e-6)
+	all := make([]observed, len(ads))
+	for i, a := range ads {
+		all[i] = observed{exposure: a.Spend / lump, row: rows[i]}
+		if a.Spend > 0 {
+			all[i].count = a.Value / lump
+		}
+	}
+	return all
+}
+
+// vectorOf returns the ad's embedding where it has one of the right size.
+func vectorOf(a ad) embed.Vector {
+	if len(a.Vector) != embed.Dimensions {
+		return nil
+	}
+	return a.Vector
+}
