@@ -32,6 +32,7 @@ CREATE TABLE gv.change_requests (
 	request_key text        NOT NULL CHECK (request_key <> ''),
 	ad_id       text        NOT NULL,
 	change_id   uuid        NOT NULL,
+	source      text        NOT NULL,
 	created_at  timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (tenant_id, request_key)
 );

@@ -1,6 +1,8 @@
 package changes
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,8 +19,108 @@ type Store struct {
 func NewStore(tx pgx.Tx) Store { return Store{tx: tx} }
 
 // Warped returns the store with a clock that tests make run faster: warp turns
-// the database's time into the rules'.
+// the database's time into the rules'; nil leaves it.
 func (s Store) Warped(warp func(time.Time) time.Time) Store {
 	s.warp = warp
 	return s
+}
+
+// Now is the time that the rules go by.
+func (s Store) Now(ctx context.Context) (now time.Time, err error) {
+	if err = s.tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return now, fmt.Errorf("read the clock: %w", err)
+	}
+	if s.warp != nil {
+		now = s.warp(now)
+	}
+	return now.UTC().Truncate(time.Microsecond), nil
+}
+
+// changeColumns are those of a Change, from gv.pending_ad_changes p and its
+// account a.
+const changeColumns = `
+	p.change_id, p.tenant_id, p.account_id, p.campaign_id, p.ad_id, p.budget_object, p.kind, a.currency, p.before_minor, p.target_minor,
+	p.before_status, coalesce(p.target_status, '') AS target_status, p.splits, p.step_minor, p.step_before, p.floor_minor, p.steps, p.sends,
+	p.reason, p.source, p.decision_id, p.requested_by, p.mode, p.status, p.plan_digest, coalesce(p.approved_by, '') AS approved_by,
+	coalesce(p.held_reason, '') AS held_reason, p.due_at, p.sent_at, p.attempt, p.decided_at, p.created_at, p.approved_at, p.progress_at,
+	p.finished_at, p.undo_of, p.superseded_by`
+
+// objectColumns are those of an Object.
+const objectColumns = `
+	budget_object, account_id, campaign_id, known_minor, known_status, foreign_at, foreign_was_minor, foreign_minor,
+	no_raise_until, no_raise_by, paused_by, decided_at, decided_by`
+
+func (s Store) changes(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]*Change, error) {
+	rows, _ := s.tx.Query(ctx, sql, args)
+	return pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[Change])
+}
+
+// lockObjects makes sure of the objects' rows and holds them, in one order.
+func (s Store) lockObjects(ctx context.Context, tenant string, names, accounts, campaigns []string) (map[string]*Object, error) {
+	_, err := s.tx.Exec(ctx, `
+		INSERT INTO gv.budget_objects (tenant_id, budget_object, account_id, campaign_id)
+		SELECT @tenant, o.* FROM unnest(@names::text[], @accounts::text[], @campaigns::text[]) AS o ORDER BY 2
+		ON CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{"tenant": tenant, "names": names, "accounts": accounts, "campaigns": campaigns})
+	if err != nil {
+		return nil, fmt.Errorf("note the objects: %w", err)
+	}
+	return s.holdObjects(ctx, tenant, names)
+}
+
+func (s Store) holdObjects(ctx context.Context, tenant string, names []string) (map[string]*Object, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT `+objectColumns+` FROM gv.budget_objects
+		WHERE  tenant_id = @tenant AND budget_object = ANY (@names::text[])
+		ORDER  BY budget_object FOR UPDATE`,
+		pgx.StrictNamedArgs{"tenant": tenant, "names": names})
+	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[Object])
+	if err != nil {
+		return nil, fmt.Errorf("lock the objects: %w", err)
+	}
+	byName := make(map[string]*Object, len(found))
+	for _, o := range found {
+		byName[o.BudgetObject] = o
+	}
+	return byName, nil
+}
+
+// saveObjects writes back what is known of objects.
+func (s Store) saveObjects(ctx context.Context, tenant string, now time.Time, objects []*Object) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	_, err := s.tx.Exec(ctx, `
+		UPDATE gv.budget_objects o
+		SET    known_minor = n.known_minor, known_status = n.known_status, known_at = @now,
+		       foreign_at = n.foreign_at, foreign_was_minor = n.foreign_was_minor, foreign_minor = n.foreign_minor,
+		       no_raise_until = n.no_raise_until, no_raise_by = n.no_raise_by, paused_by = n.paused_by,
+		       decided_at = n.decided_at, decided_by = n.decided_by
+		FROM   jsonb_to_recordset(@objects::jsonb) AS n (
+			budget_object text, known_minor bigint, known_status text, foreign_at timestamptz, foreign_was_minor bigint, foreign_minor bigint,
+			no_raise_until timestamptz, no_raise_by uuid, paused_by uuid, decided_at timestamptz, decided_by uuid)
+		WHERE  o.tenant_id = @tenant AND o.budget_object = n.budget_object`,
+		pgx.StrictNamedArgs{"tenant": tenant, "now": now, "objects": rowsOf(objects, objectRow)})
+	if err != nil {
+		return fmt.Errorf("save the objects: %w", err)
+	}
+	return nil
+}
+
+func objectRow(o *Object) map[string]any {
+	return map[string]any{
+		"budget_object": o.BudgetObject, "known_minor": o.KnownMinor, "known_status": o.KnownStatus,
+		"foreign_at": o.ForeignAt, "foreign_was_minor": o.ForeignWasMinor, "foreign_minor": o.ForeignMinor,
+		"no_raise_until": o.NoRaiseUntil, "no_raise_by": o.NoRaiseBy, "paused_by": o.PausedBy,
+		"decided_at": o.DecidedAt, "decided_by": o.DecidedBy,
+	}
+}
+
+// rowsOf is what jsonb_to_recordset takes; pgx writes it as JSON.
+func rowsOf[T any](all []T, row func(T) map[string]any) []map[string]any {
+	rows := make([]map[string]any, len(all))
+	for i, one := range all {
+		rows[i] = row(one)
+	}
+	return rows
 }

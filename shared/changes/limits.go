@@ -1,0 +1,81 @@
+package changes
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// Floor is the minimum spend that goes with a cap under a campaign's budget: four
+// fifths of the cap where it rises, so that Meta really spends it; where it falls
+// no more than that, and none where there was none.
+func Floor(before *int64, next int64, present *int64) *int64 {
+	floor := next / 5 * 4
+	if rises := before == nil || next > *before; !rises {
+		if present == nil {
+			return nil
+		}
+		floor = min(floor, *present)
+	}
+	return &floor
+}
+
+// CutFrom is what is left of current after the share is taken away, rounded so
+// that never more than the share goes.
+func CutFrom(current int64, share float64) int64 {
+	const slip = 1e-9 // 0.2 of 15 is a hair below 3 in binary
+	return current - int64(float64(current)*share+slip)
+}
+
+func nth(times []time.Time, n int) time.Time {
+	sorted := slices.SortedFunc(slices.Values(times), time.Time.Compare)
+	return sorted[n]
+}
+
+// share gives each ad the same part of rest, the first ones what is left over.
+func share(parts map[string]int64, ads []*Ad, rest int64) {
+	n := int64(len(ads))
+	for i, a := range ads {
+		parts[a.AdID] = rest / n
+		if int64(i) < rest%n {
+			parts[a.AdID]++
+		}
+	}
+}
+
+// scale makes parts that sum to known sum to current, keeping their proportions.
+func scale(parts map[string]int64, known, current int64, set []*Ad) {
+	left := current
+	for _, a := range set {
+		part := muldiv(parts[a.AdID], current, known)
+		parts[a.AdID] = part
+		left -= part
+	}
+	for _, a := range set { // what rounding left, a unit each
+		if left == 0 {
+			return
+		}
+		if parts[a.AdID] > 0 {
+			parts[a.AdID]++
+			left--
+		}
+	}
+	if left > 0 {
+		for _, a := range set {
+			if a.Status != paused {
+				parts[a.AdID] += left
+				return
+			}
+		}
+	}
+}
+
+// muldiv is a*b/c without overflow, rounded down.
+func muldiv(a, b, c int64) int64 {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	q, _ := bits.Div64(hi%uint64(c), lo, uint64(c))
+	return int64(q)
+}
+
+func sortedKeys(m map[string]int64) []string { return slices.Sorted(maps.Keys(m)) }
