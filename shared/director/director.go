@@ -40,6 +40,8 @@ type Brief struct {
 	Prediction Prediction
 	Grounding  Grounding
 	Examples   []Example // best first
+	// Unsearched says why the memory of winners could not be searched, "" where it was.
+	Unsearched string
 	// Tired is the ad that the plan is to replace; nil where there is none.
 	Tired *Tired
 }

@@ -145,13 +145,18 @@ func content(b Brief, d Draft) Content {
 
 // note says what the grounding means for whoever uses the plan.
 func note(b Brief) string {
+	missing := "No winner is remembered yet"
 	switch {
-	case b.Grounding == OnAccount && b.Tired != nil:
-		return "There is no remembered winner that opens differently from the tired ad: the plan goes by the account's best other ads by pipeline ROAS."
-	case b.Grounding == OnAccount:
-		return "No winner is remembered yet: the plan goes by the account's best ads by pipeline ROAS, which are not proven winners."
-	case b.Grounding == OnGeneral:
-		return "There are no winners and no ads with results to go by: the plan is what usually works, and borrows from no ad of yours."
+	case b.Unsearched != "":
+		missing = "The winners could not be searched (" + b.Unsearched + ")"
+	case b.Tired != nil:
+		missing = "No remembered winner opens differently from the tired ad"
+	}
+	switch b.Grounding {
+	case OnAccount:
+		return missing + ": the plan goes by the account's best ads by pipeline ROAS, which are not proven winners."
+	case OnGeneral:
+		return missing + ", and the account has no ads with results to go by: the plan is what usually works, and borrows from no ad of yours."
 	}
 	return ""
 }

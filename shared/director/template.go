@@ -67,7 +67,7 @@ func (t template) choose(feature string) choice {
 		}
 	}
 	own := t.own[feature]
-	if t.Kind == FixPlan && own != "" {
+	if t.Kind == FixPlan && own != "" && !t.worn(feature, own) {
 		return choice{own, nil, "kept as it is"}
 	}
 	for _, v := range votes(t.Examples, feature) {

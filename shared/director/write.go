@@ -38,14 +38,15 @@ func (f *Fallback) UnmarshalText(text []byte) error {
 
 // Director writes plans.
 type Director struct {
+	sources  Sources
 	model    *gemini.Client
 	fallback Fallback
 	timeout  time.Duration
 }
 
 // New returns a director. Without a model (nil) the template writes all plans.
-func New(model *gemini.Client, cfg Config) Director {
-	return Director{model, cfg.Fallback, cfg.Timeout}
+func New(sources Sources, model *gemini.Client, cfg Config) Director {
+	return Director{sources, model, cfg.Fallback, cfg.Timeout}
 }
 
 // errUnfit is returned where the model's second try broke rules as well.
