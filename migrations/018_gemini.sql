@@ -36,7 +36,7 @@ CALL gv.protect('gv.gemini_usage', 'SELECT, INSERT, UPDATE');
 CREATE FUNCTION gv.gemini_cap_micros() RETURNS bigint
 	LANGUAGE sql STABLE
 	AS $$
-SELECT floor(greatest(min((settings->>'gemini_daily_cap_usd')::numeric), 0) * 1000000)::bigint
+SELECT min(floor(least(greatest((settings->>'gemini_daily_cap_usd')::numeric, 0), 1e9) * 1e6))::bigint
 FROM   gv.accounts
 WHERE  tenant_id = gv.tenant() AND jsonb_typeof(settings->'gemini_daily_cap_usd') = 'number'
 $$;

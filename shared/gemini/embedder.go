@@ -191,4 +191,3 @@ func (e embedder) once(ctx context.Context, contents []*genai.Content, vectors [
 func unusable(cause error) error {
 	return fmt.Errorf("%w: %w", ErrNonsense, cause)
 }
-

@@ -147,4 +147,3 @@ func (c *Client) Vertex() bool { return c.vertex }
 
 // Model names the model that is configured to write.
 func (c *Client) Model() string { return c.cfg.Model }
-

@@ -82,6 +82,7 @@ func (o *Fault) before(w http.ResponseWriter, r *http.Request, closing <-chan st
 		panic(http.ErrAbortHandler)
 	case o.body != "":
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Goog-Upload-Status", "final") // an upload's last answer, too
 		_, _ = w.Write([]byte(o.body))
 		return true
 	case o.status == 0:

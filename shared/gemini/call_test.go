@@ -1,0 +1,315 @@
+package gemini_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/gemini"
+)
+
+func TestWithoutAKeyAndALocationThereIsNoClient(t *testing.T) {
+	t.Parallel()
+	c, err := gemini.Open(t.Context(), gemini.Config{Project: "p"}, nil)
+	if c != nil || err != nil {
+		t.Fatalf("%v, %v", c, err)
+	}
+	if models := gemini.Models(c); models.Configured() != embed.LocalModel {
+		t.Errorf("embeds with %s", models.Configured())
+	}
+	if _, err := gemini.Open(t.Context(), gemini.Config{Location: "eu"}, nil); err == nil {
+		t.Error("a location without a project is taken")
+	}
+	_, err = gemini.Open(t.Context(), gemini.Config{APIKey: fakegemini.Key, BaseURL: "http://h:port/%zz"}, nil)
+	clean(t, "a bad address", err)
+}
+
+func TestAMomentsTroubleIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]fakegemini.Fault{
+		"quota with a delay": {fakegemini.Quota(20 * time.Millisecond), fakegemini.Quota(20 * time.Millisecond)},
+		"503":                {fakegemini.Status(503, "UNAVAILABLE")},
+		"dropped":            {fakegemini.Drop()},
+		"not the API's":      {fakegemini.Body("<html>a proxy " + secretWords)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			f.fake.Write = func(fakegemini.Call) string { return fits }
+			f.fake.Inject(faults...)
+			began := time.Now()
+			if _, err := ask(t.Context(), f); err != nil || f.fake.Requests() != len(faults)+1 {
+				t.Errorf("%v after %d requests", err, f.fake.Requests())
+			}
+			if name == "quota with a delay" && time.Since(began) < 40*time.Millisecond {
+				t.Error("the server's delay was not kept")
+			}
+		})
+	}
+}
+
+func TestWhatGoesOnIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault fakegemini.Fault
+		says  string
+		after time.Duration
+	}{
+		"quota for an hour": {fakegemini.Quota(time.Hour), "quota is used up", time.Hour},
+		"bad key":           {fakegemini.Because(400, "INVALID_ARGUMENT", "API_KEY_INVALID"), "credentials", 5 * time.Minute},
+		"forbidden":         {fakegemini.Status(403, "PERMISSION_DENIED"), "credentials", 5 * time.Minute},
+		"no such model":     {fakegemini.Status(404, "NOT_FOUND"), "does not exist", 5 * time.Minute},
+		"wrong country":     {fakegemini.Status(400, "FAILED_PRECONDITION"), "credentials", 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			f.fake.Break(c.fault)
+			_, err := ask(t.Context(), f)
+			var told *fault.Error
+			if !errors.As(err, &told) || told.Kind != fault.Unavailable || told.RetryAfter != c.after || !strings.Contains(told.Message, c.says) {
+				t.Errorf("%v: %+v", err, told)
+			}
+			if n := f.fake.Requests(); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+			clean(t, name, err)
+			if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input != 0 || micros != 0 || f.held(t) != 0 {
+				t.Errorf("counted %d calls, %d failed, %d in, %d micros, %d held", calls, failed, input, micros, f.held(t))
+			}
+		})
+	}
+	f := open(t)
+	f.fake.Break(fakegemini.Status(400, "INVALID_ARGUMENT"))
+	_, err := ask(t.Context(), f)
+	if r := new(gemini.Refused); !errors.As(err, &r) || r.Reason != "INVALID_ARGUMENT" || !fault.Permanent(err) {
+		t.Errorf("what the model cannot read: %v", err)
+	}
+	clean(t, "cannot read", err)
+}
+
+// The server may have worked, so what was sent is counted.
+func TestAServerThatHangsIsLeftWhenTheTimeIsUp(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(cfg *gemini.Config) { cfg.Timeout = 150 * time.Millisecond })
+	f.fake.Break(fakegemini.Hang())
+	for name, call := range map[string]func() error{
+		"write": func() error { _, err := ask(t.Context(), f); return err },
+		"embed": func() error { _, err := f.Embedder(tenantA).Query(t.Context(), secretWords); return err },
+	} {
+		began := time.Now()
+		err := call()
+		if took := time.Since(began); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "in time") || took > 5*time.Second {
+			t.Errorf("%s: %v after %v", name, err, took)
+		}
+		clean(t, name, err)
+	}
+	if calls, failed, input, output, _ := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || output != 0 || f.held(t) != 0 {
+		t.Errorf("counted %d, %d, %d, %d; %d held", calls, failed, input, output, f.held(t))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(30*time.Millisecond, cancel)
+	if _, err := ask(ctx, f); err == nil {
+		t.Error("a caller that left got an answer")
+	}
+	if f.held(t) != 0 {
+		t.Error("the caller left, and what was reserved stays reserved")
+	}
+}
+
+func TestAModelThatFailsRepeatedlyIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.Rest(time.Hour)
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	f.fake.Break(fakegemini.Quota(time.Millisecond))
+	for range 2 { // four tries, then the fifth opens it
+		if _, err := ask(t.Context(), f); fault.Of(err) != fault.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	asked := f.fake.Requests()
+	f.fake.Mend()
+	_, err := ask(t.Context(), f)
+	var told *fault.Error
+	if !errors.As(err, &told) || told.RetryAfter != time.Hour || !strings.Contains(told.Message, "left alone") || f.fake.Requests() != asked || asked != 5 {
+		t.Errorf("%v after %d requests, then %d", err, asked, f.fake.Requests())
+	}
+	if _, err := f.Embedder(tenantA).Query(t.Context(), "x"); err != nil {
+		t.Errorf("another model shares the breaker: %v", err)
+	}
+	if calls, failed, input, _, _ := f.used(t, "gemini-3.8-flash"); calls != 3 || failed != 3 || input != 0 || f.held(t) != 0 {
+		t.Errorf("counted %d calls, %d failed, %d in; %d held", calls, failed, input, f.held(t))
+	}
+}
+
+func TestAModelThatIsBackIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.Rest(time.Millisecond)
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	f.fake.Break(fakegemini.Status(500, "INTERNAL"))
+	for range 2 {
+		if _, err := ask(t.Context(), f); err == nil {
+			t.Fatal("it answered")
+		}
+	}
+	if !strings.Contains(logged.String(), "half-open") && !strings.Contains(logged.String(), "to=open") {
+		t.Error("the breaker did not open")
+	}
+	f.fake.Mend()
+	time.Sleep(2 * time.Millisecond)
+	for range 3 {
+		if _, err := ask(t.Context(), f); err != nil {
+			t.Errorf("back again: %v", err)
+		}
+	}
+}
+
+// Refusals and nonsense say nothing of the model's health.
+func TestRefusalsDoNotTripTheBreaker(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	for _, o := range []fakegemini.Fault{fakegemini.Finish("SAFETY"), fakegemini.Status(400, "INVALID_ARGUMENT"), fakegemini.Text("no")} {
+		f.fake.Break(o)
+		for range 6 {
+			_, _ = ask(t.Context(), f)
+		}
+	}
+	f.fake.Mend()
+	if _, err := ask(t.Context(), f); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTwinsTogetherStayBelowTheCap(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(cfg *gemini.Config) { cfg.DailyCap = 0.02 }) // a call may cost some 4000 millionths
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	var made, capped atomic.Int64
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			_, err := ask(t.Context(), f)
+			var full *gemini.Capped
+			switch {
+			case err == nil:
+				made.Add(1)
+			case errors.As(err, &full):
+				capped.Add(1)
+				if fault.Of(err) != fault.TooMany || full.Tokens || time.Until(full.Until) > 24*time.Hour || !strings.Contains(err.Error(), "spending limit") {
+					t.Errorf("%v %+v", err, full)
+				}
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load()+capped.Load() != 12 || made.Load() == 0 {
+		t.Errorf("%d made, %d capped", made.Load(), capped.Load())
+	}
+	f.exec(t, `UPDATE gv.gemini_days SET cost_micros = 19999`)
+	asked := f.fake.Requests()
+	var full *gemini.Capped
+	if _, err := ask(t.Context(), f); !errors.As(err, &full) || f.fake.Requests() != asked {
+		t.Errorf("%v, and %d requests", err, f.fake.Requests()-asked)
+	}
+	f.exec(t, `UPDATE gv.gemini_days SET day = day - 1`)
+	if _, err := ask(t.Context(), f); err != nil {
+		t.Errorf("the next day: %v", err)
+	}
+}
+
+func TestNoReservationIsAboveTheCap(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	seen := make(chan int64, 40)
+	f.exec(t, `INSERT INTO gv.gemini_days (tenant_id, day, cost_micros) VALUES ($1, (now() AT TIME ZONE 'UTC')::date, 9990000)`, tenantA)
+	f.fake.Write = func(fakegemini.Call) string {
+		var n int64
+		if err := f.admin.QueryRow(context.Background(), `SELECT cost_micros + reserved_micros FROM gv.gemini_days WHERE tenant_id = $1`, tenantA).Scan(&n); err == nil {
+			seen <- n
+		}
+		return fits
+	}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() { _, _ = ask(t.Context(), f) })
+	}
+	wg.Wait()
+	close(seen)
+	for n := range seen {
+		if n > 10_000_000 {
+			t.Errorf("%d millionths are spent or held", n)
+		}
+	}
+}
+
+func TestAnAccountLowersTheCapAndNeverRaisesIt(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(cfg *gemini.Config) { cfg.DailyCap = 1 })
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	for settings, passes := range map[string]bool{
+		`{}`: true, `{"gemini_daily_cap_usd": 0.5}`: true, `{"gemini_daily_cap_usd": 0}`: false, `{"gemini_daily_cap_usd": -1}`: false,
+		`{"gemini_daily_cap_usd": 0.000001}`: false, `{"gemini_daily_cap_usd": 1e300}`: true, `{"gemini_daily_cap_usd": "none"}`: true, `{"gemini_daily_cap_usd": null}`: true,
+	} {
+		f.exec(t, `INSERT INTO gv.accounts (tenant_id, account_id, settings) VALUES ($1, 'a', $2), ($1, 'b', '{}') ON CONFLICT (tenant_id, account_id) DO UPDATE SET settings = excluded.settings`, tenantA, settings)
+		if _, err := ask(t.Context(), f); (err == nil) != passes {
+			t.Errorf("%s: %v", settings, err)
+		}
+	}
+	f.exec(t, `UPDATE gv.accounts SET settings = '{"gemini_daily_cap_usd": 1000}' WHERE account_id = 'a'`)
+	f.exec(t, `UPDATE gv.gemini_days SET cost_micros = 1000000`)
+	if _, err := ask(t.Context(), f); fault.Of(err) != fault.TooMany {
+		t.Errorf("a setting raised the cap: %v", err)
+	}
+	if _, err := f.Embedder(tenantB).Query(t.Context(), "x"); err != nil {
+		t.Errorf("another tenant is held by it: %v", err)
+	}
+}
+
+func TestWithoutAPriceTokensAreCountedAndBounded(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(cfg *gemini.Config) { cfg.Prices, cfg.DailyTokens = nil, 1500 })
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	got, err := ask(t.Context(), f)
+	if err != nil || got.CostMicros != 0 || got.InputTokens == 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	f.exec(t, `UPDATE gv.gemini_days SET tokens = 1400`)
+	_, err = ask(t.Context(), f)
+	if full := new(gemini.Capped); !errors.As(err, &full) || !full.Tokens || !strings.Contains(err.Error(), "token limit") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestADeadDatabaseAsksNothing(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.db.Close()
+	if _, err := ask(t.Context(), f); err == nil || f.fake.Requests() != 0 {
+		t.Errorf("%v after %d requests", err, f.fake.Requests())
+	}
+}
+
+func TestPricesAreReadOrRefused(t *testing.T) {
+	t.Parallel()
+	var p gemini.Prices
+	if err := p.UnmarshalText([]byte(" a-1:0.3/2.5, b:0.2,")); err != nil || p["a-1"] != (gemini.Price{Input: 0.3, Output: 2.5}) || p["b"] != (gemini.Price{Input: 0.2}) {
+		t.Errorf("%v, %v", p, err)
+	}
+	for _, bad := range []string{"a", "a:", "a:x", "a:1/", "a:-1", ":1", "a:1/NaN", "a:Inf", "a:1e308/1e308"} {
+		if err := p.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
