@@ -46,7 +46,7 @@ import (
 
 // Version names the model: a stored decision can be replayed bit for bit while
 // it is the same.
-const Version = "gamma-chain-1"
+const Version = "gamma-chain-2"
 
 // Allocate divides the request's total across its arms.
 func Allocate(req Request) Split {

@@ -155,7 +155,7 @@ func (m *model) spread(ev []evidence, lift []float64) (shape, slope, mean float6
 			post[k] = -sq((slope-usualSlope)/0.4)/2 - sq(math.Log(shape)/0.8)/2
 			for _, i := range rows {
 				x, e := ev[i].openX+ev[i].wonX, ev[i].openE+ev[i].wonE
-				prior := shape / (mu * math.Exp(lift[i]+slope*math.Log(m.ctr0[i]/m.account.CTR)))
+				prior := shape / (mu * math.Exp(lift[i]+m.settledSlope(i, slope)*math.Log(m.ctr0[i]/m.account.CTR)))
 				g1, _ := math.Lgamma(shape + x)
 				g0, _ := math.Lgamma(shape)
 				post[k] += g1 - g0 + shape*math.Log(prior) - (shape+x)*math.Log(prior+e)
@@ -174,6 +174,16 @@ func (m *model) spread(ev []evidence, lift []float64) (shape, slope, mean float6
 	return math.Exp(shape), slope, math.Exp(mean)
 }
 
+// settledSlope is the elasticity for an ad that the account's is learned from: in
+// its first day an ad knows its clicks and not yet what they are worth, so that
+// it has nothing to say of the two together.
+func (m *model) settledSlope(i int, slope float64) float64 {
+	if m.arm(i).AgeHours < 24 {
+		return usualSlope
+	}
+	return slope
+}
+
 // pooled is the account's mean value of a click for one point of the grid; half
 // a deal's worth of evidence says that ads return what they cost.
 func (m *model) pooled(ev []evidence, lift []float64, rows []int, shape, slope, even float64) float64 {
@@ -181,7 +191,7 @@ func (m *model) pooled(ev []evidence, lift []float64, rows []int, shape, slope, 
 	for range 4 {
 		x, e := 0.5, 0.5/even
 		for _, i := range rows {
-			f := math.Exp(lift[i] + slope*math.Log(m.ctr0[i]/m.account.CTR))
+			f := math.Exp(lift[i] + m.settledSlope(i, slope)*math.Log(m.ctr0[i]/m.account.CTR))
 			w := 1 / (1 + (ev[i].openE+ev[i].wonE)*f*mu/shape)
 			x += w * (ev[i].openX + ev[i].wonX)
 			e += w * (ev[i].openE + ev[i].wonE) * f
