@@ -1,0 +1,77 @@
+package meta_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/shared/meta"
+)
+
+func TestListsAreReadToTheEndByCursorsAndByOffsets(t *testing.T) {
+	t.Parallel()
+	for _, offsets := range []bool{false, true} {
+		w := newWorld(t, func(o *fakemeta.Options, _ *fakemeta.AccountConfig, m *meta.Options) {
+			o.Offsets, m.PageSize = offsets, 3
+		})
+		for i := range 10 {
+			w.held.PutAd(fakemeta.Ad{AdSetID: w.adset, Name: fmt.Sprint(i)})
+		}
+		w.held.PutAd(fakemeta.Ad{AdSetID: w.adset, Status: "DELETED"})
+		old := w.held.PutAd(fakemeta.Ad{AdSetID: w.adset, Status: "ARCHIVED"})
+		ads, err := w.account.Ads(t.Context(), false)
+		if err != nil || len(ads) != 11 {
+			t.Errorf("offsets %t: %d ads, %v", offsets, len(ads), err)
+		}
+		for _, ad := range ads {
+			if ad.ID == w.ad && (ad.Title != "Join" || ad.Body != "Train with us" || ad.CallToAction != "SIGN_UP" || ad.AdSetID != w.adset || !ad.CreatedAt.Equal(w.clock.Now())) {
+				t.Errorf("%+v", ad)
+			}
+		}
+		ads, err = w.account.Ads(t.Context(), true)
+		if err != nil || len(ads) != 1 || ads[0].ID != old {
+			t.Errorf("archived: %v %v", ads, err)
+		}
+		sets, err := w.account.AdSets(t.Context())
+		if err != nil || len(sets) != 1 || *sets[0].DailyBudget != 5000 || !sets[0].Learning {
+			t.Errorf("ad sets: %+v %v", sets, err)
+		}
+		campaigns, err := w.account.Campaigns(t.Context(), false)
+		if err != nil || len(campaigns) != 1 || campaigns[0].DailyBudget != nil || campaigns[0].Name != "Clubs" {
+			t.Errorf("campaigns: %+v %v", campaigns, err)
+		}
+	}
+}
+
+func TestPagesThatLeadAwayOrRoundInACircleAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(string) string{
+		"another server":  func(a string) string { return strings.Replace(a, "127.0.0.1", "elsewhere.example", 1) },
+		"another edge":    func(a string) string { return strings.Replace(a, "/ads?", "/users?", 1) },
+		"another scheme":  func(a string) string { return strings.Replace(a, "http:", "ftp:", 1) },
+		"no address":      func(string) string { return "://%" },
+		"the same again":  func(a string) string { return a[:strings.LastIndex(a, "offset=")] + "offset=1" },
+		"never any place": func(a string) string { return strings.Replace(a, "offset=", "elsewhere=", 1) },
+	} {
+		w := newWorld(t, func(o *fakemeta.Options, _ *fakemeta.AccountConfig, m *meta.Options) {
+			o.Offsets, o.Next, m.PageSize = true, change, 1
+		})
+		for range 4 {
+			w.held.PutAd(fakemeta.Ad{AdSetID: w.adset})
+		}
+		if ads, err := w.account.Ads(t.Context(), false); err == nil || w.fake.Requests("GET ads") > 4 {
+			t.Errorf("%s: %d ads after %d requests, %v", name, len(ads), w.fake.Requests("GET ads"), err)
+		}
+	}
+}
+
+func TestAPageThatIsTooMuchBecomesSmaller(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.know()
+	w.fake.Inject(fakemeta.Fault{Path: "act_77/ads", Status: 500, Code: 1, Message: "Please reduce the amount of data you're asking for, then retry your request"})
+	if ads, err := w.account.Ads(t.Context(), false); err != nil || len(ads) != 1 {
+		t.Errorf("%v %v", ads, err)
+	}
+}
