@@ -1,14 +1,13 @@
 -- How far a sweep has come, and what it needs to be quick.
 
 CREATE TABLE gv.sweep_progress (
-	name          text        PRIMARY KEY CHECK (name <> ''),
-	tenant_id     uuid        REFERENCES gv.tenants,
-	after_tenant  uuid        NOT NULL,
-	after_account text        NOT NULL,
-	after_ad      text        NOT NULL,
-	report        jsonb       NOT NULL DEFAULT '{}',
-	started_at    timestamptz NOT NULL,
-	updated_at    timestamptz NOT NULL DEFAULT now()
+	name         text        PRIMARY KEY CHECK (name <> ''),
+	tenant_id    uuid        REFERENCES gv.tenants,
+	after_tenant uuid        NOT NULL,
+	after_ad     text        NOT NULL,
+	report       jsonb       NOT NULL DEFAULT '{}',
+	started_at   timestamptz NOT NULL,
+	updated_at   timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE gv.sweep_progress IS 'A sweep that is under way or was cut short: the next one goes on behind the key it had reached.';
 COMMENT ON COLUMN gv.sweep_progress.tenant_id IS 'null: the sweep of all tenants.';
@@ -29,9 +28,6 @@ CREATE TABLE gv.fatigue_remedies (
 COMMENT ON TABLE gv.fatigue_remedies IS 'What was last done for a tired ad; nothing more is before until.';
 COMMENT ON COLUMN gv.fatigue_remedies.skipped IS 'Why there was no cut, where there was none.';
 CALL gv.protect('gv.fatigue_remedies', 'SELECT, INSERT, UPDATE', 'SELECT, INSERT, UPDATE');
-
--- A sweep walks the active ads account by account.
-CREATE INDEX ads_sweep ON gv.ads (tenant_id, account_id, ad_id) WHERE status = 'ACTIVE';
 
 -- A batch writes the messages of many tenants.
 GRANT INSERT ON gv.outbox TO gv_worker;
