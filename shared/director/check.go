@@ -37,7 +37,7 @@ func ParseDraft(data []byte, b Brief) (d Draft, broken []string) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&d); err != nil {
-		return Draft{}, []string{"the plan: " + shape(err)}
+		return Draft{}, []string{shape(err)}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Draft{}, []string{"the plan: must be one JSON object and nothing after it"}
@@ -54,11 +54,11 @@ func shape(err error) string {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
-		return kind.Field + " has the wrong type"
+		return kind.Field + ": has the wrong type"
 	case strings.HasPrefix(err.Error(), "json: unknown field"):
-		return "holds a member that a plan does not have"
+		return "the plan: holds a member that a plan does not have"
 	}
-	return "is not the JSON of a plan"
+	return "the plan: is not the JSON of a plan"
 }
 
 // check returns the rules that a draft breaks.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
@@ -79,7 +80,8 @@ func Why(err error) string {
 	var known *fault.Error
 	switch {
 	case errors.As(err, &known):
-		return known.Message
+		why, _, _ := strings.Cut(known.Message, ";") // the rest is advice to a caller who got nothing
+		return why
 	case errors.Is(err, context.DeadlineExceeded):
 		return "the AI model did not answer in time"
 	}
@@ -102,7 +104,8 @@ func (d Director) ask(ctx context.Context, tenant string, b Brief) (Draft, strin
 			}
 			err = &fault.Error{Kind: errUnfit.Kind, RetryAfter: errUnfit.RetryAfter, Message: errUnfit.Message, Cause: errors.New(summary(broken))}
 		case errors.Is(err, gemini.ErrNonsense):
-			broken = []string{"the plan: must be a JSON object that keeps to the schema"}
+			place, _, _ := strings.Cut(err.Error(), ": "+gemini.ErrNonsense.Error()) // it names the place and the rule
+			broken = []string{"the plan must be a JSON object that keeps to the schema: " + place}
 		case ctx.Err() != nil:
 			return Draft{}, "", fault.Down("the AI model did not answer in time", err)
 		default:
