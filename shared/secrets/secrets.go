@@ -1,5 +1,6 @@
-// Package secrets reads credentials from Secret Manager by resource name. What
-// it reads it keeps for a minute, so that a rotation is seen without a restart.
+// Package secrets reads credentials from Secret Manager by resource name, and
+// writes those that a tenant brings. What it reads it keeps for a minute, so that
+// a rotation is seen without a restart.
 package secrets
 
 import (
@@ -26,19 +27,30 @@ const (
 	deadline = 10 * time.Second
 )
 
-// Error says which secret could not be read; it never holds a secret.
+// Error says which secret could not be read or written; it never holds a secret.
 type Error struct {
 	Name  string
+	Write bool
 	Cause error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("read secret %s: %v", e.Name, e.Cause) }
+func (e *Error) Error() string {
+	if e.Write {
+		return fmt.Sprintf("write secret %s: %v", e.Name, e.Cause)
+	}
+	return fmt.Sprintf("read secret %s: %v", e.Name, e.Cause)
+}
 
-// Unwrap returns a fault of the kind Unavailable: a secret that cannot be read
-// now is somebody else's trouble, and may be readable in a moment.
-func (e *Error) Unwrap() error { return fault.Down("a credential cannot be read", e.Cause) }
+// Unwrap returns a fault of the kind Unavailable: a secret that cannot be read or
+// written now is somebody else's trouble, and may be in a moment.
+func (e *Error) Unwrap() error {
+	if e.Write {
+		return fault.Down("a credential cannot be stored", e.Cause)
+	}
+	return fault.Down("a credential cannot be read", e.Cause)
+}
 
-// Store reads secrets. Its client is made on first use.
+// Store reads and writes secrets. Its client is made on first use.
 type Store struct {
 	client func() (*secretmanager.Client, error)
 	now    func() time.Time
@@ -136,9 +148,17 @@ func (s *Store) read(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return payload(got)
+}
+
+func payload(got *secretmanagerpb.AccessSecretVersionResponse) (string, error) {
 	data := got.GetPayload().GetData()
-	if sum := got.GetPayload().DataCrc32C; sum != nil && *sum != int64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))) {
+	if sum := got.GetPayload().DataCrc32C; sum != nil && *sum != checksum(data) {
 		return "", errors.New("its checksum does not fit")
 	}
 	return string(data), nil
+}
+
+func checksum(data []byte) int64 {
+	return int64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
 }

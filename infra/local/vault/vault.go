@@ -8,19 +8,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"net"
 	"os"
-	"strconv"
-	"strings"
+	"path"
+	"slices"
 	"sync"
 	"testing"
 
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/geminivideo/geminivideo/shared/secrets"
 )
@@ -33,20 +30,36 @@ type Server struct {
 	grpc *grpc.Server
 	addr string
 
-	mu sync.Mutex
-	// versions holds each secret's versions, oldest first, by resource name
-	// (projects/P/secrets/S).
-	versions map[string][]string
+	mu      sync.Mutex
+	secrets map[string]*secret // by resource name (projects/P/secrets/S)
+	before  func(method string) error
+}
+
+// secret is one secret's versions, oldest first, and the numbers of those that
+// are disabled.
+type secret struct {
+	Versions []string `json:"versions"`
+	Disabled []int    `json:"disabled,omitempty"`
+}
+
+// UnmarshalJSON also reads a bare list of versions, as files of before have it.
+func (s *secret) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '[' {
+		return json.Unmarshal(data, &s.Versions)
+	}
+	type plain secret
+	return json.Unmarshal(data, (*plain)(s))
 }
 
 // Start serves the secrets of file, made when first written, on a loopback
 // address. An empty file keeps them in memory.
 func Start(file string) (*Server, error) {
-	s := &Server{file: file, grpc: grpc.NewServer(), versions: map[string][]string{}}
+	s := &Server{file: file, secrets: map[string]*secret{}}
+	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	if file != "" {
 		data, err := os.ReadFile(file)
 		if err == nil {
-			err = json.Unmarshal(data, &s.versions)
+			err = json.Unmarshal(data, &s.secrets)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read the local vault: %w", err)
@@ -79,24 +92,64 @@ func (s *Server) Addr() string { return s.addr }
 // Close stops the vault.
 func (s *Server) Close() { s.grpc.Stop() }
 
+// Before has do called before every call, with its name such as
+// AddSecretVersion: an error that it returns is the answer.
+func (s *Server) Before(do func(method string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = do
+}
+
+func (s *Server) intercept(ctx context.Context, r any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(path.Base(info.FullMethod)); err != nil {
+			return nil, err
+		}
+	}
+	return handle(ctx, r)
+}
+
 // Set adds a version to the secret called name (projects/P/secrets/S), unless
 // that is its latest already.
 func (s *Server) Set(name, value string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held := s.versions[name]
-	if len(held) > 0 && held[len(held)-1] == value {
+	held := s.secrets[name]
+	if held == nil {
+		held = &secret{}
+		s.secrets[name] = held
+	}
+	if n := len(held.Versions); n > 0 && held.Versions[n-1] == value {
 		return nil
 	}
-	s.versions[name] = append(held, value)
+	held.Versions = append(held.Versions, value)
 	return s.save()
+}
+
+// Versions returns the names of the secret's versions that are enabled, oldest
+// first; none where there is no such secret.
+func (s *Server) Versions(name string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var enabled []string
+	if held := s.secrets[name]; held != nil {
+		for n := range held.Versions {
+			if !slices.Contains(held.Disabled, n+1) {
+				enabled = append(enabled, versionName(name, n+1))
+			}
+		}
+	}
+	return enabled
 }
 
 func (s *Server) save() error {
 	if s.file == "" {
 		return nil
 	}
-	data, err := json.Marshal(s.versions)
+	data, err := json.Marshal(s.secrets)
 	if err != nil {
 		return err
 	}
@@ -105,63 +158,4 @@ func (s *Server) save() error {
 		return err
 	}
 	return os.Rename(next, s.file)
-}
-
-// CreateSecret makes a secret without versions.
-func (s *Server) CreateSecret(_ context.Context, r *secretmanagerpb.CreateSecretRequest) (*secretmanagerpb.Secret, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	name := r.GetParent() + "/secrets/" + r.GetSecretId()
-	if _, ok := s.versions[name]; ok {
-		return nil, status.Errorf(codes.AlreadyExists, "Secret [%s] already exists.", name)
-	}
-	s.versions[name] = []string{}
-	return &secretmanagerpb.Secret{Name: name}, s.save()
-}
-
-// GetSecret answers whether a secret exists.
-func (s *Server) GetSecret(_ context.Context, r *secretmanagerpb.GetSecretRequest) (*secretmanagerpb.Secret, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.versions[r.GetName()]; !ok {
-		return nil, missing(r.GetName())
-	}
-	return &secretmanagerpb.Secret{Name: r.GetName()}, nil
-}
-
-// AddSecretVersion adds a version to a secret.
-func (s *Server) AddSecretVersion(_ context.Context, r *secretmanagerpb.AddSecretVersionRequest) (*secretmanagerpb.SecretVersion, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	held, ok := s.versions[r.GetParent()]
-	if !ok {
-		return nil, missing(r.GetParent())
-	}
-	s.versions[r.GetParent()] = append(held, string(r.GetPayload().GetData()))
-	return &secretmanagerpb.SecretVersion{Name: fmt.Sprintf("%s/versions/%d", r.GetParent(), len(held)+1)}, s.save()
-}
-
-// AccessSecretVersion returns a secret's version, by number or "latest".
-func (s *Server) AccessSecretVersion(_ context.Context, r *secretmanagerpb.AccessSecretVersionRequest) (*secretmanagerpb.AccessSecretVersionResponse, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	name, version, _ := strings.Cut(r.GetName(), "/versions/")
-	held := s.versions[name]
-	n := len(held)
-	if version != "latest" {
-		n, _ = strconv.Atoi(version)
-	}
-	if n < 1 || n > len(held) {
-		return nil, missing(r.GetName())
-	}
-	data := []byte(held[n-1])
-	sum := int64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
-	return &secretmanagerpb.AccessSecretVersionResponse{
-		Name:    fmt.Sprintf("%s/versions/%d", name, n),
-		Payload: &secretmanagerpb.SecretPayload{Data: data, DataCrc32C: &sum},
-	}, nil
-}
-
-func missing(name string) error {
-	return status.Errorf(codes.NotFound, "Secret [%s] not found or has no versions.", name)
 }
