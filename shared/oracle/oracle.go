@@ -66,7 +66,7 @@ type Prediction struct {
 	BaselineSource         Source
 	// Version names the model; the same data train the same version.
 	Version string
-	// Ads is how many ads the model learned from; Own of them are the account's.
+	// Ads is how many ads there are to learn from; Own of them are the account's.
 	Ads, Own int
 	// Weaknesses are what costs CTR, the dearest first; never nil.
 	Weaknesses []Weakness

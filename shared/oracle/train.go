@@ -20,6 +20,7 @@ type Model struct {
 	Remembered memory
 	Metrics    Metrics
 	Print      string // the data's fingerprint
+	Vectors    string // the embedding model of the remembered ads
 }
 
 // totals of ads.

@@ -1,0 +1,195 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pgvector/pgvector-go"
+
+	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/fault"
+)
+
+// registered is the name that the oracle's models have in gv.model_registry.
+const registered = "oracle"
+
+// How many ads a model of the database learns from: the newest ones.
+const (
+	maxOwn    = 3000
+	maxOthers = 2000
+)
+
+// Store is the oracle's data on a transaction of one tenant.
+type Store struct{ tx pgx.Tx }
+
+// NewStore returns a store on tx.
+func NewStore(tx pgx.Tx) Store { return Store{tx} }
+
+// Basis is how much there is to learn from.
+type Basis struct {
+	Own     Sums   `json:"own"` // of the account
+	Others  Sums   `json:"others"`
+	Niche   string `json:"niche"`
+	Vectors string `json:"vectors,omitempty"` // the embedding model
+}
+
+// Sums are over ads; money in minor units.
+type Sums struct {
+	Ads         int64 `json:"ads"`
+	Described   int64 `json:"described"` // that have a DNA
+	Impressions int64 `json:"impressions"`
+	Clicks      int64 `json:"clicks"`
+	Spend       int64 `json:"spend"`
+	Value       int64 `json:"value"`
+	Decimals    int   `json:"decimals"` // of the money
+}
+
+// Registered is a model in the registry.
+type Registered struct {
+	Version   string
+	Role      string // champion, challenger or retired
+	Verdict   string // why
+	Rows      int
+	Metrics   Metrics
+	Basis     Basis
+	TrainedAt time.Time
+}
+
+// Resolve returns the account that is meant: the tenant's only one where account
+// is "", and "" where it has none or several. An unknown account is NotFound.
+func (s Store) Resolve(ctx context.Context, account string) (string, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT account_id FROM gv.accounts
+		WHERE  tenant_id = gv.tenant() AND (@account = '' OR account_id = @account)
+		ORDER BY account_id LIMIT 2`, pgx.StrictNamedArgs{"account": account})
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("look up account %s: %w", account, err)
+	case len(found) == 1:
+		return found[0], nil
+	case account != "":
+		return "", fault.NotFoundf("there is no account with this account_id")
+	}
+	return "", nil
+}
+
+// around are the account's ads and those of its niche: the tenant's other accounts
+// with the same niche, in its words; of no account, all of the tenant's. Row-level
+// security and the tenant's condition keep other tenants out.
+const around = `
+	WITH own AS (
+		SELECT niche, currency FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = @account
+	), used AS (
+		SELECT acc.account_id, acc.account_id = @account AS mine, gv.decimals(acc.currency) AS decimals,
+		       acc.currency = coalesce((SELECT currency FROM own), t.currency) AS comparable
+		FROM   gv.accounts acc JOIN gv.tenants t USING (tenant_id)
+		WHERE  acc.tenant_id = gv.tenant()
+		AND    (@account = '' OR acc.account_id = @account
+		        OR lower(trim(acc.niche)) = (SELECT nullif(lower(trim(niche)), '') FROM own))
+	)`
+
+// Basis returns how much there is to learn from for an account.
+func (s Store) Basis(ctx context.Context, account string) (Basis, error) {
+	rows, _ := s.tx.Query(ctx, around+`
+		SELECT   u.mine, coalesce((SELECT niche FROM own), ''), count(a.ad_id), count(*) FILTER (WHERE a.creative_dna <> '{}'),
+		         coalesce(sum(a.impressions), 0)::bigint, coalesce(sum(a.clicks), 0)::bigint,
+		         coalesce(sum(a.spend_minor) FILTER (WHERE u.comparable), 0)::bigint,
+		         coalesce(sum(a.pipeline_minor) FILTER (WHERE u.comparable), 0)::bigint,
+		         coalesce(max(u.decimals) FILTER (WHERE u.comparable), 2)
+		FROM     used u
+		LEFT     JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.account_id = u.account_id AND (a.impressions > 0 OR a.spend_minor > 0)
+		GROUP BY u.mine`, pgx.StrictNamedArgs{"account": account})
+	var b Basis
+	var mine bool
+	var n Sums
+	_, err := pgx.ForEachRow(rows, []any{&mine, &b.Niche, &n.Ads, &n.Described, &n.Impressions, &n.Clicks, &n.Spend, &n.Value, &n.Decimals}, func() error {
+		if mine {
+			b.Own = n
+		} else {
+			b.Others = n
+		}
+		return nil
+	})
+	if err != nil {
+		return Basis{}, fmt.Errorf("sum up the ads around account %s: %w", account, err)
+	}
+	return b, nil
+}
+
+// Past returns the ads that a model of an account learns from: the newest of its
+// own and of its niche, with their embeddings of the model vectors where they are
+// remembered. Value and spend in another currency than the account's are left out.
+func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error) {
+	rows, _ := s.tx.Query(ctx, around+`
+		SELECT n.ad_id, n.account_id, n.creative_dna, n.impressions, n.clicks,
+		       CASE WHEN n.comparable THEN n.spend_minor / 10 ^ n.decimals ELSE 0 END::float8,
+		       CASE WHEN n.comparable THEN n.pipeline_minor / 10 ^ n.decimals ELSE 0 END::float8, w.embedding::text
+		FROM   (SELECT a.*, u.comparable, u.decimals, u.mine, row_number() OVER (PARTITION BY u.mine ORDER BY a.created_at DESC, a.ad_id) AS nth
+		        FROM used u JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.account_id = u.account_id
+		        WHERE a.impressions > 0 OR a.spend_minor > 0) n
+		LEFT   JOIN gv.winners w ON w.tenant_id = gv.tenant() AND w.ad_id = n.ad_id AND w.model = @vectors AND w.active
+		WHERE  n.nth <= CASE WHEN n.mine THEN @own ELSE @others END`,
+		pgx.StrictNamedArgs{"account": account, "vectors": vectors, "own": maxOwn, "others": maxOthers})
+	var all []Past
+	var p Past
+	var dna []byte
+	var vector *pgvector.Vector
+	_, err := pgx.ForEachRow(rows, []any{&p.AdID, &p.AccountID, &dna, &p.Impressions, &p.Clicks, &p.Spend, &p.Value, &vector}, func() error {
+		next := p
+		next.DNA = creative.DNA{}
+		if err := next.DNA.UnmarshalJSON(dna); err != nil {
+			next.DNA = creative.DNA{} // deeper than any that is let in: it teaches the level only
+		}
+		if vector != nil {
+			next.Vector = vector.Slice()
+		}
+		all = append(all, next)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the ads around account %s: %w", account, err)
+	}
+	return all, nil
+}
+
+// Champion returns the version of the model that serves an account, and what the
+// newest model was trained on; "" where there is none.
+func (s Store) Champion(ctx context.Context, account string) (version string, newest Basis, at time.Time, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT version FROM gv.model_registry
+		                 WHERE tenant_id = gv.tenant() AND account_id = @account AND name = @name AND role = 'champion'), ''), basis, trained_at
+		FROM   gv.model_registry
+		WHERE  tenant_id = gv.tenant() AND account_id = @account AND name = @name
+		ORDER BY trained_at DESC, version LIMIT 1`,
+		pgx.StrictNamedArgs{"account": account, "name": registered}).Scan(&version, &newest, &at)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", Basis{}, at, fmt.Errorf("look up the champion of account %s: %w", account, err)
+	}
+	return version, newest, at, nil
+}
+
+// Model returns a model of the registry; ok is false where it is not there or was
+// made by another algorithm, and so cannot be used.
+func (s Store) Model(ctx context.Context, account, version string) (m Model, ok bool, err error) {
+	var data []byte
+	err = s.tx.QueryRow(ctx, `
+		SELECT parameters, metrics FROM gv.model_registry
+		WHERE  tenant_id = gv.tenant() AND account_id = @account AND name = @name AND version = @version`,
+		pgx.StrictNamedArgs{"account": account, "name": registered, "version": version}).Scan(&data, &m.Metrics)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Model{}, false, nil
+	case err != nil:
+		return Model{}, false, fmt.Errorf("read model %s of account %s: %w", version, account, err)
+	}
+	metrics := m.Metrics
+	if m, err = decode(data); err != nil || m.Version() != version {
+		return Model{}, false, nil //nolint:nilerr // one that cannot be read is trained anew
+	}
+	m.Metrics = metrics
+	return m, true, nil
+}
