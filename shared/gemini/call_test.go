@@ -155,7 +155,7 @@ func TestAModelThatIsBackIsAskedAgain(t *testing.T) {
 	f := open(t)
 	f.Rest(time.Millisecond)
 	f.fake.Write = func(fakegemini.Call) string { return fits }
-	f.fake.Break(fakegemini.Status(500, "INTERNAL"))
+	f.fake.Break(fakegemini.Quota(time.Millisecond))
 	for range 2 {
 		if _, err := ask(t.Context(), f); err == nil {
 			t.Fatal("it answered")
