@@ -153,7 +153,11 @@ func Decide(history []Day, context Context) Status {
 	if little(history, days) {
 		return InsufficientData
 	}
-	v, _ := newHistory(days).decide()
+	h := newHistory(days)
+	if h.quiet() {
+		return Healthy
+	}
+	v, _ := h.decide()
 	return v.Status
 }
 

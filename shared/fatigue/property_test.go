@@ -116,3 +116,14 @@ func probability(v fatigue.Verdict, rule fatigue.Rule) float64 {
 	}
 	return 0
 }
+
+func TestDecidingQuicklyIsDecidingTheSame(t *testing.T) {
+	t.Parallel()
+	for _, a := range world.Ads(11, 400) {
+		for _, days := range [][]fatigue.Day{a.Days, a.Days[max(0, len(a.Days)-7):], a.Days[max(0, len(a.Days)-4):]} {
+			if v, quick := judge(days), fatigue.Decide(days, fatigue.Context{}); quick != v.Status {
+				t.Errorf("%s: %s, and quickly %s: %s", a.Kind, v.Status, quick, v.Reason)
+			}
+		}
+	}
+}

@@ -51,12 +51,7 @@ func (h *history) ctr() (Signal, float64) {
 // fall judges the clicks on impressions, each day's counting for scale of what it
 // was.
 func (h *history) fall(limit float64, scale func(*day) float64) posterior {
-	all := counts{clicks: make([]float64, len(h.days)), seen: make([]float64, len(h.days))}
-	for i := range h.days {
-		d := &h.days[i]
-		all.clicks[i], all.seen[i] = d.clicks(), float64(d.Impressions)*scale(d)
-	}
-	all.temper()
+	all := h.clicked(scale)
 	days := h.series()
 	p := days.judge(&all, limit, nil)
 	if p.beyond > Sure {
@@ -64,6 +59,18 @@ func (h *history) fall(limit float64, scale func(*day) float64) posterior {
 		p.beyond = days.unless(p.beyond, &own, limit)
 	}
 	return p
+}
+
+// clicked is the evidence of the clicks.
+func (h *history) clicked(scale func(*day) float64) counts {
+	values := make([]float64, 2*len(h.days))
+	all := counts{clicks: values[:len(h.days)], seen: values[len(h.days):]}
+	for i := range h.days {
+		d := &h.days[i]
+		all.clicks[i], all.seen[i] = d.clicks(), float64(d.Impressions)*scale(d)
+	}
+	all.temper()
+	return all
 }
 
 // unless returns p, unless the newest day by itself, beside the baseline, says
@@ -107,19 +114,26 @@ func (h *history) usual(figure func(*day) float64) float64 {
 // A few people say little: the count of people is taken together with four who
 // saw it 1.5 times each.
 func (h *history) frequency() (Signal, bool) {
-	const people, usual = 4, 1.5
 	d := h.newest()
 	if d.Frequency <= 0 {
 		return Signal{}, false
 	}
-	seen := float64(d.Impressions)
-	mean := (seen + people*usual) / (seen/d.Frequency + people)
+	mean, impressions := h.seenBy()
 	noise := h.noise(func(d *day) float64 { return d.Frequency }, 0.03, 2)
-	sd := math.Sqrt(noise*noise + 1/(seen+people*usual))
+	sd := math.Sqrt(noise*noise + 1/impressions)
 	return Signal{
 		Rule: Frequency, Limit: MaxFrequency, Observed: d.Frequency,
 		Probability: normal(math.Log(mean/MaxFrequency) / sd),
 	}, true
+}
+
+// seenBy is how often the newest day's people saw the ad, and the impressions that
+// this is of.
+func (h *history) seenBy() (mean, impressions float64) {
+	const people, usual = 4, 1.5
+	d := h.newest()
+	seen := float64(d.Impressions)
+	return (seen + people*usual) / (seen/d.Frequency + people), seen + people*usual
 }
 
 // The noise of a CPM from day to day before any day was seen, and how many days
@@ -174,22 +188,8 @@ func (h *history) price(scale func(*day) float64) *priced {
 	if h.newest().CPM <= 0 {
 		return nil
 	}
-	s := &series{span: h.lag(0)}
-	all := prices{noise: cpmNoise, before: cpmBefore}
-	for i := range h.days {
-		d := &h.days[i]
-		if d.CPM <= 0 {
-			continue
-		}
-		if i < h.pool {
-			s.pool++
-		}
-		s.lags = append(s.lags, h.lag(i))
-		s.weight = append(s.weight, float64(d.Impressions))
-		all.logs = append(all.logs, math.Log(d.CPM/scale(d)))
-		all.weight = append(all.weight, 1/(1+auctions/float64(d.Impressions)))
-	}
-	if s.pool == 0 || len(all.logs) < leastDays {
+	all, s := h.quotes(scale)
+	if s == nil {
 		return nil
 	}
 	out := &priced{}
@@ -209,6 +209,31 @@ func (h *history) price(scale func(*day) float64) *priced {
 		out.rise = s.unless(out.rise, &own, math.Log(1+MaxRise))
 	}
 	return out
+}
+
+// quotes is the evidence of the prices, and its days; nil where too few are known.
+func (h *history) quotes(scale func(*day) float64) (prices, *series) {
+	n := len(h.days)
+	values := make([]float64, 3*n)
+	s := &series{span: h.lag(0), lags: make([]int, 0, n), weight: values[:0:n]}
+	all := prices{noise: cpmNoise, before: cpmBefore, logs: values[n : n : 2*n], weight: values[2*n : 2*n : 3*n]}
+	for i := range h.days {
+		d := &h.days[i]
+		if d.CPM <= 0 {
+			continue
+		}
+		if i < h.pool {
+			s.pool++
+		}
+		s.lags = append(s.lags, h.lag(i))
+		s.weight = append(s.weight, float64(d.Impressions))
+		all.logs = append(all.logs, math.Log(d.CPM/scale(d)))
+		all.weight = append(all.weight, 1/(1+auctions/float64(d.Impressions)))
+	}
+	if s.pool == 0 || len(all.logs) < leastDays {
+		return all, nil
+	}
+	return all, s
 }
 
 // week is how impressions grew over the last seven days.
