@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // plan is what an approval binds: which object is led from what to what, for
@@ -49,4 +51,17 @@ func (c Change) startingFrom(known *int64) Change {
 		c.BeforeMinor = known
 	}
 	return c
+}
+
+// wants writes an amount or a status for people.
+func (c *Change) wants(minor *int64, status string) string {
+	switch {
+	case c.Kind == KindStatus:
+		return status
+	case minor == nil:
+		return "what it has"
+	case c.Kind == KindLimits && *minor == NoLimits:
+		return "no limits"
+	}
+	return money.Amount(*minor).Format(c.Currency)
 }

@@ -98,7 +98,7 @@ func (m Moment) resolve() Verdict {
 		return m.again("is " + m.Live.Status)
 	}
 	switch {
-	case m.Live.Amount != nil && *m.Live.Amount == *c.StepMinor:
+	case m.has(c.StepMinor):
 		return Verdict{Action: Found, Step: *c.StepMinor, Floor: c.FloorMinor, Reason: "read again: " + c.BudgetObject + " has " + m.text(m.Live.Amount)}
 	case same(m.Live.Amount, c.StepBefore), m.Live.Amount == nil:
 		return m.again("has " + m.text(m.Live.Amount))
@@ -137,7 +137,7 @@ func (m Moment) edited() (Verdict, bool) {
 		if o != nil && o.KnownStatus != "" && m.Live.Status != o.KnownStatus && m.Live.Status != c.TargetStatus {
 			return Verdict{Action: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again, knowing this", c.BudgetObject, o.KnownStatus, m.Live.Status)}, true
 		}
-	} else if o != nil && o.KnownMinor != nil && !same(m.Live.Amount, o.KnownMinor) && (c.Kind == KindBudget || m.Live.Amount != nil) {
+	} else if o != nil && o.KnownMinor != nil && !same(m.Live.Amount, o.KnownMinor) {
 		return Verdict{Action: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s: it has %s, and we knew %s; decide again, knowing this",
 			c.BudgetObject, m.text(m.Live.Amount), m.text(o.KnownMinor))}, true
 	}
@@ -152,7 +152,7 @@ func (m Moment) so() (Verdict, bool) {
 	switch {
 	case c.Kind == KindStatus && m.Live.Status == c.TargetStatus:
 		return Verdict{Action: Done, Reason: c.BudgetObject + " is " + m.Live.Status + " already: nothing was written"}, true
-	case c.Kind != KindStatus && same(m.Live.Amount, c.TargetMinor):
+	case c.Kind != KindStatus && m.has(c.TargetMinor):
 		return Verdict{Action: Done, Step: *c.TargetMinor, Reason: c.BudgetObject + " has " + m.text(c.TargetMinor) + " already: nothing was written"}, true
 	}
 	return Verdict{}, false
@@ -201,6 +201,11 @@ func (m Moment) text(minor *int64) string {
 		return "nothing set"
 	}
 	return money.Amount(*minor).Format(m.Change.Currency)
+}
+
+// has reports whether the object has the amount; no cap is NoLimits.
+func (m Moment) has(minor *int64) bool {
+	return same(m.Live.Amount, minor) || m.Change.Kind == KindLimits && m.Live.Amount == nil && *minor == NoLimits
 }
 
 func same(a, b *int64) bool { return a != nil && b != nil && *a == *b || a == nil && b == nil }

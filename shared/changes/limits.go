@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
+// NoLimits is the target of a change that takes spend limits away.
+const NoLimits int64 = 0
+
 // Floor is the minimum spend that goes with a cap under a campaign's budget: four
 // fifths of the cap where it rises, so that Meta really spends it; where it falls
 // no more than that, and none where there was none.
-func Floor(before *int64, next int64, present *int64) *int64 {
+func Floor(before *int64, next int64, present *int64, grain int64) *int64 {
 	floor := next / 5 * 4
+	floor -= floor % grain
 	if rises := before == nil || next > *before; !rises {
 		if present == nil {
 			return nil
@@ -79,3 +83,30 @@ func muldiv(a, b, c int64) int64 {
 }
 
 func sortedKeys(m map[string]int64) []string { return slices.Sorted(maps.Keys(m)) }
+
+// toward rounds target to a multiple of grain, towards from, or down where that
+// is not known.
+func toward(from *int64, target, grain int64) int64 {
+	down := target - target%grain
+	if from != nil && target < *from && down != target {
+		return down + grain
+	}
+	return down
+}
+
+// scaled makes parts of whole parts of another whole.
+func scaled(parts map[string]int64, whole, other int64) map[string]int64 {
+	made := make(map[string]int64, len(parts))
+	left := other
+	ids := sortedKeys(parts)
+	for _, id := range ids {
+		if whole > 0 {
+			made[id] = muldiv(parts[id], other, whole)
+		}
+		left -= made[id]
+	}
+	if len(ids) > 0 {
+		made[ids[0]] += left
+	}
+	return made
+}

@@ -50,9 +50,10 @@ func Jitter(changeID string, step int) time.Duration {
 
 // Pace says how far an object that has current may move towards target now:
 // next is what to set, or wait is when there will be room. past are its moves,
-// oldest first. Where both are zero-valued (next equal to current, and no wait),
-// the object is too small to be moved in steps of a fifth.
-func Pace(now time.Time, current, target int64, past []Move) (next int64, wait time.Time) {
+// oldest first; grain is the smallest difference that the platform knows. Where
+// next is current and there is no wait either, the object is too small to be moved
+// in steps of a fifth.
+func Pace(now time.Time, current, target int64, past []Move, grain int64) (next int64, wait time.Time) {
 	var used int64
 	base := current
 	var first *Move
@@ -76,6 +77,7 @@ func Pace(now time.Time, current, target int64, past []Move) (next int64, wait t
 		return target, time.Time{}
 	}
 	// Room for less than a hundredth is not worth a write of its own.
+	room -= max(room, 0) % grain
 	if room > 0 && room >= base/100 {
 		if target > current {
 			return current + room, time.Time{}
@@ -90,12 +92,12 @@ func Pace(now time.Time, current, target int64, past []Move) (next int64, wait t
 
 // Steps is how many writes lead from current to target when nothing else moves
 // the object; 0 where it is there or cannot be moved.
-func Steps(current, target int64) int {
+func Steps(current, target, grain int64) int {
 	for n := 0; ; n++ {
 		if current == target {
 			return n
 		}
-		next, _ := Pace(time.Time{}, current, target, nil)
+		next, _ := Pace(time.Time{}, current, target, nil, grain)
 		if next == current {
 			return 0
 		}

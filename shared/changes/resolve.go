@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
@@ -170,6 +171,7 @@ func (r *resolver) setMoney(object string, intents []int) {
 	if sum == 0 {
 		return // every ad of it is paused; a budget of nothing does not exist
 	}
+	sum = toward(w.current, sum, meta.Step(w.ad.Currency))
 	w.target, w.intents = &sum, intents
 	r.wishes = append(r.wishes, w)
 	for _, i := range intents {

@@ -3,6 +3,8 @@ package changes
 import (
 	"fmt"
 	"time"
+
+	"github.com/geminivideo/geminivideo/shared/meta"
 )
 
 // pace says how far the change may go now, and whether the windows take it.
@@ -15,8 +17,8 @@ func (m Moment) pace() Verdict {
 		if v.Step, wait = m.step(); wait.Reason != "" && !(dry && wait.Action == Wait) {
 			return wait
 		}
-		if c.Kind == KindLimits {
-			v.Floor = Floor(m.from(), v.Step, m.Live.Floor)
+		if c.Kind == KindLimits && v.Step != NoLimits {
+			v.Floor = Floor(m.from(), v.Step, m.Live.Floor, meta.Step(c.Currency))
 		}
 	}
 	if dry {
@@ -41,7 +43,7 @@ func (m Moment) step() (int64, Verdict) {
 	if c.Source == Undo || from == nil {
 		return *c.TargetMinor, Verdict{}
 	}
-	next, until := Pace(m.Now, *from, *c.TargetMinor, m.Moves)
+	next, until := Pace(m.Now, *from, *c.TargetMinor, m.Moves, meta.Step(c.Currency))
 	switch {
 	case !until.IsZero():
 		return next, m.wait(until, fmt.Sprintf("%s has moved by a fifth within 6 hours; %s to go to %s", c.BudgetObject, m.text(from), m.text(c.TargetMinor)))
@@ -62,6 +64,9 @@ func (m Moment) Tell(v Verdict) string {
 	if c.Kind == KindStatus {
 		return fmt.Sprintf("set %s from %s to %s", c.BudgetObject, m.Live.Status, c.TargetStatus)
 	}
+	if c.Kind == KindLimits && *c.TargetMinor == NoLimits {
+		return fmt.Sprintf("take the spend limits of %s away (before: at most %s a day)", c.BudgetObject, m.text(m.Live.Amount))
+	}
 	text := fmt.Sprintf("set %s from %s to %s", c.BudgetObject, m.text(m.Live.Amount), m.text(&v.Step))
 	if c.Kind == KindLimits {
 		text = fmt.Sprintf("limit %s to at most %s a day (before: %s)", c.BudgetObject, m.text(&v.Step), m.text(m.Live.Amount))
@@ -70,7 +75,7 @@ func (m Moment) Tell(v Verdict) string {
 		}
 	}
 	if v.Step != *c.TargetMinor {
-		if n := Steps(v.Step, *c.TargetMinor); n > 0 {
+		if n := Steps(v.Step, *c.TargetMinor, meta.Step(c.Currency)); n > 0 {
 			text += fmt.Sprintf(", then on to %s in %d more steps of at most a fifth each 6 hours", m.text(c.TargetMinor), n)
 		}
 	}

@@ -1,0 +1,134 @@
+package changes
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Filter says which changes, or lines of the history, are wanted; what is "" or
+// zero does not matter.
+type Filter struct {
+	Status    Status
+	AccountID string
+	AdID      string
+	ChangeID  string
+	// Before asks for what is older than this line of an earlier page.
+	Before   time.Time
+	BeforeID string
+	Limit    int
+}
+
+func (f Filter) args(tenant string) pgx.StrictNamedArgs {
+	args := pgx.StrictNamedArgs{
+		"tenant": tenant, "account": f.AccountID, "ad": f.AdID, "change": f.ChangeID, "limit": f.Limit, "first": f.BeforeID == "", "at": f.Before, "id": f.BeforeID,
+	}
+	if f.BeforeID == "" {
+		args["id"] = "00000000-0000-0000-0000-000000000000"
+	}
+	return args
+}
+
+// Listed is a change with what is known of its object and its account now.
+type Listed struct {
+	Change
+	Known       *int64
+	AccountMode Mode
+	Paused      bool
+	AllPaused   bool
+	// Ads are those whose requests the change stands for.
+	Ads []string
+}
+
+// Present is the change as it stands now: what Approve binds.
+func (l *Listed) Present() Change { return l.startingFrom(l.Known) }
+
+// WhyNot says why the change was not, or has not yet been, carried out; "" where
+// there is nothing to explain.
+func (l *Listed) WhyNot() string {
+	switch l.Status {
+	case Applied, Undone:
+		return ""
+	case Pending:
+		if why := PauseReason(l.AccountID, l.Paused, l.AllPaused); why != "" {
+			return why
+		}
+	case Awaiting:
+		if l.HeldReason == "" {
+			return "waits for an admin's approval"
+		}
+	}
+	return l.HeldReason
+}
+
+// List returns changes, the newest first.
+func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, error) {
+	args := f.args(tenant)
+	args["status"] = f.Status
+	rows, _ := s.tx.Query(ctx, `
+		SELECT `+changeColumns+`, o.known_minor AS known, a.mode AS account_mode, a.paused, t.paused AS all_paused,
+		       ARRAY(SELECT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads
+		FROM   gv.pending_ad_changes p
+		JOIN   gv.accounts a USING (tenant_id, account_id)
+		JOIN   gv.tenants t USING (tenant_id)
+		LEFT   JOIN gv.budget_objects o ON o.tenant_id = p.tenant_id AND o.budget_object = p.budget_object
+		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status) AND (@account = '' OR p.account_id = @account)
+		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)
+		AND    (@change = '' OR p.change_id::text = @change)
+		AND    (@first OR (p.created_at, p.change_id) < (@at, @id::uuid))
+		ORDER  BY p.created_at DESC, p.change_id DESC
+		LIMIT  @limit`, args)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Listed])
+	if err != nil {
+		return nil, fmt.Errorf("list changes: %w", err)
+	}
+	return found, nil
+}
+
+// Line is a line of the history in a list.
+type Line struct {
+	HistoryID                                           string
+	ChangeID                                            *string
+	AccountID, CampaignID, AdID, BudgetObject, Currency string
+	Action                                              string
+	Outcome                                             Status
+	BeforeMinor, AfterMinor, FloorMinor                 *int64
+	BeforeStatus, AfterStatus, Reason, Initiator, Trace string
+	DurationMS                                          *int
+	Attempt                                             int
+	Mode                                                string
+	At                                                  time.Time
+	// Until is when the next change of the object was applied: how long this one
+	// held; nil where it holds still, or was not applied.
+	Until *time.Time
+}
+
+// History returns what was done and tried, the newest first.
+func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, error) {
+	args := f.args(tenant)
+	args["outcome"] = f.Status
+	rows, _ := s.tx.Query(ctx, `
+		SELECT h.history_id, h.change_id, h.account_id, h.campaign_id, h.ad_id, h.budget_object, coalesce(a.currency, '') AS currency, h.action, h.outcome,
+		       h.before_minor, h.after_minor, h.floor_minor, h.before_status, h.after_status, h.reason, h.initiator,
+		       coalesce(h.platform_trace, '') AS trace, h.duration_ms, h.attempt, h.mode, h.at, n.at AS until
+		FROM   gv.ad_change_history h
+		LEFT   JOIN gv.accounts a USING (tenant_id, account_id)
+		LEFT   JOIN LATERAL (
+			SELECT min(n.at) AS at FROM gv.ad_change_history n
+			WHERE  h.outcome = 'applied' AND h.action <> 'none' AND n.tenant_id = h.tenant_id AND n.budget_object = h.budget_object AND n.at > h.at
+			AND    n.outcome = 'applied' AND n.action <> 'none') AS n ON true
+		WHERE  h.tenant_id = @tenant AND (@outcome = '' OR h.outcome = @outcome) AND (@account = '' OR h.account_id = @account)
+		AND    (@ad = '' OR h.ad_id = @ad OR EXISTS (SELECT FROM gv.change_requests r
+		        WHERE r.tenant_id = h.tenant_id AND r.change_id = h.change_id AND r.ad_id = @ad))
+		AND    (@change = '' OR h.change_id::text = @change)
+		AND    (@first OR (h.at, h.history_id) < (@at, @id::uuid))
+		ORDER  BY h.at DESC, h.history_id DESC
+		LIMIT  @limit`, args)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Line])
+	if err != nil {
+		return nil, fmt.Errorf("list the history: %w", err)
+	}
+	return found, nil
+}
