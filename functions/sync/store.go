@@ -1,0 +1,144 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/meta"
+	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/pg"
+)
+
+// connection is a tenant's ad account and how far it has been read.
+type connection struct {
+	TenantID      string
+	AccountID     string
+	AccessToken   string // its Secret Manager name
+	SyncedThrough *time.Time
+	SyncedAt      *time.Time
+	ResumeDay     *time.Time
+	RetryAt       *time.Time
+}
+
+const selectConnection = `
+	SELECT tenant_id, account_id, access_token, synced_through, synced_at, resume_day, retry_at
+	FROM   gv.meta_connections
+	WHERE  disconnected_at IS NULL`
+
+// maxAccounts of one run; the next run begins with those that were not reached.
+const maxAccounts = 10_000
+
+// connections lists the connected accounts of all tenants, those that have waited
+// longest first.
+func connections(ctx context.Context, db *pg.Worker) (all []connection, err error) {
+	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, selectConnection+` ORDER BY synced_at NULLS FIRST, tenant_id, account_id LIMIT $1`, maxAccounts)
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByName[connection])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the connected ad accounts: %w", err)
+	}
+	return all, nil
+}
+
+// reread returns the connection as it is now, nil where another run has just
+// synced it or a member has disconnected it.
+func reread(ctx context.Context, db *pg.Worker, c connection) (*connection, error) {
+	var now []connection
+	err := pg.Across(ctx, db, func(tx pgx.Tx) (err error) {
+		rows, _ := tx.Query(ctx, selectConnection+` AND tenant_id = $1 AND account_id = $2`, c.TenantID, c.AccountID)
+		now, err = pgx.CollectRows(rows, pgx.RowToStructByName[connection])
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the connection of account %s: %w", c.AccountID, err)
+	case len(now) == 0 || now[0].SyncedAt != nil && (c.SyncedAt == nil || now[0].SyncedAt.After(*c.SyncedAt)):
+		return nil, nil
+	}
+	return &now[0], nil
+}
+
+func succeeded(ctx context.Context, tx pgx.Tx, account string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE gv.meta_connections SET last_error = NULL, last_error_at = NULL, retry_at = NULL
+		WHERE  tenant_id = gv.tenant() AND account_id = $1 AND (last_error IS NOT NULL OR retry_at IS NOT NULL)`, account)
+	if err != nil {
+		return fmt.Errorf("put down that account %s was synced: %w", account, err)
+	}
+	return nil
+}
+
+// failed puts down why a sync failed, and reports whether that is news. A
+// connection that was made anew meanwhile is left alone.
+func failed(ctx context.Context, tx pgx.Tx, c connection, what explanation) (anew bool, err error) {
+	rows, _ := tx.Query(ctx, `
+		UPDATE gv.meta_connections m
+		SET    last_error = @text, last_error_at = now(), retry_at = CASE WHEN @wait::interval > interval '0' THEN now() + @wait::interval END
+		FROM  (SELECT last_error FROM gv.meta_connections WHERE tenant_id = gv.tenant() AND account_id = @account FOR UPDATE) AS was
+		WHERE  m.tenant_id = gv.tenant() AND m.account_id = @account AND m.access_token = @token AND m.disconnected_at IS NULL
+		RETURNING was.last_error IS DISTINCT FROM @text`,
+		pgx.StrictNamedArgs{"account": c.AccountID, "token": c.AccessToken, "text": what.text, "wait": what.wait})
+	found, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	if err != nil {
+		return false, fmt.Errorf("put down why account %s was not synced: %w", c.AccountID, err)
+	}
+	return len(found) == 1 && found[0], nil
+}
+
+// kept returns the currency that the account has here, and whether any
+// figures are kept in it.
+func kept(ctx context.Context, tx pgx.Tx, account string) (currency money.Currency, used bool, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT currency, EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.account_id = @account)
+		                 OR EXISTS (SELECT FROM gv.campaigns c WHERE c.tenant_id = gv.tenant() AND c.account_id = @account)
+		FROM   gv.accounts WHERE tenant_id = gv.tenant() AND account_id = @account`, pgx.StrictNamedArgs{"account": account}).Scan(&currency, &used)
+	if err != nil {
+		return "", false, fmt.Errorf("read account %s: %w", account, err)
+	}
+	return currency, used, nil
+}
+
+// setAccount keeps the account's zone, its currency while nothing is kept in it,
+// and its name where it has none.
+func setAccount(ctx context.Context, tx pgx.Tx, account string, info meta.Info) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE gv.accounts SET currency = @currency, time_zone = @zone, name = CASE WHEN name IN ('', account_id) THEN @name ELSE name END
+		WHERE  tenant_id = gv.tenant() AND account_id = @account
+		AND    (currency <> @currency OR time_zone <> @zone OR (name IN ('', account_id) AND name <> @name))`,
+		pgx.StrictNamedArgs{"account": account, "currency": info.Currency, "zone": info.TimeZone, "name": info.Name})
+	if err != nil {
+		return fmt.Errorf("keep account %s: %w", account, err)
+	}
+	return nil
+}
+
+// missingOf returns those that Meta listed once, run or wait here, and are not
+// among listed. table and key are this package's own words.
+func missingOf(ctx context.Context, tx pgx.Tx, table, key, account string, listed []string) ([]string, error) {
+	rows, _ := tx.Query(ctx, `
+		SELECT `+key+` FROM gv.`+table+`
+		WHERE  tenant_id = gv.tenant() AND account_id = @account AND from_meta AND status IN ('ACTIVE', 'PAUSED')
+		EXCEPT SELECT unnest(@listed::text[]) ORDER BY 1`, pgx.StrictNamedArgs{"account": account, "listed": listed})
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for %s of account %s that are gone: %w", table, account, err)
+	}
+	return found, nil
+}
+
+// bury sets the missing to ARCHIVED where Meta has them among its archived ones,
+// and to DELETED where it has not.
+func bury(ctx context.Context, tx pgx.Tx, table, key string, missing, archived []string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE gv.`+table+` SET status = CASE WHEN `+key+` = ANY (@archived) THEN 'ARCHIVED' ELSE 'DELETED' END
+		WHERE  tenant_id = gv.tenant() AND `+key+` = ANY (@missing)`, pgx.StrictNamedArgs{"missing": missing, "archived": archived})
+	if err != nil {
+		return fmt.Errorf("mark %s that are gone: %w", table, err)
+	}
+	return nil
+}

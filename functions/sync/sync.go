@@ -1,0 +1,217 @@
+// Package sync brings what Meta knows of every connected ad account into the
+// database: campaigns, ad sets, ads, and the days of the last four weeks, which
+// Meta restates. Cloud Scheduler runs it every hour. Each account is read under
+// a lease of its own and written by upsert, so a run that is cut short or made
+// twice leaves nothing wrong, and the next one goes on where it stopped.
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/geminivideo/geminivideo/shared/lease"
+	"github.com/geminivideo/geminivideo/shared/meta"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/secrets"
+	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/settings"
+)
+
+func init() { serve.Schedule("sync", build) }
+
+type config struct {
+	Postgres pg.Config
+	Worker   pg.WorkerConfig
+	Meta     meta.Config
+	// Action types of Meta's that count as conversions. They contain each other, so of a day the first that is there counts.
+	Conversions []string `env:"META_CONVERSION_ACTIONS, default=omni_purchase,purchase"`
+}
+
+func build(ctx context.Context) (serve.Job, error) {
+	cfg, err := settings.Load[config](ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := pg.Open(ctx, cfg.Postgres)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := pg.OpenWorker(ctx, cfg.Worker)
+	if err != nil {
+		return nil, err
+	}
+	return New(db, worker, meta.New(cfg.Meta, meta.Options{}), secrets.Default(), Options{Conversions: cfg.Conversions}), nil
+}
+
+// Options tune the function. Only Conversions must be set.
+type Options struct {
+	// Conversions are the action types that count, as meta.Window has them.
+	Conversions []string
+	// PerAccount bounds what one account may take of a run, 4 min unless set: the
+	// next run has the rest of it.
+	PerAccount time.Duration
+	// Batch is how many rows one transaction writes, 500 unless set.
+	Batch int
+	// Now is the clock by which days are chosen.
+	Now func() time.Time
+}
+
+type function struct {
+	db      *pg.DB
+	worker  *pg.Worker
+	meta    *meta.Client
+	secrets *secrets.Store
+	opts    Options
+}
+
+// New returns the function's job.
+func New(db *pg.DB, worker *pg.Worker, client *meta.Client, store *secrets.Store, o Options) serve.Job {
+	if o.PerAccount == 0 {
+		o.PerAccount = 4 * time.Minute
+	}
+	if o.Batch == 0 {
+		o.Batch = 500
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &function{db, worker, client, store, o}
+}
+
+// Health reports whether the database answers.
+func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
+
+// report is what a run did.
+type report struct {
+	Accounts int `json:"accounts"` // that are connected
+	Synced   int `json:"synced"`
+	Fresh    int `json:"fresh"`   // passed over: read within the hour
+	Waiting  int `json:"waiting"` // passed over: Meta is not to be asked yet
+	Busy     int `json:"busy"`    // another run is at it
+	Failed   int `json:"failed"`
+	// Unfinished accounts are gone on with by the next run, CutShort too: time ran out before all were begun.
+	Unfinished int  `json:"unfinished"`
+	CutShort   bool `json:"cut_short"`
+
+	Ads     int       `json:"ads"`
+	Changed int       `json:"changed_ads"`
+	Days    int       `json:"changed_days"`
+	Errors  []failure `json:"errors"` // the first of them
+}
+
+type failure struct {
+	Tenant  string `json:"tenant"`
+	Account string `json:"account"`
+	Reason  string `json:"reason"`
+}
+
+const (
+	// atOnce accounts are read side by side: they mostly wait for Meta.
+	atOnce = 4
+	// reserve is left of the run's time to put down what became of it, and to answer.
+	reserve = 10 * time.Second
+	// leaseTime is longer than an account may take.
+	leaseTime = 10 * time.Minute
+	maxErrors = 20
+)
+
+// Run syncs what is due, the account that has waited longest first.
+func (f *function) Run(ctx context.Context) (any, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-min(reserve, time.Until(end)/2)))
+		defer cancel()
+	}
+	r := &report{Errors: []failure{}}
+	all, err := connections(ctx, f.worker)
+	if err != nil {
+		return nil, err
+	}
+	r.Accounts = len(all)
+	var mu sync.Mutex
+	group := errgroup.Group{}
+	group.SetLimit(atOnce)
+	for _, c := range all {
+		switch now := f.opts.Now(); {
+		case c.SyncedAt != nil && now.Sub(*c.SyncedAt) < fresh && c.ResumeDay == nil:
+			r.Fresh++
+			continue
+		case c.RetryAt != nil && c.RetryAt.After(now):
+			r.Waiting++
+			continue
+		}
+		if ctx.Err() != nil {
+			mu.Lock()
+			r.CutShort = true
+			mu.Unlock()
+			break
+		}
+		group.Go(func() error {
+			done, err := f.account(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			r.add(c, done, err)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	slices.SortFunc(r.Errors, func(a, b failure) int { return strings.Compare(a.Tenant+a.Account, b.Tenant+b.Account) })
+	r.Errors = r.Errors[:min(len(r.Errors), maxErrors)]
+	return r, nil
+}
+
+// fresh is less than the hour between two runs: an account that was read by the
+// last run, however late it came to it, is read again by this one.
+const fresh = 40 * time.Minute
+
+// result is what the sync of one account did.
+type result struct{ ads, changed, days int }
+
+func (r *report) add(c connection, done result, err error) {
+	r.Ads += done.ads
+	r.Changed += done.changed
+	r.Days += done.days
+	switch {
+	case err == nil:
+		r.Synced++
+	case errors.Is(err, lease.ErrHeld):
+		r.Busy++
+	case errors.Is(err, errUnfinished):
+		r.Unfinished++
+	default:
+		r.Failed++
+		r.Errors = append(r.Errors, failure{c.TenantID, c.AccountID, explain(err).text})
+	}
+}
+
+var errUnfinished = errors.New("the time of the run is up")
+
+// account syncs one account, and puts down what came of it.
+func (f *function) account(ctx context.Context, c connection) (done result, err error) {
+	err = lease.Run(ctx, f.worker, "sync/"+c.TenantID+"/"+c.AccountID, leaseTime, func(ctx context.Context) error {
+		within, cancel := context.WithTimeout(ctx, f.opts.PerAccount)
+		defer cancel()
+		// What the run knew when it began may be old by now.
+		again, err := reread(within, f.worker, c)
+		if err != nil || again == nil {
+			return err
+		}
+		done, err = f.sync(within, *again)
+		if within.Err() != nil && err != nil {
+			err = fmt.Errorf("%w: %w", errUnfinished, err)
+		}
+		return errors.Join(err, f.conclude(ctx, *again, err))
+	})
+	if err != nil && !errors.Is(err, lease.ErrHeld) {
+		slog.WarnContext(ctx, "sync: an account was not read to the end", "tenant", c.TenantID, "account", c.AccountID, "error", err.Error())
+	}
+	return done, err
+}

@@ -1,0 +1,183 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/meta"
+	"github.com/geminivideo/geminivideo/shared/pg"
+)
+
+// writeStructure writes campaigns, ad sets and ads, in batches, and gives what is
+// listed no more its status. It returns the ads that are the account's here, too.
+func (f *function) writeStructure(ctx context.Context, c connection, account *meta.Account, s structure, asOf time.Time) (listed map[string]bool, changed int, err error) {
+	in := func(fn func(tx pgx.Tx) error) error { return pg.InTenant(ctx, f.db, c.TenantID, fn) }
+	slices.SortFunc(s.campaigns, func(a, b meta.Campaign) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.adsets, func(a, b meta.AdSet) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.ads, func(a, b meta.Ad) int { return cmp.Compare(a.ID, b.ID) }) // the order in which everybody locks
+	err = inBatches(s.campaigns, f.opts.Batch, func(batch []meta.Campaign) error {
+		return in(func(tx pgx.Tx) error { return putCampaigns(ctx, tx, c.AccountID, batch) })
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	err = inBatches(s.adsets, f.opts.Batch, func(batch []meta.AdSet) error {
+		return in(func(tx pgx.Tx) error { return putAdSets(ctx, tx, c.AccountID, batch) })
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	listed = make(map[string]bool, len(s.ads))
+	own := budgetsOf(s)
+	err = inBatches(s.ads, f.opts.Batch, func(batch []meta.Ad) error {
+		var ours []string
+		var n int
+		err := in(func(tx pgx.Tx) (err error) {
+			ours, n, err = putAds(ctx, tx, c.AccountID, batch, own, asOf)
+			return err
+		})
+		changed += n
+		for _, id := range ours {
+			listed[id] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := f.vanished(ctx, c, account, s)
+	return listed, changed + n, err
+}
+
+// vanished looks for what Meta listed once and lists no more: it was archived,
+// or deleted.
+func (f *function) vanished(ctx context.Context, c connection, account *meta.Account, s structure) (n int, err error) {
+	for _, kind := range []struct {
+		table, key string
+		listed     []string
+		archived   func() ([]string, error)
+	}{
+		{"ads", "ad_id", ids(s.ads, func(a meta.Ad) string { return a.ID }), func() ([]string, error) {
+			all, err := account.Ads(ctx, true)
+			return ids(all, func(a meta.Ad) string { return a.ID }), err
+		}},
+		{"campaigns", "campaign_id", ids(s.campaigns, func(c meta.Campaign) string { return c.ID }), func() ([]string, error) {
+			all, err := account.Campaigns(ctx, true)
+			return ids(all, func(c meta.Campaign) string { return c.ID }), err
+		}},
+	} {
+		var missing, kept []string
+		err := pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) (err error) {
+			missing, err = missingOf(ctx, tx, kind.table, kind.key, c.AccountID, kind.listed)
+			return err
+		})
+		if err == nil && len(missing) > 0 {
+			kept, err = kind.archived()
+		}
+		if err != nil || len(missing) == 0 {
+			if err != nil {
+				return n, err
+			}
+			continue
+		}
+		err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
+			return bury(ctx, tx, kind.table, kind.key, missing, kept)
+		})
+		if err != nil {
+			return n, err
+		}
+		n += len(missing)
+	}
+	return n, nil
+}
+
+func ids[T any](all []T, id func(T) string) []string {
+	found := make([]string, len(all))
+	for i := range all {
+		found[i] = id(all[i])
+	}
+	return found
+}
+
+// writeDays writes those of the days that differ from what is stored, and settles
+// their ads, in one transaction. Ads that are not the account's here are passed over.
+func (f *function) writeDays(ctx context.Context, c connection, batch []meta.Insight) (changed int, err error) {
+	err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
+		changed = 0
+		differ, err := differing(ctx, tx, c.AccountID, batch)
+		if err != nil || len(differ) == 0 {
+			return err
+		}
+		touched := slices.Sorted(maps.Keys(differ))
+		if err := lockAds(ctx, tx, touched); err != nil {
+			return err
+		}
+		if changed, err = putDays(ctx, tx, c.AccountID, batch); err != nil {
+			return err
+		}
+		_, err = ads.Settle(ctx, tx, touched)
+		return err
+	})
+	return changed, err
+}
+
+// takeBack removes days that Meta told of before and tells of no more, of ads
+// that it still lists: it tells nothing of deleted ones, whose past stays.
+func (f *function) takeBack(ctx context.Context, c connection, listed map[string]bool, told map[string]uint64, since, until time.Time) (n int, err error) {
+	var gone []adDay
+	err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
+		gone = gone[:0]
+		return eachDay(ctx, tx, c.AccountID, since, until, func(d adDay) {
+			if listed[d.AdID] && told[d.AdID]&(1<<int(d.Day.Sub(since).Hours()/24)) == 0 {
+				gone = append(gone, d)
+			}
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	slices.SortFunc(gone, func(a, b adDay) int { return cmp.Compare(a.AdID, b.AdID) })
+	err = inBatches(gone, f.opts.Batch, func(batch []adDay) error {
+		return pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
+			touched := slices.Compact(ids(batch, func(d adDay) string { return d.AdID }))
+			if err := lockAds(ctx, tx, touched); err != nil {
+				return err
+			}
+			if err := removeDays(ctx, tx, batch); err != nil {
+				return err
+			}
+			_, err := ads.Settle(ctx, tx, touched)
+			return err
+		})
+	})
+	return len(gone), err
+}
+
+// reached remembers that all days after day have been read.
+func (f *function) reached(ctx context.Context, c connection, day time.Time) error {
+	return f.remember(ctx, c, `resume_day = @day`, day)
+}
+
+// through remembers that the account has been read to the end, up to day.
+func (f *function) through(ctx context.Context, c connection, day time.Time) error {
+	return f.remember(ctx, c, `resume_day = NULL, synced_through = @day, synced_at = now()`, day)
+}
+
+func (f *function) remember(ctx context.Context, c connection, set string, day time.Time) error {
+	err := pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE gv.meta_connections SET `+set+` WHERE tenant_id = gv.tenant() AND account_id = @account`,
+			pgx.StrictNamedArgs{"account": c.AccountID, "day": day})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remember how far account %s is read: %w", c.AccountID, err)
+	}
+	return nil
+}
