@@ -193,3 +193,27 @@ func (s Store) Model(ctx context.Context, account, version string) (m Model, ok 
 	m.Metrics = metrics
 	return m, true, nil
 }
+
+// near looks up the remembered ads nearest to what is to be judged, of those whose
+// figures the model knows.
+func (s Store) near(ctx context.Context, m Model, q *Query) error {
+	if m.Vectors != q.Vectors {
+		q.Near = nil
+		return nil
+	}
+	if q.Near != nil || q.Vector == nil || len(m.Remembered.IDs) == 0 {
+		return nil
+	}
+	rows, _ := s.tx.Query(ctx, `
+		SELECT   ad_id, least(greatest(1 - (embedding <=> @vector::text::vector), 0), 1) AS similarity
+		FROM     gv.winners
+		WHERE    tenant_id = gv.tenant() AND model = @model AND active AND ad_id = ANY (@ads)
+		ORDER BY 2 DESC, ad_id
+		LIMIT    @k`,
+		pgx.StrictNamedArgs{"vector": pgvector.NewVector(q.Vector).String(), "model": q.Vectors, "ads": m.Remembered.IDs, "k": nearest})
+	var err error
+	if q.Near, err = pgx.CollectRows(rows, pgx.RowToStructByName[Neighbour]); err != nil {
+		return fmt.Errorf("look up the nearest winners: %w", err)
+	}
+	return nil
+}

@@ -8,10 +8,10 @@ import (
 )
 
 func TestTune(t *testing.T) {
-	for _, n := range []int{1, 5, 15, 50} {
-		for name, shape := range map[string]func(*world.Taste){"usual": nil, "null": func(w *world.Taste) { w.Matters = 0 }} {
+	for _, n := range []int{0, 1, 3, 5, 15, 50, 300} {
+		for name, shape := range map[string]func(*world.Taste){"usual": nil, "null": func(w *world.Taste) { w.Matters = 0 }, "half": func(w *world.Taste) { w.Matters = 0.5 }} {
 			at := time.Now()
-			acc := 100
+			acc := 60
 			if n >= 300 {
 				acc = 12
 			}
