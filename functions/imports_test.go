@@ -13,14 +13,14 @@ var tiers = []struct {
 	name     string
 	packages []string
 }{
-	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler", "video"}},
+	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler"}},
 	{"plumbing", []string{
 		"auth", "cluster", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "pgtest", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "webhook"}},
 	{"domain", []string{
-		"ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "sweep", "winners",
+		"accounts", "ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "sweep", "video", "winners",
 	}},
 }
 

@@ -49,6 +49,19 @@ func (c Currency) Valid() bool {
 	return true
 }
 
+// codes lists the currencies of ISO 4217 (list one) that money is kept in, those
+// beside exponents: no metals, no test codes.
+const codes = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK " +
+	"DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR " +
+	"LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD " +
+	"SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG"
+
+// Known reports whether ISO 4217 lists c as a currency in use.
+func (c Currency) Known() bool {
+	_, other := exponents[c]
+	return other || c.Valid() && strings.Contains(codes, string(c))
+}
+
 // ErrRange is returned for NaN, infinities and amounts beyond Max.
 var ErrRange = errors.New("is not an amount of money")
 

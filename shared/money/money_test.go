@@ -115,3 +115,12 @@ func TestTheDatabaseHasTheSameDecimals(t *testing.T) {
 		t.Errorf("compared %d codes, %v", n, rows.Err())
 	}
 }
+
+func TestACurrencyThatNobodyUsesIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[money.Currency]bool{"USD": true, "JPY": true, "KWD": true, "XCG": true, "AAA": false, "XXX": false, "usd": false, "D A": false, "": false, "ED AFN": false} {
+		if code.Known() != want {
+			t.Errorf("%q: %v", code, !want)
+		}
+	}
+}
