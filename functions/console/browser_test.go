@@ -50,7 +50,7 @@ func surface(t *testing.T, role auth.Role) string {
 		"console":   console.New(nil),
 		"replay":    replay.New(w.App, w.Access(), w.Queue),
 		"revenue":   revenue.New(w.App, w.Access(), w.Queue),
-		"winners":   winners.New(w.App, w.Access(), embed.Local{}),
+		"winners":   winners.New(w.App, w.Access(), embed.Only(embed.Local{})),
 	} {
 		f, _ := manifest.Get(name)
 		for _, p := range f.Paths {

@@ -65,7 +65,7 @@ func open(t *testing.T) *fixture {
 	}
 	t.Cleanup(worker.Close)
 	f := &fixture{db: db, worker: worker, admin: made.Admin(t), embedder: &model{}}
-	f.consumer = index.New(db, worker, f.embedder)
+	f.consumer = index.New(db, worker, embed.Only(f.embedder))
 	for _, sql := range []string{
 		`INSERT INTO gv.tenants (tenant_id, name) VALUES ('` + tenantA + `', 'A'), ('` + tenantB + `', 'B')`,
 		`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ('` + tenantA + `', 'acc')`,

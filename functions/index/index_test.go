@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/index"
+	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -175,7 +176,7 @@ func TestADeadDatabaseIsNoReasonToBury(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := index.New(dead, f.worker, f.embedder).Handle(t.Context(), f.message("m1", "ad-1")); fault.Of(err) != fault.Unavailable {
+	if err := index.New(dead, f.worker, embed.Only(f.embedder)).Handle(t.Context(), f.message("m1", "ad-1")); fault.Of(err) != fault.Unavailable {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,5 +1,6 @@
-// Package relay sends what the outbox still holds and clears what has had its
-// time. Cloud Scheduler runs it every minute, under a lease; a run that is cut
+// Package relay sends what the outbox still holds, clears what has had its time,
+// and sees to it that changes of the embedding model go on and that no winner is
+// left out of the memory. Cloud Scheduler runs it every minute, under a lease; a run that is cut
 // short, or made twice, leaves nothing that the next one does not do.
 package relay
 
@@ -51,9 +52,11 @@ type report struct {
 	// Skipped is true where another run is still at it.
 	Skipped bool `json:"skipped"`
 	// Unfinished is true where time ran out; the next run goes on.
-	Unfinished bool             `json:"unfinished"`
-	Sent       int              `json:"sent"`
-	Cleared    map[string]int64 `json:"cleared"`
+	Unfinished bool `json:"unfinished"`
+	Sent       int  `json:"sent"`
+	// Asked is how many messages were sent to have winners embedded.
+	Asked   int              `json:"asked"`
+	Cleared map[string]int64 `json:"cleared"`
 }
 
 const (
@@ -63,7 +66,7 @@ const (
 	reserve = 3 * time.Second
 )
 
-// Run sends, then clears. A queue that is down is no reason not to clear.
+// Run sends, clears, then asks. A queue that is down is no reason not to clear.
 func (f *function) Run(ctx context.Context) (any, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -74,7 +77,7 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	err := lease.Run(ctx, f.db, "relay", leaseTime, func(ctx context.Context) error {
 		sent, err := outbox.Relay(ctx, f.db, f.queue)
 		r.Sent = sent
-		err = errors.Join(err, clearAll(ctx, f.db, r.Cleared))
+		err = errors.Join(err, clearAll(ctx, f.db, r.Cleared), f.askAll(ctx, &r.Asked))
 		if ctx.Err() != nil {
 			r.Unfinished = true
 			return nil

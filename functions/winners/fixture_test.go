@@ -62,7 +62,7 @@ func open(t *testing.T) *fixture {
 	}
 	t.Cleanup(db.Close)
 	f := &fixture{issuer: issuer.New(t), db: db, admin: made.Admin(t), embedder: &model{}}
-	f.handler = serve.Wrap("winners", winners.New(db, serve.Access{Verifier: f.issuer.Verifier()}, f.embedder))
+	f.handler = serve.Wrap("winners", winners.New(db, serve.Access{Verifier: f.issuer.Verifier()}, embed.Only(f.embedder)))
 	if _, err := f.admin.Exec(t.Context(), `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'A'), ($2, 'B')`, tenantA, tenantB); err != nil {
 		t.Fatal(err)
 	}

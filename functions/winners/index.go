@@ -2,6 +2,7 @@ package winners
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -9,7 +10,6 @@ import (
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/creative"
-	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -45,43 +45,69 @@ func (f *function) index(ctx context.Context, in *indexInput) (*indexOutput, err
 		return nil, err
 	}
 	tenant := auth.From(ctx).Tenant
-	var kept *indexOutput
-	var below string
+	for range maxReads {
+		kept, v, below, err := f.read(ctx, tenant, in, &m)
+		if err != nil || kept != nil {
+			return kept, err
+		}
+		if below == "" {
+			if err := v.Embed(ctx); err != nil {
+				return nil, err
+			}
+		}
+		out, err := f.keep(ctx, tenant, m, v, below)
+		if err == nil || !errors.Is(err, errChanged) {
+			return out, err
+		}
+	}
+	return nil, fault.Down("the embedding model is being changed; try again in a moment", errChanged)
+}
+
+// maxReads bounds how often an ad is embedded for one request: each further time
+// because searches have come to use another model meanwhile.
+const maxReads = 3
+
+var errChanged = errors.New("searches use another embedding model by now")
+
+// read returns what an earlier request of the same key answered, or else the
+// vectors that are kept of the ad, and why it is no winner.
+func (f *function) read(ctx context.Context, tenant string, in *indexInput, m *memory.Memory) (kept *indexOutput, v memory.Vectors, below string, err error) {
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
 		if kept, _, err = idempotency.Kept[*indexOutput](ctx, tx); err != nil || kept != nil {
 			return err
 		}
 		store := memory.NewStore(tx)
-		if below, err = judge(ctx, store, in, &m); err != nil || below != "" {
+		if below, err = judge(ctx, store, in, m); err != nil {
 			return err
 		}
-		m.Vector, _, err = store.Vector(ctx, m.AdID, m.Model, m.Text)
+		v, err = store.Vectors(ctx, f.models, tenant, m.AdID, m.Text)
 		return err
 	})
-	if err != nil || kept != nil {
-		return kept, err
-	}
-	if below == "" && m.Vector == nil {
-		if m.Vector, err = f.document(ctx, m.Text); err != nil {
-			return nil, err
-		}
-	}
+	return kept, v, below, err
+}
+
+// keep remembers the ad, and answers.
+func (f *function) keep(ctx context.Context, tenant string, m memory.Memory, v memory.Vectors, below string) (*indexOutput, error) {
 	return idempotency.Run(ctx, f.db, tenant, func(tx pgx.Tx) (*indexOutput, error) {
 		store := memory.NewStore(tx)
 		out := &indexOutput{}
 		b := &out.Body
-		b.AdID, b.EmbeddingModel, b.Status, b.Reason = m.AdID, m.Model, "skipped", below
+		b.AdID, b.EmbeddingModel, b.Status, b.Reason = m.AdID, v.Model(), "skipped", below
 		if below == "" {
-			outcome, err := store.Remember(ctx, m)
-			if err != nil {
+			outcome, done, err := store.RememberAll(ctx, m, v)
+			switch {
+			case err != nil:
 				return nil, err
+			case !done:
+				return nil, errChanged
 			}
 			b.Status = "indexed"
 			if outcome == memory.Already {
 				b.Status = "already_indexed"
 			}
 		}
-		b.TotalInMemory, err = store.Count(ctx, m.Model)
+		var err error
+		b.TotalInMemory, err = store.Count(ctx, v.Model())
 		return out, err
 	})
 }
@@ -98,7 +124,7 @@ func (f *function) described(in *indexInput) (memory.Memory, error) {
 	}
 	name, _ := data["name"].(string)
 	m := memory.Memory{
-		AdID: in.Body.AdID, Model: f.embedder.Model(), Text: memory.TextOf(dna, name),
+		AdID: in.Body.AdID, Text: memory.TextOf(dna, name),
 		DNA: dna, Data: data, CTR: in.Body.CTR, Active: true,
 	}
 	if m.Text == "" {
@@ -134,15 +160,4 @@ func judge(ctx context.Context, store memory.Store, in *indexInput, m *memory.Me
 		return fmt.Sprintf("less than %g has been spent on it: too little to call it a winner", minSpend), nil
 	}
 	return "", nil
-}
-
-func (f *function) document(ctx context.Context, text string) (embed.Vector, error) {
-	vectors, err := f.embedder.Documents(ctx, []string{text})
-	if err != nil {
-		return nil, err
-	}
-	if len(vectors) != 1 {
-		return nil, fault.Down("the embedding model answered in an unknown way", fmt.Errorf("%d vectors for one text", len(vectors)))
-	}
-	return vectors[0], nil
 }

@@ -105,16 +105,15 @@ func (f *function) search(ctx context.Context, in *searchInput) (*searchOutput, 
 	if err != nil {
 		return nil, err
 	}
-	vector, err := f.embedder.Query(ctx, embedded)
+	tenant := auth.From(ctx).Tenant
+	q, err := memory.Probe(ctx, f.db, f.models, tenant, embedded)
 	if err != nil {
 		return nil, err
 	}
+	q.K, q.MinCTR, q.MinSimilarity = in.Body.TopK, in.Body.MinCTR, in.Body.MinSimilarity
 	var found memory.Result
-	err = pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) (err error) {
-		found, err = memory.NewStore(tx).Search(ctx, memory.Query{
-			Model: f.embedder.Model(), Vector: vector, K: in.Body.TopK,
-			MinCTR: in.Body.MinCTR, MinSimilarity: in.Body.MinSimilarity,
-		})
+	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
+		found, err = memory.NewStore(tx).Search(ctx, q)
 		return err
 	})
 	if err != nil {
@@ -123,7 +122,7 @@ func (f *function) search(ctx context.Context, in *searchInput) (*searchOutput, 
 	out := &searchOutput{}
 	b := &out.Body
 	b.Query, b.TotalInMemory, b.ResultsFound = said, found.Total, len(found.Matches)
-	b.MemoryBackend, b.EmbeddingModel = backend, f.embedder.Model()
+	b.MemoryBackend, b.EmbeddingModel = backend, q.Model
 	b.Winners = make([]winner, len(found.Matches))
 	for i, m := range found.Matches {
 		b.Winners[i] = winner{m.AdID, m.Similarity, metadata{openJSON(m.DNA), m.ROAS, m.CTR}}

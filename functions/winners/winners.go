@@ -12,6 +12,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
@@ -23,6 +24,7 @@ func init() { serve.HTTP("winners", build) }
 type config struct {
 	Postgres pg.Config
 	Access   serve.AccessConfig
+	Gemini   gemini.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -34,20 +36,24 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), embed.Local{}), nil
+	client, err := gemini.Open(ctx, cfg.Gemini, db)
+	if err != nil {
+		return nil, err
+	}
+	return New(db, serve.NewAccess(cfg.Access), gemini.Models(client)), nil
 }
 
 // backend names where the memory is, as the seed's frontend asks.
 const backend = "pgvector"
 
 type function struct {
-	db       *pg.DB
-	embedder embed.Embedder
+	db     *pg.DB
+	models embed.Models
 }
 
 // New returns the function's handler.
-func New(db *pg.DB, access serve.Access, embedder embed.Embedder) http.Handler {
-	f := &function{db: db, embedder: embedder}
+func New(db *pg.DB, access serve.Access, models embed.Models) http.Handler {
+	f := &function{db: db, models: models}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Post(api, "/api/ml/rag/search-winners", auth.Viewer, f.search,
@@ -80,7 +86,12 @@ type showOutput struct {
 func (f *function) show(ctx context.Context, in *showInput) (*showOutput, error) {
 	out := &showOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		found, err := memory.NewStore(tx).Get(ctx, in.AdID, f.embedder.Model())
+		store := memory.NewStore(tx)
+		_, model, err := f.searched(ctx, store)
+		if err != nil {
+			return err
+		}
+		found, err := store.Get(ctx, in.AdID, model)
 		if err != nil {
 			return err
 		}
@@ -98,29 +109,59 @@ func (f *function) show(ctx context.Context, in *showInput) (*showOutput, error)
 
 type statsOutput struct {
 	Body struct {
-		TotalWinners   int64  `json:"total_winners_in_memory" doc:"Winners that searches find."`
-		IndexSize      int64  `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
-		Remembered     int64  `json:"total_remembered" doc:"With the ads that wait to be winners again."`
-		Dimension      int    `json:"dimension"`
-		EmbeddingModel string `json:"embedding_model"`
-		MemoryBackend  string `json:"memory_backend"`
-		StorageBackend string `json:"storage_backend"`
-		IndexBytes     int64  `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
+		TotalWinners   int64   `json:"total_winners_in_memory" doc:"Winners that searches find."`
+		IndexSize      int64   `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
+		Remembered     int64   `json:"total_remembered" doc:"With the ads that wait to be winners again."`
+		Dimension      int     `json:"dimension"`
+		EmbeddingModel string  `json:"embedding_model"`
+		MemoryBackend  string  `json:"memory_backend"`
+		StorageBackend string  `json:"storage_backend"`
+		IndexBytes     int64   `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
+		Indexed        bool    `json:"indexed" doc:"Whether there is an index for this model; without one a memory of any size is searched exactly, and more slowly."`
+		Change         *change `json:"embedding_change,omitempty" doc:"While everything is embedded with another model; searches use embedding_model until that is complete."`
 	}
+}
+
+type change struct {
+	Model     string `json:"embedding_model" doc:"The model that searches will use."`
+	Remaining int64  `json:"remaining" doc:"Winners that are not embedded with it yet."`
+}
+
+// searched returns the tenant's models, and which of them searches use.
+func (f *function) searched(ctx context.Context, store memory.Store) (memory.Models, string, error) {
+	models, err := store.Models(ctx, f.models.Configured())
+	if err != nil {
+		return models, "", err
+	}
+	e, err := models.Embedder(f.models, auth.From(ctx).Tenant)
+	if err != nil {
+		return models, "", err
+	}
+	return models, e.Model(), nil
 }
 
 func (f *function) stats(ctx context.Context, _ *struct{}) (*statsOutput, error) {
 	out := &statsOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		stats, err := memory.NewStore(tx).Stats(ctx, f.embedder.Model())
+		store := memory.NewStore(tx)
+		models, model, err := f.searched(ctx, store)
+		if err != nil {
+			return err
+		}
+		stats, err := store.Stats(ctx, model)
 		if err != nil {
 			return err
 		}
 		b := &out.Body
 		b.TotalWinners, b.IndexSize, b.Remembered, b.IndexBytes = stats.Active, stats.Active, stats.Remembered, stats.IndexBytes
-		b.Dimension, b.EmbeddingModel = embed.Dimensions, f.embedder.Model()
+		b.Dimension, b.EmbeddingModel = embed.Dimensions, model
 		b.MemoryBackend, b.StorageBackend = backend, "postgresql"
-		return nil
+		if b.Indexed, err = store.Indexed(ctx, model); err != nil || models.Target == "" {
+			return err
+		}
+		left, err := store.Left(ctx, models.Active, models.Target)
+		b.Change = &change{models.Target, left}
+		return err
 	})
 	if err != nil {
 		return nil, err

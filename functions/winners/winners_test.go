@@ -255,7 +255,7 @@ func TestADeadDatabaseIs503(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.handler = serve.Wrap("winners", winners.New(dead, serve.Access{Verifier: f.issuer.Verifier()}, f.embedder))
+	f.handler = serve.Wrap("winners", winners.New(dead, serve.Access{Verifier: f.issuer.Verifier()}, embed.Only(f.embedder)))
 	if status, answer := f.post(t, auth.Viewer, "search-winners", `{"query":"x"}`); status != 503 {
 		t.Errorf("%d %v", status, answer)
 	}

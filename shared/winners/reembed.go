@@ -12,6 +12,12 @@ import (
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
 
+// ChangeDue is a message that says that a tenant's change of the embedding model
+// is to be gone on with, under which claim.
+type ChangeDue struct {
+	Attempt int64 `json:"reembed,omitempty"`
+}
+
 // Text is what was embedded of an ad.
 type Text struct{ AdID, Text string }
 

@@ -50,8 +50,8 @@ func (s Store) Search(ctx context.Context, q Query) (Result, error) {
 const spread = 4
 
 // approximate searches the index, and goes on with it until there are enough
-// candidates that pass. It finds nothing where pgvector is older than 0.8, whose
-// scans stop before the filters have been passed.
+// candidates that pass. It finds nothing where the model has no index, or where
+// pgvector is older than 0.8, whose scans stop before the filters have been passed.
 func (s Store) approximate(ctx context.Context, q Query) ([]Match, error) {
 	var iterative bool
 	err := s.tx.QueryRow(ctx, `
@@ -60,8 +60,8 @@ func (s Store) approximate(ctx context.Context, q Query) ([]Match, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask pgvector for its version: %w", err)
 	}
-	if !iterative {
-		return nil, nil
+	if indexed, err := s.Indexed(ctx, q.Model); err != nil || !indexed || !iterative {
+		return nil, err
 	}
 	candidates := min(q.K*spread, maxCandidates)
 	_, err = s.tx.Exec(ctx, `

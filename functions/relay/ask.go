@@ -1,0 +1,111 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/winners"
+)
+
+const (
+	// claimFor is how long a change of the embedding model is its message's; one
+	// that is lost is sent again then.
+	claimFor = 5 * time.Minute
+	// askBatch bounds what one run asks for of each kind.
+	askBatch = 500
+)
+
+// askAll asks the function index to go on with changes that are due, and to take
+// up winners that it has not.
+func (f *function) askAll(ctx context.Context, asked *int) error {
+	due, err := claimChanges(ctx, f.db)
+	if err != nil {
+		return err
+	}
+	missing, err := missingWinners(ctx, f.db)
+	if err != nil {
+		return err
+	}
+	all := append(due, missing...)
+	if len(all) == 0 {
+		return nil
+	}
+	err = f.queue.Publish(ctx, all...)
+	*asked = len(all) - len(message.UnsentOf(err, len(all)))
+	if err != nil {
+		return fmt.Errorf("ask to have winners embedded: %w", err)
+	}
+	return nil
+}
+
+// claimChanges claims the changes of the embedding model that are due.
+func claimChanges(ctx context.Context, db *pg.Worker) (all []message.Message, err error) {
+	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, `
+			UPDATE gv.embedding_models SET attempt = attempt + 1, due_at = now() + @ttl::interval
+			WHERE  tenant_id IN (SELECT tenant_id FROM gv.embedding_models WHERE due_at <= now()
+			                     ORDER BY due_at LIMIT @n FOR UPDATE SKIP LOCKED)
+			RETURNING tenant_id::text, attempt`,
+			pgx.StrictNamedArgs{"ttl": claimFor, "n": askBatch})
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (message.Message, error) {
+			var (
+				tenant string
+				due    winners.ChangeDue
+			)
+			if err := row.Scan(&tenant, &due.Attempt); err != nil {
+				return message.Message{}, err
+			}
+			return asking(tenant, fmt.Sprintf("reembed/%s/%d", tenant, due.Attempt), due)
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim changes of the embedding model: %w", err)
+	}
+	return all, nil
+}
+
+// missingWinners lists winners that no search finds: their messages came to
+// nothing because the model was away for longer than a message is tried again.
+// Each is listed in one minute of the hour, by its name.
+func missingWinners(ctx context.Context, db *pg.Worker) (all []message.Message, err error) {
+	hour := time.Now().UTC().Format("2006010215")
+	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, `
+			SELECT a.tenant_id::text, a.ad_id
+			FROM   gv.ads a LEFT JOIN gv.embedding_models m USING (tenant_id)
+			WHERE  a.is_winner AND (hashtext(a.ad_id) & 65535) % 60 = extract(minute FROM now())::int
+			AND    NOT EXISTS (SELECT FROM gv.winners w WHERE w.tenant_id = a.tenant_id AND w.ad_id = a.ad_id AND w.active AND w.model = m.active)
+			ORDER  BY random() LIMIT $1`, askBatch)
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (message.Message, error) {
+			var (
+				tenant string
+				found  ads.Winner
+			)
+			if err := row.Scan(&tenant, &found.AdID); err != nil {
+				return message.Message{}, err
+			}
+			return asking(tenant, "missing/"+hour+"/"+found.AdID, found)
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list winners that are not remembered: %w", err)
+	}
+	return all, nil
+}
+
+func asking(tenant, key string, body any) (message.Message, error) {
+	data, err := json.Marshal(body)
+	return message.Message{
+		Topic: ads.WinnerFound, Data: data,
+		Attributes: map[string]string{message.KeyAttribute: key, message.TenantAttribute: tenant},
+	}, err
+}
