@@ -1,0 +1,222 @@
+package sweep
+
+import (
+	"cmp"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/fatigue"
+)
+
+// ads is a batch: some thousand ads with their days.
+type ads struct {
+	now      time.Time
+	keys     []key
+	accounts []*account
+	rows     []row
+}
+
+// key is an active ad.
+type key struct {
+	tenant, account, ad string
+	impressions         int64
+	was, is             fatigue.Status
+	stamped             bool // it was written down lately that it was looked at
+	of                  int  // its account's place
+	first, end          int  // its rows
+}
+
+// account is one of a batch's.
+type account struct {
+	tenant, id string
+	members    []int   // its ads' places
+	today      int32   // in its time zone
+	unit       float64 // minor units in one of its currency
+	medians    *medians
+}
+
+// divide finds the accounts of the batch. Where there are more ads than it holds,
+// the last tenant, which may go on, is left to the next batch, but where it is all
+// there is. partial: the batch does not hold all ads of the first tenant.
+func (b *ads) divide(from place, full bool) (partial bool) {
+	first, last := b.keys[0].tenant, b.keys[len(b.keys)-1].tenant
+	if full && first != last {
+		b.keys = b.keys[:slices.IndexFunc(b.keys, func(k key) bool { return k.tenant == last })]
+	}
+	type id struct{ tenant, account string }
+	known := map[id]int{}
+	for i := range b.keys {
+		k := &b.keys[i]
+		at, ok := known[id{k.tenant, k.account}]
+		if !ok {
+			at = len(b.accounts)
+			known[id{k.tenant, k.account}] = at
+			b.accounts = append(b.accounts, &account{tenant: k.tenant, id: k.account})
+		}
+		k.of = at
+		b.accounts[at].members = append(b.accounts[at].members, i)
+	}
+	return full && first == last || from.ad != "" && from.tenant == first
+}
+
+// An account's median is of its sampled largest ads: more would not move it. On a
+// day it is of those with leastImpressions, and takes leastOthers beside the ad
+// that is judged. POST /api/ml/fatigue/check has the same numbers.
+const (
+	sampled          = 200
+	leastImpressions = 100
+	leastOthers      = 2
+)
+
+// medians are the sorted CTRs and CPMs of an account's sample, by day.
+type medians struct {
+	from int32
+	ctr  [window + 2][]float64
+	cpm  [window + 2][]float64
+	of   map[string]bool // the ads that they are of
+}
+
+// compare gives every account its medians: those of large where the batch does not
+// hold all of the first tenant's ads.
+func (b *ads) compare(partial bool, large map[string]*medians) {
+	for _, a := range b.accounts {
+		if partial && a.tenant == b.keys[0].tenant && large[a.id] != nil {
+			a.medians = large[a.id]
+		} else {
+			a.medians = b.mediansOf(a)
+		}
+	}
+}
+
+func (b *ads) mediansOf(a *account) *medians {
+	m := &medians{of: map[string]bool{}, from: dayOf(b.since())}
+	chosen := a.members
+	if len(chosen) > sampled {
+		slices.SortFunc(chosen, func(x, y int) int {
+			return cmp.Or(cmp.Compare(b.keys[y].impressions, b.keys[x].impressions), cmp.Compare(b.keys[x].ad, b.keys[y].ad))
+		})
+		chosen = chosen[:sampled]
+	}
+	for _, i := range chosen {
+		m.of[b.keys[i].ad] = true
+		for _, r := range b.rowsOf(i) {
+			if at := int(r.day - m.from); at >= 0 && at < len(m.ctr) && r.impressions >= leastImpressions {
+				m.ctr[at] = append(m.ctr[at], r.ctr())
+				m.cpm[at] = append(m.cpm[at], r.cpm(a.unit))
+			}
+		}
+	}
+	for at := range m.ctr {
+		slices.Sort(m.ctr[at])
+		slices.Sort(m.cpm[at])
+	}
+	return m
+}
+
+func (r *row) ctr() float64 { return float64(r.clicks) / float64(r.impressions) }
+func (r *row) cpm(unit float64) float64 {
+	return 1000 * float64(r.spend) / unit / float64(r.impressions)
+}
+
+// at returns the medians of the others on a row's day; those of the sample
+// without the ad itself where that is in it.
+func (m *medians) at(r *row, unit float64, within bool) fatigue.Median {
+	i := int(r.day - m.from)
+	if i < 0 || i >= len(m.ctr) {
+		return fatigue.Median{}
+	}
+	if within = within && r.impressions >= leastImpressions; !within {
+		return fatigue.Median{CTR: middle(m.ctr[i], -1), CPM: middle(m.cpm[i], -1)}
+	}
+	return fatigue.Median{CTR: middle(m.ctr[i], r.ctr()), CPM: middle(m.cpm[i], r.cpm(unit))}
+}
+
+// middle is the median of sorted values, without one that is own; 0 where fewer
+// than leastOthers are left.
+func middle(sorted []float64, own float64) float64 {
+	n, skip := len(sorted), math.MaxInt
+	if at, found := slices.BinarySearch(sorted, own); found {
+		n, skip = n-1, at
+	}
+	if n < leastOthers {
+		return 0
+	}
+	value := func(i int) float64 {
+		if i >= skip {
+			i++
+		}
+		return sorted[i]
+	}
+	return (value((n-1)/2) + value(n/2)) / 2
+}
+
+// judge decides every ad's status, on all processors.
+func (b *ads) judge() {
+	const share = 100
+	var (
+		group sync.WaitGroup
+		next  = make(chan int, len(b.keys)/share+1)
+	)
+	for i := 0; i < len(b.keys); i += share {
+		next <- i
+	}
+	close(next)
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			var days []fatigue.Day
+			var beside []fatigue.Median
+			for first := range next {
+				for i := first; i < min(first+share, len(b.keys)); i++ {
+					days, beside = b.history(i, days[:0], beside[:0])
+					b.keys[i].is = fatigue.Decide(days, fatigue.Context{Account: beside})
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// history returns an ad's days, and its account's medians beside them; none where
+// the newest is too old to say anything of today.
+func (b *ads) history(i int, days []fatigue.Day, beside []fatigue.Median) ([]fatigue.Day, []fatigue.Median) {
+	k := &b.keys[i]
+	a := b.accounts[k.of]
+	rows := b.rowsOf(i)
+	for len(rows) > 0 && rows[len(rows)-1].day > a.today {
+		rows = rows[:len(rows)-1]
+	}
+	rows = unfinished(rows, a.today)
+	if len(rows) == 0 || rows[len(rows)-1].day < a.today-stale {
+		return days, beside
+	}
+	within := a.medians.of[k.ad]
+	for j := max(0, len(rows)-window); j < len(rows); j++ {
+		r := &rows[j]
+		d := fatigue.Day{Date: r.date(), Impressions: r.impressions, Frequency: float64(r.frequency)}
+		if r.impressions > 0 {
+			d.CTR, d.CPM = r.ctr(), r.cpm(a.unit)
+		}
+		days = append(days, d)
+		beside = append(beside, a.medians.at(r, a.unit, within))
+	}
+	return days, beside
+}
+
+// unfinished leaves out today while it is young: until it has half of yesterday's
+// impressions it says less of the ad than yesterday does.
+func unfinished(rows []row, today int32) []row {
+	n := len(rows)
+	if n < 4 || rows[n-1].day != today || 2*rows[n-1].impressions >= rows[n-2].impressions {
+		return rows
+	}
+	return rows[:n-1]
+}
+
+// verdict is the whole judgement of an ad that tires, with what else is known.
+func (b *ads) verdict(i int, budgets []time.Time) fatigue.Verdict {
+	days, beside := b.history(i, nil, nil)
+	return fatigue.Judge(days, fatigue.Context{Account: beside, BudgetChanged: budgets})
+}

@@ -1,0 +1,201 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// place is how far a sweep has come: behind that ad.
+type place struct {
+	tenant, ad string
+	started    time.Time
+	report     *Report // so far, of the tenant that it is at
+	resumed    bool
+}
+
+// nobody is before every tenant.
+const nobody = "00000000-0000-0000-0000-000000000000"
+
+// plain keeps the planner to the one plan that is right for some thousand keys in
+// a table of any size: look each of them up.
+const plain = `SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true)`
+
+// read sends the ads behind from in batches. A batch ends with a tenant, but where
+// one is larger than a batch.
+func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *ads) error {
+	var large map[string]*medians // of the tenant that no batch holds, by account
+	for {
+		b := &ads{now: s.now()}
+		err := s.in(ctx, func(tx pgx.Tx) (err error) {
+			*b = ads{now: b.now}
+			if _, err = tx.Exec(ctx, plain); err != nil {
+				return fmt.Errorf("set up the batch: %w", err)
+			}
+			large, err = b.read(ctx, tx, from, own, s.batch, large)
+			return err
+		})
+		if err != nil || len(b.keys) == 0 {
+			return err
+		}
+		end := b.keys[len(b.keys)-1]
+		from = place{tenant: end.tenant, ad: end.ad}
+		select {
+		case to <- b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// scheduled returns the tenants that a sweep of all passes over: those that have
+// a schedule of their own.
+func (s *Sweep) scheduled(ctx context.Context) (tenants []string, err error) {
+	if s.tenant != "" {
+		return nil, nil
+	}
+	err = s.in(ctx, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, `SELECT tenant_id::text FROM gv.schedules WHERE name = $1`, ScheduleName)
+		tenants, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read schedules: %w", err)
+	}
+	return tenants, nil
+}
+
+// read reads up to most ads. It returns the medians of the last tenant's accounts
+// where the next batch goes on with it.
+func (b *ads) read(ctx context.Context, tx pgx.Tx, from place, own []string, most int, large map[string]*medians) (map[string]*medians, error) {
+	if err := b.readKeys(ctx, tx, from, own, most); err != nil || len(b.keys) == 0 {
+		return nil, err
+	}
+	partial := b.divide(from, len(b.keys) == most)
+	if err := b.readAccounts(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := b.readDays(ctx, tx); err != nil {
+		return nil, err
+	}
+	if partial && (large == nil || b.keys[0].tenant != from.tenant) {
+		var err error
+		if large, err = b.readSample(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
+	b.compare(partial, large)
+	if !partial || b.keys[len(b.keys)-1].tenant != b.keys[0].tenant {
+		large = nil
+	}
+	return large, nil
+}
+
+// readKeys reads which ads come next.
+func (b *ads) readKeys(ctx context.Context, tx pgx.Tx, from place, own []string, most int) error {
+	rows, _ := tx.Query(ctx, `
+		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, a.fatigue_status,
+		         coalesce(a.fatigue_checked_at > @now::timestamptz - @stamped::interval, false)
+		FROM     gv.ads a
+		WHERE    a.status = 'ACTIVE' AND (a.tenant_id, a.ad_id) > (@tenant::uuid, @ad)
+		AND      a.tenant_id <> ALL (@own::uuid[])
+		ORDER BY a.tenant_id, a.ad_id
+		LIMIT    @most`,
+		pgx.StrictNamedArgs{
+			"now": b.now, "stamped": stamped, "tenant": from.tenant, "ad": from.ad,
+			"own": append([]string{}, own...), "most": most,
+		})
+	return b.collectKeys(rows)
+}
+
+// readSample reads the largest ads of each account of the first tenant, which no
+// batch holds at once, and returns their medians.
+func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, error) {
+	sample := &ads{now: b.now}
+	rows, _ := tx.Query(ctx, `
+		SELECT c.tenant_id::text, c.account_id, a.ad_id, a.impressions, a.fatigue_status, true
+		FROM   gv.accounts c
+		CROSS  JOIN LATERAL (
+			SELECT   ad_id, impressions, fatigue_status
+			FROM     gv.ads
+			WHERE    tenant_id = c.tenant_id AND account_id = c.account_id AND status = 'ACTIVE'
+			ORDER BY impressions DESC, ad_id
+			LIMIT    @most
+		) AS a
+		WHERE  c.tenant_id = @tenant`,
+		pgx.StrictNamedArgs{"tenant": b.keys[0].tenant, "most": sampled})
+	if err := sample.collectKeys(rows); err != nil {
+		return nil, err
+	}
+	sample.divide(place{}, false)
+	if err := sample.readAccounts(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := sample.readDaysOf(ctx, tx); err != nil {
+		return nil, err
+	}
+	sample.compare(false, nil)
+	found := map[string]*medians{}
+	for _, a := range sample.accounts {
+		found[a.id] = a.medians
+	}
+	return found, nil
+}
+
+func (b *ads) collectKeys(rows pgx.Rows) error {
+	var k key
+	texts := map[string]string{} // few accounts, many ads: one text of each
+	_, err := pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &k.stamped}, func() error {
+		for _, text := range []*string{&k.tenant, &k.account} {
+			if known, ok := texts[*text]; ok {
+				*text = known
+			} else {
+				texts[*text] = *text
+			}
+		}
+		b.keys = append(b.keys, k)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read active ads: %w", err)
+	}
+	return nil
+}
+
+// readAccounts reads what day it is in the accounts, and their currencies.
+func (b *ads) readAccounts(ctx context.Context, tx pgx.Tx) error {
+	tenants, ids := make([]string, len(b.accounts)), make([]string, len(b.accounts))
+	for i, a := range b.accounts {
+		tenants[i], ids[i] = a.tenant, a.id
+	}
+	rows, _ := tx.Query(ctx, `
+		SELECT k.place, a.time_zone, a.currency
+		FROM   unnest(@tenants::uuid[], @accounts::text[]) WITH ORDINALITY AS k (tenant_id, account_id, place)
+		JOIN   gv.accounts a USING (tenant_id, account_id)`,
+		pgx.StrictNamedArgs{"tenants": tenants, "accounts": ids})
+	var (
+		at             int64
+		zone, currency string
+	)
+	_, err := pgx.ForEachRow(rows, []any{&at, &zone, &currency}, func() error {
+		a := b.accounts[at-1]
+		where, err := time.LoadLocation(zone)
+		if err != nil {
+			where = time.UTC // a zone that nobody knows has no day of its own
+		}
+		y, m, d := b.now.In(where).Date()
+		a.today = dayOf(time.Date(y, m, d, 0, 0, 0, 0, time.UTC))
+		a.unit = math.Pow10(money.Currency(currency).Decimals())
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read accounts: %w", err)
+	}
+	return nil
+}

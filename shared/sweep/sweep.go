@@ -1,0 +1,197 @@
+// Package sweep judges every active ad, and has done once what a tired one needs:
+// a cut of its budget, a new creative, a notice. It reads and writes a batch of
+// ads at a time, whatever their number, and puts down how far it has come with
+// what it did, so that a sweep that is cut short goes on there.
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/fatigue"
+	"github.com/geminivideo/geminivideo/shared/lease"
+	"github.com/geminivideo/geminivideo/shared/pg"
+)
+
+// ScheduleName is what a tenant's own schedule of sweeps is called in
+// gv.schedules; the sweep of all tenants passes such a tenant over.
+const ScheduleName = "sweep"
+
+// CutShare is how much of a tired ad's budget is cut.
+const CutShare = 0.20
+
+const (
+	// rest is how long nothing more is done for an ad after its cut, and retry how
+	// long after a cut that could not be.
+	rest  = 7 * 24 * time.Hour
+	retry = 24 * time.Hour
+
+	// window is how many days are judged: those whose figures are still restated.
+	window = 28
+	// stale is how many days old the newest may be: a week-old figure says nothing
+	// of today.
+	stale = 3
+	// stamped is how long fatigue_checked_at stands while nothing changes, so that a
+	// sweep writes little.
+	stamped = 20 * time.Hour
+)
+
+// Tired is an ad that something is to be done for.
+type Tired struct {
+	AdID   string
+	Status fatigue.Status
+	// Reason is the detector's, with its numbers.
+	Reason string
+	// Key makes a repeated request the same change.
+	Key string
+}
+
+// Outcome says what became of a request for a tired ad.
+type Outcome struct {
+	// ID is the change's or the refresh's; empty where none was made.
+	ID string
+	// Status is the change's.
+	Status string
+	// Reason says why none was made.
+	Reason string
+}
+
+// Remedy is what a function joins the sweep with. Each is asked for one tenant's
+// ads at a time, in the transaction that writes their status, and answers in the
+// order of the ads.
+type Remedy struct {
+	// Cut queues a cut of CutShare of each ad's budget.
+	Cut func(ctx context.Context, tx pgx.Tx, tenant, by string, ads []Tired) ([]Outcome, error)
+	// Refresh asks for a new creative for each ad.
+	Refresh func(ctx context.Context, tx pgx.Tx, tenant, by string, ads []Tired) ([]Outcome, error)
+}
+
+type transact func(ctx context.Context, fn func(tx pgx.Tx) error) error
+
+// Sweep is a way to sweep: all tenants, or one.
+type Sweep struct {
+	name   string // of its progress
+	tenant string // "" for all
+	by     string // who asked
+	remedy Remedy
+	in     transact
+	hold   func(ctx context.Context, fn func(context.Context) error) error
+
+	// batch is how many ads are read at once; bigger is no faster.
+	batch int
+	now   func() time.Time
+	// between is called after each batch has been written; for tests.
+	between func()
+}
+
+const batch = 16_000
+
+// The leases end where the functions that sweep do, by their timeouts.
+const (
+	allTime    = 5 * time.Minute
+	tenantTime = 2 * time.Minute
+)
+
+// All sweeps every tenant but those with a schedule of their own.
+func All(db *pg.Worker, remedy Remedy) *Sweep {
+	return &Sweep{
+		name: "sweep", by: "sweep", remedy: remedy, batch: batch, now: time.Now,
+		in: func(ctx context.Context, fn func(tx pgx.Tx) error) error { return pg.Across(ctx, db, fn) },
+		hold: func(ctx context.Context, fn func(context.Context) error) error {
+			return lease.Run(ctx, db, "sweep", allTime, fn)
+		},
+	}
+}
+
+// Of sweeps one tenant, because by asked for it.
+func Of(db *pg.DB, tenant, by string, remedy Remedy) *Sweep {
+	return &Sweep{
+		name: "sweep/" + tenant, tenant: tenant, by: by, remedy: remedy, batch: batch, now: time.Now,
+		in: func(ctx context.Context, fn func(tx pgx.Tx) error) error { return pg.InTenant(ctx, db, tenant, fn) },
+		hold: func(ctx context.Context, fn func(context.Context) error) error {
+			return lease.RunInTenant(ctx, db, tenant, "sweep", tenantTime, fn)
+		},
+	}
+}
+
+// ErrHeld is returned where the same sweep is under way already.
+var ErrHeld = lease.ErrHeld
+
+// old is how long ago a sweep may have begun that another one goes on with and
+// then is content: where it was longer, what it began with is due again.
+const old = time.Hour
+
+// Run sweeps. It goes on where the last run was cut short; where its own time
+// runs out it says so in the report, and the next one goes on.
+func (s *Sweep) Run(ctx context.Context) (Report, error) {
+	total := newReport(s.now())
+	err := s.hold(ctx, func(ctx context.Context) error {
+		err := s.rounds(ctx, total)
+		if err != nil && ctx.Err() != nil {
+			total.Unfinished = true // the lease's time, or the caller's
+			return nil
+		}
+		return err
+	})
+	total.end(s.now())
+	if err != nil && !errors.Is(err, ErrHeld) {
+		err = fmt.Errorf("sweep: %w", err)
+	}
+	return total.shown(), err
+}
+
+// rounds goes through all ads, but where it went on with a round that had begun
+// long ago: then through those behind, and again through all.
+func (s *Sweep) rounds(ctx context.Context, total *Report) error {
+	for {
+		from, err := s.progress(ctx)
+		if err != nil {
+			return err
+		}
+		total.Resumed = total.Resumed || from.resumed
+		if err := s.round(ctx, from, total); err != nil {
+			return err
+		}
+		if !from.resumed || s.now().Sub(from.started) < old {
+			return nil
+		}
+	}
+}
+
+// round reads from where it left off to the end: one batch is read while the one
+// before it is judged and written.
+func (s *Sweep) round(ctx context.Context, from place, total *Report) error {
+	own, err := s.scheduled(ctx)
+	if err != nil {
+		return err
+	}
+	total.PassedOver = len(own)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		batches = make(chan *ads)
+		failed  = make(chan error, 1)
+	)
+	go func() {
+		defer close(batches)
+		failed <- s.read(ctx, from, own, batches)
+	}()
+	w := writer{Sweep: s, total: total, from: from}
+	for b := range batches {
+		b.judge()
+		if err := w.write(ctx, b); err != nil {
+			return err
+		}
+		if s.between != nil {
+			s.between()
+		}
+	}
+	if err := <-failed; err != nil {
+		return err
+	}
+	return w.finish(ctx)
+}

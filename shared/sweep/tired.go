@@ -1,0 +1,152 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// tiredAd is an ad of the batch that needs action.
+type tiredAd struct {
+	at      int  // its key's place
+	due     bool // something is to be done
+	resting string
+	reason  string
+	budgets []time.Time // when its budget was changed
+}
+
+// readTired looks at those ads that need action: which are still active, for which
+// of them something has been done lately, and when their budgets were changed.
+func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
+	var (
+		tenants, ids []string
+		places       []int32
+	)
+	for i := range b.keys {
+		if k := &b.keys[i]; k.is.NeedsAction() {
+			tenants, ids, places = append(tenants, k.tenant), append(ids, k.ad), append(places, int32(i))
+		}
+	}
+	if len(places) == 0 {
+		return nil, nil
+	}
+	rows, _ := tx.Query(ctx, `
+		SELECT k.place, a.status = 'ACTIVE', r.ad_id IS NOT NULL, coalesce(r.skipped, ''),
+		       r.change_id IS NOT NULL OR r.refresh_id IS NOT NULL, changed.at
+		FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
+		JOIN   gv.ads a USING (tenant_id, ad_id)
+		LEFT   JOIN gv.fatigue_remedies r ON r.tenant_id = k.tenant_id AND r.ad_id = k.ad_id AND r.until > @now
+		CROSS  JOIN LATERAL (
+			SELECT array_agg(at ORDER BY at) AS at FROM (
+				SELECT at FROM gv.ad_change_history h
+				WHERE  r.ad_id IS NULL AND h.tenant_id = k.tenant_id AND h.ad_id = k.ad_id AND h.at > @since AND h.at <= @now
+				AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
+				UNION
+				SELECT at FROM gv.ad_change_history h
+				WHERE  r.ad_id IS NULL AND a.adset_id <> '' AND h.tenant_id = k.tenant_id AND h.budget_object = 'adset/' || a.adset_id
+				AND    h.at > @since AND h.at <= @now AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
+			) AS both
+		) AS changed`,
+		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now, "since": b.now.AddDate(0, 0, -window)})
+	tired := make([]tiredAd, 0, len(places))
+	var (
+		place                 int32
+		active, resting, done bool
+		skipped               string
+		budgets               []time.Time
+	)
+	_, err := pgx.ForEachRow(rows, []any{&place, &active, &resting, &skipped, &done, &budgets}, func() error {
+		t := tiredAd{at: int(place), due: active && !resting, budgets: budgets}
+		budgets = nil
+		switch {
+		case !active:
+			t.resting = "it was paused meanwhile"
+		case resting && skipped != "" && done:
+			t.resting = "a new creative was asked for lately; no cut: " + skipped
+		case resting && skipped != "":
+			t.resting = "tried within the last day; no cut: " + skipped
+		case resting:
+			t.resting = fmt.Sprintf("its budget was cut in the last %d days", int(rest.Hours()/24))
+		}
+		tired = append(tired, t)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what was done for tired ads: %w", err)
+	}
+	return tired, nil
+}
+
+// claim puts down, before anything is done for these ads, that it is: of two sweeps
+// at once, only one gets each of them.
+func (b *ads) claim(ctx context.Context, tx pgx.Tx, tenant string, due []*tiredAd) ([]*tiredAd, error) {
+	ids := make([]string, len(due))
+	by := map[string]*tiredAd{}
+	for i, t := range due {
+		ids[i] = b.keys[t.at].ad
+		by[ids[i]] = t
+	}
+	rows, _ := tx.Query(ctx, `
+		INSERT INTO gv.fatigue_remedies AS r (tenant_id, ad_id, remedied_at, until)
+		SELECT   @tenant, ad_id, @now, @until
+		FROM     unnest(@ads::text[]) AS k (ad_id)
+		ORDER BY ad_id
+		ON CONFLICT (tenant_id, ad_id) DO UPDATE SET remedied_at = excluded.remedied_at, until = excluded.until
+		WHERE    r.until <= excluded.remedied_at
+		RETURNING ad_id`,
+		pgx.StrictNamedArgs{"tenant": tenant, "ads": ids, "now": b.now, "until": b.now.Add(rest)})
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("claim tired ads: %w", err)
+	}
+	claimed := make([]*tiredAd, len(got))
+	for i, id := range got {
+		claimed[i] = by[id]
+	}
+	return claimed, nil
+}
+
+// remember puts down what was done for the ads that were claimed, and for how long
+// they rest.
+func (b *ads) remember(ctx context.Context, tx pgx.Tx, tenant string, all []Tired, cuts, refreshes []Outcome) error {
+	n := len(all)
+	ids, changes, renewed, skipped, until := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
+	for i, t := range all {
+		ids[i], changes[i], renewed[i], skipped[i], until[i] = t.AdID, cuts[i].ID, refreshes[i].ID, cuts[i].Reason, b.now.Add(rest)
+		if cuts[i].ID == "" {
+			until[i] = b.now.Add(retry)
+		} else {
+			skipped[i] = ""
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE gv.fatigue_remedies r
+		SET    until = k.until, skipped = nullif(k.skipped, ''),
+		       change_id = nullif(k.change_id, '')::uuid, refresh_id = nullif(k.refresh_id, '')::uuid
+		FROM   unnest(@ads::text[], @changes::text[], @refreshes::text[], @skipped::text[], @until::timestamptz[])
+		       AS k (ad_id, change_id, refresh_id, skipped, until)
+		WHERE  r.tenant_id = @tenant AND r.ad_id = k.ad_id`,
+		pgx.StrictNamedArgs{"tenant": tenant, "ads": ids, "changes": changes, "refreshes": renewed, "skipped": skipped, "until": until})
+	if err != nil {
+		return fmt.Errorf("put down what was done for tired ads: %w", err)
+	}
+	return nil
+}
+
+// broken reports an error that ends the whole sweep: the connection's or the
+// transaction's, not a statement's.
+func broken(err error) bool {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		switch refused.Code[:2] {
+		case "40", "53", "57", "58", "08", "25":
+			return true
+		}
+		return false
+	}
+	return pgconn.SafeToRetry(err) || pgconn.Timeout(err) || errors.Is(err, pgx.ErrTxClosed)
+}

@@ -1,0 +1,224 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/notice"
+)
+
+// writer writes batch after batch.
+type writer struct {
+	*Sweep
+	total *Report
+	from  place
+	// at is the tenant that the last batch ended with, and open its report so far.
+	at   string
+	open *Report
+	seen bool
+}
+
+// write writes what a batch came to, all or nothing.
+func (w *writer) write(ctx context.Context, b *ads) error {
+	if !w.seen && w.from.report != nil {
+		w.at, w.open = w.from.tenant, w.from.report
+	}
+	w.seen = true
+	var (
+		reports map[string]*Report // of this batch alone, by tenant
+		open    *Report
+	)
+	end := b.keys[len(b.keys)-1]
+	err := w.in(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, plain); err != nil {
+			return fmt.Errorf("set up the batch: %w", err)
+		}
+		reports = b.counted()
+		written, err := b.setStatus(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := w.act(ctx, tx, b, written, reports); err != nil {
+			return err
+		}
+		done := map[string]*Report{}
+		if w.open != nil && w.at != end.tenant {
+			done[w.at] = w.open.with(reports[w.at])
+		}
+		for tenant, r := range reports {
+			if tenant != end.tenant && tenant != w.at {
+				done[tenant] = r
+			}
+		}
+		open = reports[end.tenant]
+		if w.open != nil && w.at == end.tenant {
+			open = w.open.with(open)
+		}
+		if _, err := w.keep(ctx, tx, done); err != nil {
+			return err
+		}
+		return w.putProgress(ctx, tx, end, open)
+	})
+	if err != nil {
+		return err
+	}
+	for tenant, r := range reports {
+		if tenant != w.at {
+			w.total.Tenants++
+		}
+		w.total.add(r)
+	}
+	w.at, w.open = end.tenant, open
+	return nil
+}
+
+// finish keeps the last tenant's report.
+func (w *writer) finish(ctx context.Context) error {
+	if !w.seen && w.from.report != nil { // it had been cut short behind the last ad
+		w.at, w.open = w.from.tenant, w.from.report
+	}
+	done := map[string]*Report{}
+	switch {
+	case w.open != nil:
+		done[w.at] = w.open
+	case w.tenant != "":
+		done[w.tenant] = newReport(w.from.started)
+	}
+	return w.in(ctx, func(tx pgx.Tx) error {
+		ids, err := w.keep(ctx, tx, done)
+		if err != nil {
+			return err
+		}
+		if w.tenant != "" {
+			w.total.SweepID = ids[w.tenant]
+		}
+		return w.clear(ctx, tx)
+	})
+}
+
+// with returns the report with what was done since.
+func (r *Report) with(more *Report) *Report {
+	sum := newReport(r.StartedAt)
+	sum.add(r)
+	if more != nil {
+		sum.add(more)
+	}
+	return sum
+}
+
+// counted starts the batch's reports.
+func (b *ads) counted() map[string]*Report {
+	reports := map[string]*Report{}
+	for i := range b.keys {
+		k := &b.keys[i]
+		r := reports[k.tenant]
+		if r == nil {
+			r = newReport(b.now)
+			reports[k.tenant] = r
+		}
+		r.look(k.is)
+	}
+	return reports
+}
+
+// act does for the ads that tire what has not been done, and tells of those that
+// are new among them.
+func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, written map[int]bool, reports map[string]*Report) error {
+	tired, err := b.readTired(ctx, tx)
+	if err != nil || len(tired) == 0 {
+		return err
+	}
+	notices := map[string][]notice.Notice{}
+	due := map[string][]*tiredAd{}
+	var order []string
+	for i := range tired {
+		t := &tired[i]
+		k, r := &b.keys[t.at], reports[b.keys[t.at].tenant]
+		fresh := written[t.at] && !k.was.NeedsAction()
+		if fresh || t.due {
+			t.reason = b.verdict(t.at, t.budgets).Reason
+		}
+		if fresh {
+			r.NewlyFatigued++
+			notices[k.tenant] = append(notices[k.tenant], notice.Notice{
+				Kind: notice.AdFatigued, AdID: k.ad, AccountID: k.account, At: b.now,
+				Text: fmt.Sprintf("Ad %s is %s. %s", k.ad, k.is, t.reason), Data: map[string]any{"fatigue_status": string(k.is)},
+			})
+		}
+		if !t.due {
+			r.skip(k.ad, t.resting)
+			continue
+		}
+		if due[k.tenant] == nil {
+			order = append(order, k.tenant)
+		}
+		due[k.tenant] = append(due[k.tenant], t)
+	}
+	for _, tenant := range order {
+		if err := w.remedyOne(ctx, tx, b, tenant, due[tenant], reports[tenant]); err != nil {
+			return err
+		}
+	}
+	if w.tenant != "" {
+		return notice.Put(ctx, tx, w.tenant, notices[w.tenant]...)
+	}
+	return notice.PutEach(ctx, tx, notices)
+}
+
+// remedyOne does what one tenant's ads need. What goes wrong for one tenant is undone,
+// said in its report, and no reason not to sweep the others.
+func (w *writer) remedyOne(ctx context.Context, tx pgx.Tx, b *ads, tenant string, due []*tiredAd, r *Report) error {
+	done, skipped := []Remediated(nil), [][2]string(nil)
+	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		claimed, err := b.claim(ctx, tx, tenant, due)
+		if err != nil || len(claimed) == 0 {
+			return err
+		}
+		all := make([]Tired, len(claimed))
+		for i, t := range claimed {
+			k := &b.keys[t.at]
+			all[i] = Tired{AdID: k.ad, Status: k.is, Reason: t.reason, Key: "fatigue/" + k.ad + "/" + b.now.UTC().Format(time.DateOnly)}
+		}
+		cuts, err := w.remedy.Cut(ctx, tx, tenant, w.by, all)
+		if err != nil {
+			return fmt.Errorf("cut budgets: %w", err)
+		}
+		refreshes, err := w.remedy.Refresh(ctx, tx, tenant, w.by, all)
+		if err != nil {
+			return fmt.Errorf("ask for new creatives: %w", err)
+		}
+		for i, t := range all {
+			if why := cuts[i].Reason; cuts[i].ID == "" {
+				skipped = append(skipped, [2]string{t.AdID, "no cut: " + why})
+			}
+			if why := refreshes[i].Reason; refreshes[i].ID == "" {
+				skipped = append(skipped, [2]string{t.AdID, "no new creative: " + why})
+			}
+			if cuts[i].ID != "" || refreshes[i].ID != "" {
+				done = append(done, Remediated{t.AdID, string(t.Status), t.Reason, cuts[i].ID, cuts[i].Status, refreshes[i].ID})
+			}
+		}
+		return b.remember(ctx, tx, tenant, all, cuts, refreshes)
+	})
+	switch {
+	case err != nil && (ctx.Err() != nil || broken(err)):
+		return err
+	case err != nil:
+		slog.ErrorContext(ctx, "sweep: nothing done for a tenant's tired ads", "tenant", tenant, "ads", len(due), "error", err.Error())
+		for _, t := range due {
+			r.skip(b.keys[t.at].ad, "an error of ours: nothing was done, the next sweep tries again")
+		}
+	default:
+		for _, d := range done {
+			r.did(d)
+		}
+		for _, s := range skipped {
+			r.skip(s[0], s[1])
+		}
+	}
+	return nil
+}
