@@ -1,6 +1,7 @@
 // Package fatigue says whether an ad is tiring, from the days that the request
-// tells and, for a stored ad, beside its account's medians of the same days. It
-// serves POST /api/ml/fatigue/check and only reads, so repeating a request is safe.
+// tells and, for a stored ad, beside its account's medians of the same days, and
+// runs the two-hourly sweep of a tenant's ads at once. It serves
+// /api/ml/fatigue/; a check only reads, and a repeated sweep finds all done.
 package fatigue
 
 import (
@@ -15,7 +16,9 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
+	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
 )
@@ -25,6 +28,7 @@ func init() { serve.HTTP("fatigue", build) }
 type config struct {
 	Postgres pg.Config
 	Access   serve.AccessConfig
+	Publish  publish.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -36,18 +40,23 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access)), nil
+	return New(db, serve.NewAccess(cfg.Access), publish.New(cfg.Publish)), nil
 }
 
-type function struct{ db *pg.DB }
+type function struct {
+	db    *pg.DB
+	queue outbox.Publisher
+}
 
 // New returns the function's handler.
-func New(db *pg.DB, access serve.Access) http.Handler {
-	f := &function{db: db}
+func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
+	f := &function{db: db, queue: queue}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Post(api, "/api/ml/fatigue/check", auth.Viewer, f.check,
 		serve.Summary("Says whether an ad is tiring, and why."))
+	serve.Post(api, "/api/ml/fatigue/sweep", auth.Editor, f.sweep,
+		serve.Summary("Judges all active ads now, and has tired ones cut and refreshed."))
 	return api
 }
 

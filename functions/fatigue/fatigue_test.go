@@ -21,7 +21,7 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	w := apitest.New(t)
-	return world{w, fatigue.New(w.App, w.Access())}
+	return world{w, fatigue.New(w.App, w.Access(), w.Queue)}
 }
 
 // check asks about an ad as a viewer.

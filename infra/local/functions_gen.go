@@ -16,5 +16,6 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/relay"
 	_ "github.com/geminivideo/geminivideo/functions/replay"
 	_ "github.com/geminivideo/geminivideo/functions/revenue"
+	_ "github.com/geminivideo/geminivideo/functions/sweep"
 	_ "github.com/geminivideo/geminivideo/functions/winners"
 )

@@ -59,6 +59,7 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		"GET /api/ml/rag/winner/{ad_id}":                    {"/api/ml/rag/winner/story-ad-1", "", []int{404}},
 		"GET /api/ml/rag/memory-stats":                      {"", "", []int{200}},
 		"POST /api/ml/fatigue/check":                        {"", `{"ad_id": "story-ad-0", "metrics_history": [{"ctr": 0.01, "frequency": 1, "cpm": 10, "impressions": 1000}]}`, []int{200}},
+		"POST /api/ml/fatigue/sweep":                        {"", "", []int{200}},
 		"POST /api/ml/synthetic-revenue/calculate":          {"", `{` + own + `, "stage_to": "lead"}`, []int{403}},
 		"POST /api/ml/synthetic-revenue/ad-roas":            {"", `{` + own + `, "ad_spend": 1, "stage_changes": [{"stage_to": "lead"}]}`, []int{403}},
 		"POST /api/ml/synthetic-revenue/get-stages":         {"", `{` + own + `}`, []int{403}},

@@ -1,0 +1,93 @@
+// Package sweep judges every active ad of every tenant, and has done what a tired
+// one needs: a cut of its budget and a new creative. Cloud Scheduler runs it every
+// two hours, under a lease. A run that is cut short is gone on with by the next,
+// and a repeat finds everything done.
+package sweep
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/director"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/settings"
+	"github.com/geminivideo/geminivideo/shared/sweep"
+)
+
+func init() { serve.Schedule("sweep", build) }
+
+type config struct{ Worker pg.WorkerConfig }
+
+func build(ctx context.Context) (serve.Job, error) {
+	cfg, err := settings.Load[config](ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := pg.OpenWorker(ctx, cfg.Worker)
+	if err != nil {
+		return nil, err
+	}
+	return New(db), nil
+}
+
+type function struct{ db *pg.Worker }
+
+// New returns the function's job.
+func New(db *pg.Worker) serve.Job { return &function{db} }
+
+// Health reports whether the database answers.
+func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
+
+// reserve is left of the run's time to answer in.
+const reserve = 3 * time.Second
+
+// Run sweeps. Where another run is at it, it says so and is content.
+func (f *function) Run(ctx context.Context) (any, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-reserve))
+		defer cancel()
+	}
+	report, err := sweep.All(f.db, sweep.Remedy{Cut: cut, Refresh: refresh}).Run(ctx)
+	if errors.Is(err, sweep.ErrHeld) {
+		report.Held = true
+		return report, nil
+	}
+	return report, err
+}
+
+// cut queues the cuts, by the rules that all changes go by.
+func cut(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
+	intents := make([]changes.Intent, len(ads))
+	for i, a := range ads {
+		intents[i] = changes.Intent{Key: a.Key, AdID: a.AdID, Cut: sweep.CutShare, Reason: a.Reason, Source: changes.Fatigue, By: by}
+	}
+	queued, err := changes.NewStore(tx).Enqueue(ctx, tenant, intents)
+	outcomes := make([]sweep.Outcome, len(queued))
+	for i, q := range queued {
+		outcomes[i] = sweep.Outcome{ID: q.ChangeID, Status: string(q.Status), Reason: q.Reason}
+	}
+	return outcomes, err
+}
+
+// refresh asks for new creatives.
+func refresh(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
+	reasons := make([]director.AdReason, len(ads))
+	for i, a := range ads {
+		reasons[i] = director.AdReason{AdID: a.AdID, Reason: a.Reason}
+	}
+	asked, err := director.RequestRefreshes(ctx, tx, tenant, by, reasons)
+	outcomes := make([]sweep.Outcome, len(asked))
+	for i, a := range asked {
+		outcomes[i] = sweep.Outcome{Status: a.Status, Reason: a.Reason}
+		if a.New {
+			outcomes[i].ID = a.RefreshID
+		}
+	}
+	return outcomes, err
+}
