@@ -42,6 +42,8 @@ type Brief struct {
 	Examples   []Example // best first
 	// Unsearched says why the memory of winners could not be searched, "" where it was.
 	Unsearched string
+
+	vectors string // the embedding model that it was searched with
 	// Tired is the ad that the plan is to replace; nil where there is none.
 	Tired *Tired
 }

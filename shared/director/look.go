@@ -2,7 +2,7 @@ package director
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -10,27 +10,28 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/creative"
-	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 // Sources are where the facts of a brief come from. The memory of winners and the
 // oracle are domains of their own, which a function joins with this one.
 type Sources struct {
-	// Embedder returns what embeds for a tenant.
-	Embedder func(tenant string) embed.Embedder
-	// Winners finds up to k winners of tx's tenant like a vector of the model.
-	Winners func(ctx context.Context, tx pgx.Tx, model string, vector embed.Vector, k int) ([]Example, error)
-	// Predict asks the oracle. vector is of the model and may be nil.
-	Predict func(ctx context.Context, tx pgx.Tx, account string, dna creative.DNA, model string, vector embed.Vector) (Prediction, error)
+	// Winners finds up to k of the tenant's winners that are like a text, and says
+	// with which embedding model, even where it failed.
+	Winners func(ctx context.Context, tenant, text string, k int) (found []Example, model string, err error)
+	// Predict asks the oracle. near are the winners that the embedding model found.
+	Predict func(ctx context.Context, q Question, near []Example, model string) (Prediction, error)
 }
 
-// searched is how many winners are looked at for a tired ad's replacement: of
-// those most like it, many open as it does.
+// searched is how many winners are looked at: more than a plan goes by, because
+// many of those most like a tired ad open as it does, and because the oracle
+// learns from all of them.
 const searched = 25
 
 // Question is what a brief is wanted for.
 type Question struct {
+	Tenant    string
 	AccountID string
 	DNA       creative.DNA
 	Text      string // what of it is searched by; "" searches for nothing
@@ -40,41 +41,22 @@ type Question struct {
 // Brief predicts the creative and finds the ads that its plan goes by. Where the
 // embedding model does not answer, and the template may serve, the plan does
 // without the memory of winners and says so. It uses the network.
-func (d Director) Brief(ctx context.Context, db *pg.DB, tenant string, q Question) (Brief, error) {
+func (d Director) Brief(ctx context.Context, db *pg.DB, q Question) (Brief, error) {
 	b := Brief{Kind: BattlePlan, DNA: q.DNA, Seconds: SecondsOf(q.DNA), Tired: q.Tired}
-	embedder := d.sources.Embedder(tenant)
-	var vector embed.Vector
-	if q.Text != "" {
-		var err error
-		switch vector, err = embedder.Query(ctx, q.Text); {
-		case err == nil:
-		case ctx.Err() != nil:
-			return b, ctx.Err()
-		case d.fallback == FallbackError:
-			return b, fmt.Errorf("embed the creative: %w", err)
-		default:
-			vector, b.Unsearched = nil, Why(err)
-		}
+	winners, err := d.winners(ctx, q, &b)
+	if err != nil {
+		return b, err
 	}
-	err := pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) (err error) {
-		var winners []Example
-		if vector != nil {
-			k := MaxExamples
-			if q.Tired != nil {
-				k = searched
-			}
-			if winners, err = d.sources.Winners(ctx, tx, embedder.Model(), vector, k); err != nil {
-				return err
-			}
-		}
-		best, err := NewStore(tx).Best(ctx, q.AccountID, searched)
-		if err != nil {
-			return err
-		}
-		b.Grounding, b.Examples = Ground(winners, best, q.Tired)
-		b.Prediction, err = d.sources.Predict(ctx, tx, q.AccountID, q.DNA, embedder.Model(), vector)
+	var best []Example
+	err = pg.InTenant(ctx, db, q.Tenant, func(tx pgx.Tx) (err error) {
+		best, err = NewStore(tx).Best(ctx, q.AccountID, searched)
 		return err
 	})
+	if err != nil {
+		return b, err
+	}
+	b.Grounding, b.Examples = Ground(winners, best, q.Tired)
+	b.Prediction, err = d.sources.Predict(ctx, q, winners, b.vectors)
 	if q.Tired == nil && b.Prediction.Decision == reject {
 		b.Kind = FixPlan // a replacement is another creative, whatever the oracle says of the old one
 	}
@@ -83,9 +65,24 @@ func (d Director) Brief(ctx context.Context, db *pg.DB, tenant string, q Questio
 
 const reject = "REJECT"
 
-// Foresee predicts the creative as the draft plans it, and puts that into c.
-func (d Director) Foresee(ctx context.Context, tx pgx.Tx, account, tenant string, b Brief, c *Content) error {
-	p, err := d.sources.Predict(ctx, tx, account, planned(b, c.Draft), d.sources.Embedder(tenant).Model(), nil)
+// winners searches the memory, and notes in b where it cannot be searched.
+func (d Director) winners(ctx context.Context, q Question, b *Brief) (found []Example, err error) {
+	if q.Text == "" {
+		return nil, nil
+	}
+	found, b.vectors, err = d.sources.Winners(ctx, q.Tenant, q.Text, searched)
+	if err == nil || ctx.Err() != nil || d.fallback == FallbackError || fault.Of(err) == fault.Internal {
+		return found, err
+	}
+	b.Unsearched = Why(err)
+	slog.WarnContext(ctx, "director: a plan does without the memory of winners", "tenant", q.Tenant, "error", err.Error())
+	return nil, nil
+}
+
+// Foresee predicts the creative as c plans it, and puts that into c.
+func (d Director) Foresee(ctx context.Context, q Question, b Brief, c *Content) error {
+	q.DNA = planned(b, c.Draft)
+	p, err := d.sources.Predict(ctx, q, nil, b.vectors)
 	if err == nil {
 		c.Planned = &Outlook{p.PredictedCTR, p.PredictedROAS, p.Confidence}
 	}
@@ -101,8 +98,8 @@ func planned(b Brief, d Draft) creative.DNA {
 	}
 	for _, f := range d.Fixes {
 		i := slices.IndexFunc(b.Prediction.Weaknesses, func(w Weakness) bool { return w.Feature == f.Feature })
-		if i >= 0 && b.Prediction.Weaknesses[i].Instead != "" && !strings.Contains(b.Prediction.Weaknesses[i].Instead, " ") {
-			dna[f.Feature] = b.Prediction.Weaknesses[i].Instead
+		if i >= 0 && b.Prediction.Weaknesses[i].Instead != "" {
+			dna[f.Feature] = strings.TrimPrefix(b.Prediction.Weaknesses[i].Instead, "about ")
 		}
 	}
 	dna[hookType], dna["hook_text"] = d.Hook.Type, d.Hook.Text

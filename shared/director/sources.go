@@ -86,12 +86,15 @@ func (s Store) Video(ctx context.Context, id string) (creative.DNA, error) {
 		return nil, fault.NotFoundf("you have no video with this video_id: upload it first, or send its creative_dna along")
 	case err != nil:
 		return nil, fmt.Errorf("read video %s: %w", id, err)
+	case dna != nil: // whether or not it is being analysed again
+		return *dna, nil
 	case status == "failed":
 		return nil, fault.Conflictf("the analysis of this video failed (GET /api/videos/{id} says why): have it analysed again, or send its creative_dna along")
-	case dna == nil:
-		return nil, &fault.Error{Kind: fault.Conflict, RetryAfter: videoRetry, Message: "this video is not analysed yet: ask again in a little while, or send its creative_dna along"}
 	}
-	return *dna, nil
+	return nil, &fault.Error{
+		Kind: fault.Conflict, RetryAfter: videoRetry,
+		Message: "this video is not analysed yet (GET /api/videos/{id} says how far it is): ask again in a little while, or send its creative_dna along",
+	}
 }
 
 // Ad is a stored ad that is to be replaced.

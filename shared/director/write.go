@@ -83,9 +83,9 @@ func Why(err error) string {
 		why, _, _ := strings.Cut(known.Message, ";") // the rest is advice to a caller who got nothing
 		return why
 	case errors.Is(err, context.DeadlineExceeded):
-		return "the AI model did not answer in time"
+		return "there was no answer in time"
 	}
-	return "the AI model could not be asked"
+	return "something inside failed; the log says what"
 }
 
 // ask has the model write the plan, and once more where its answer breaks rules.

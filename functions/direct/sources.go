@@ -1,0 +1,77 @@
+package direct
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/director"
+	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/oracle"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/winners"
+)
+
+// sources joins the memory of winners and the oracle with the director, as
+// functions/refresh does, too.
+func sources(db *pg.DB, models embed.Models) director.Sources {
+	seer := oracle.New(db)
+	return director.Sources{
+		Winners: func(ctx context.Context, tenant, text string, k int) ([]director.Example, string, error) {
+			return search(ctx, db, models, tenant, text, k)
+		},
+		Predict: func(ctx context.Context, q director.Question, near []director.Example, vectors string) (director.Prediction, error) {
+			query := oracle.Query{Tenant: q.Tenant, AccountID: q.AccountID, DNA: q.DNA, Vectors: vectors}
+			for _, e := range near {
+				query.Near = append(query.Near, oracle.Neighbour{AdID: e.AdID, Similarity: e.Similarity})
+			}
+			p, err := seer.Serve(ctx, query)
+			return told(p), err
+		},
+	}
+}
+
+func search(ctx context.Context, db *pg.DB, models embed.Models, tenant, text string, k int) ([]director.Example, string, error) {
+	embedder, err := winners.Embedder(ctx, db, models, tenant)
+	if err != nil {
+		return nil, "", err
+	}
+	vector, err := embedder.Query(ctx, text)
+	if err != nil {
+		return nil, embedder.Model(), fmt.Errorf("embed the creative with %s: %w", embedder.Model(), err)
+	}
+	var examples []director.Example
+	err = pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) error {
+		result, err := winners.NewStore(tx).Search(ctx, winners.Query{Model: embedder.Model(), Vector: vector, K: k})
+		if err != nil {
+			return err
+		}
+		examples = make([]director.Example, len(result.Matches))
+		for i, m := range result.Matches {
+			examples[i] = director.Example{AdID: m.AdID, Similarity: m.Similarity, ROAS: m.ROAS, CTR: m.CTR}
+			if err := json.Unmarshal(m.DNA, &examples[i].DNA); err != nil {
+				return fmt.Errorf("read the DNA of winner %s: %w", m.AdID, err)
+			}
+		}
+		return nil
+	})
+	return examples, embedder.Model(), err
+}
+
+// told is the oracle's prediction as a plan shows it.
+func told(p oracle.Prediction) director.Prediction {
+	out := director.Prediction{
+		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS, Confidence: p.Confidence,
+		Intervals: director.Intervals{CTR: p.CTRInterval, ROAS: p.ROASInterval}, AccountBaseline: p.Baseline, BaselineSource: string(p.BaselineSource),
+		ModelVersion: p.Version, Weaknesses: make([]director.Weakness, len(p.Weaknesses)),
+	}
+	if p.Reject {
+		out.Decision = "REJECT"
+	}
+	for i, w := range p.Weaknesses {
+		out.Weaknesses[i] = director.Weakness{Feature: w.Feature, Value: w.Value, Effect: w.Effect, Instead: w.Instead, Ads: append([]string{}, w.Ads...)}
+	}
+	return out
+}
