@@ -212,6 +212,20 @@ func Orientation(width, height float64) string {
 	return "square"
 }
 
+// AspectRatio names a picture's width to height, such as 9:16, by the nearest of
+// the known ratios within 3%; "" where none is near. Both sizes are above 0.
+func AspectRatio(width, height float64) string {
+	for _, known := range fieldNamed("aspect_ratio").values {
+		w, h, _ := strings.Cut(known, ":")
+		x, _ := strconv.ParseFloat(w, 64)
+		y, _ := strconv.ParseFloat(h, 64)
+		if math.Abs(width/height/(x/y)-1) < 0.03 {
+			return known
+		}
+	}
+	return ""
+}
+
 func numberOf(v any) (float64, bool) {
 	var f float64
 	var err error
