@@ -121,7 +121,7 @@ func (f *function) clear(ctx context.Context, s winners.Store, attempt int64) (m
 	if err != nil || n == clearBatch {
 		return err == nil, err
 	}
-	return false, s.Resume(ctx, attempt, -1, "")
+	return false, s.Resume(ctx, attempt, winners.Never, "")
 }
 
 func (f *function) embed(ctx context.Context, tenant, model string, texts []winners.Text) ([]winners.Embedded, error) {

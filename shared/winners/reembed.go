@@ -180,8 +180,11 @@ func (s Store) Abandon(ctx context.Context) error {
 	return nil
 }
 
+// Never is for Resume: there is nothing to go on with.
+const Never = -time.Hour
+
 // Resume says when the change is gone on with: after a while, and why then, or
-// never, where after is negative. It changes nothing where another claim has
+// Never. It changes nothing where another claim has
 // taken over.
 func (s Store) Resume(ctx context.Context, attempt int64, after time.Duration, why string) error {
 	_, err := s.tx.Exec(ctx, `
