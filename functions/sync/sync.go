@@ -165,7 +165,7 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	_ = group.Wait()
 	slices.SortFunc(r.Errors, func(a, b failure) int { return strings.Compare(a.Tenant+a.Account, b.Tenant+b.Account) })
 	r.Errors = r.Errors[:min(len(r.Errors), maxErrors)]
-	return r, nil
+	return *r, nil
 }
 
 // fresh is less than the hour between two runs: an account that was read by the
