@@ -45,6 +45,9 @@ const (
 	FromPrior   Source = "global_prior" // no ads at all: PriorCTR and PriorROAS
 )
 
+// Level is the probability with which an interval holds the truth.
+const Level = 0.90
+
 // RejectBelow is the share of the baseline CTR below which a creative is rejected.
 const RejectBelow = 0.70
 

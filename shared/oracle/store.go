@@ -132,7 +132,7 @@ func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error
 		        FROM used u JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.account_id = u.account_id
 		        WHERE a.impressions > 0 OR a.spend_minor > 0) n
 		LEFT   JOIN gv.winners w ON w.tenant_id = gv.tenant() AND w.ad_id = n.ad_id AND w.model = @vectors AND w.active
-		WHERE  n.nth <= CASE WHEN n.mine THEN @own ELSE @others END`,
+		WHERE  n.nth <= CASE WHEN n.mine THEN @own::bigint ELSE @others::bigint END`,
 		pgx.StrictNamedArgs{"account": account, "vectors": vectors, "own": maxOwn, "others": maxOthers})
 	var all []Past
 	var p Past

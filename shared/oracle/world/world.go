@@ -194,9 +194,9 @@ func parse(dna map[string]any) creative.DNA {
 	return d
 }
 
-func rate(x float64) float64              { return math.Min(x, 0.95) }
-func round(x, to float64) float64         { return math.Round(x*to) / to }
-func zipf(r *rand.Rand, n int) int        { return int(float64(n) * math.Pow(r.Float64(), 1.5)) }
+func rate(x float64) float64       { return math.Min(x, 0.95) }
+func round(x, to float64) float64  { return math.Round(x*to) / to }
+func zipf(r *rand.Rand, n int) int { return int(float64(n) * math.Pow(r.Float64(), 1.5)) }
 func project(a, b embed.Vector) (s float64) {
 	for i := range a {
 		s += float64(a[i]) * float64(b[i])
