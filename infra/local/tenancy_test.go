@@ -33,6 +33,18 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		return query[int](p, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.dead_letters`) == 1
 	})
 	letter := query[string](p, "ADMIN_DATABASE_URL", `SELECT dead_letter_id::text FROM gv.dead_letters`)
+	var planned struct {
+		PlanID string `json:"plan_id"`
+	}
+	text = p.want(200, "POST", "/api/titan/director/battle-plan", "TOKEN", `{"video_id": "story", "creative_dna": {"hook_type": "story"}, "account_id": "`+p.env["ACCOUNT_ID"]+`"}`)
+	if err := json.Unmarshal([]byte(text), &planned); err != nil {
+		t.Fatal(err)
+	}
+	p.want(202, "POST", "/api/titan/director/refresh-creative", "TOKEN", `{"ad_id": "story-ad-0", "reason": "story"}`)
+	p.eventually("the replacement is planned", func() bool {
+		return query[int](p, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.refreshes WHERE status = 'planned'`) == 1
+	})
+	plan, refresh := planned.PlanID, query[string](p, "ADMIN_DATABASE_URL", `SELECT refresh_id::text FROM gv.refreshes`)
 	before := p.everything()
 
 	own := `"tenant_id": "` + p.env["TENANT_ID"] + `"`
@@ -58,8 +70,16 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		"POST /api/ml/rag/index-winner":                     {"", `{"ad_id": "theirs", "ad_data": {"hook_type": "story"}, "ctr": 0.01}`, []int{200}},
 		"GET /api/ml/rag/winner/{ad_id}":                    {"/api/ml/rag/winner/story-ad-1", "", []int{404}},
 		"GET /api/ml/rag/memory-stats":                      {"", "", []int{200}},
+		"POST /api/titan/director/battle-plan":              {"", `{"video_id": "v", "creative_dna": {"hook_type": "story"}, ` + account + `}`, []int{404}},
+		"GET /api/titan/director/plans":                     {"", "", []int{200}},
+		"GET /api/titan/director/plans/{id}":                {"/api/titan/director/plans/" + plan, "", []int{404}},
+		"POST /api/titan/director/refresh-creative":         {"", `{"ad_id": "story-ad-0", "reason": "theirs"}`, []int{404}},
+		"GET /api/titan/director/refreshes":                 {"", "", []int{200}},
+		"GET /api/titan/director/refreshes/{id}":            {"/api/titan/director/refreshes/" + refresh, "", []int{404}},
 		"POST /api/ml/fatigue/check":                        {"", `{"ad_id": "story-ad-0", "metrics_history": [{"ctr": 0.01, "frequency": 1, "cpm": 10, "impressions": 1000}]}`, []int{200}},
 		"POST /api/ml/fatigue/sweep":                        {"", "", []int{200}},
+		"POST /api/ml/predict-creative":                     {"", `{"creative_dna": {"hook_type": "question"}, ` + account + `}`, []int{404}},
+		"POST /api/titan/oracle/predict":                    {"", `{"creative_dna": {"hook_type": "question"}, ` + account + `}`, []int{404}},
 		"POST /api/ml/synthetic-revenue/calculate":          {"", `{` + own + `, "stage_to": "lead"}`, []int{403}},
 		"POST /api/ml/synthetic-revenue/ad-roas":            {"", `{` + own + `, "ad_spend": 1, "stage_changes": [{"stage_to": "lead"}]}`, []int{403}},
 		"POST /api/ml/synthetic-revenue/get-stages":         {"", `{` + own + `}`, []int{403}},
@@ -115,6 +135,8 @@ func (p *process) everything() string {
 			(SELECT jsonb_agg(to_jsonb(w) - 'embedding' ORDER BY ad_id) FROM gv.winners w WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(l) ORDER BY dead_letter_id) FROM gv.dead_letters l WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.decisions WHERE tenant_id = $1),
+			(SELECT jsonb_agg(to_jsonb(p) ORDER BY plan_id) FROM gv.plans p WHERE tenant_id = $1),
+			(SELECT jsonb_agg(to_jsonb(r) ORDER BY refresh_id) FROM gv.refreshes r WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.told WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.conversions WHERE tenant_id = $1))`, p.env["TENANT_ID"])
 }
