@@ -49,7 +49,7 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 				SELECT at FROM gv.ad_change_history h
 				WHERE  r.ad_id IS NULL AND a.adset_id <> '' AND h.tenant_id = k.tenant_id AND h.budget_object = 'adset/' || a.adset_id
 				AND    h.at > @since AND h.at <= @now AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
-			) AS both
+			) AS moved
 		) AS changed`,
 		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now, "since": b.now.AddDate(0, 0, -window)})
 	tired := make([]tiredAd, 0, len(places))

@@ -183,13 +183,14 @@ func (w *writer) remedyOne(ctx context.Context, tx pgx.Tx, b *ads, tenant string
 			k := &b.keys[t.at]
 			all[i] = Tired{AdID: k.ad, Status: k.is, Reason: t.reason, Key: "fatigue/" + k.ad + "/" + b.now.UTC().Format(time.DateOnly)}
 		}
-		cuts, err := w.remedy.Cut(ctx, tx, tenant, w.by, all)
-		if err != nil {
-			return fmt.Errorf("cut budgets: %w", err)
-		}
+		// Ads are locked before what holds their budgets, here as everywhere.
 		refreshes, err := w.remedy.Refresh(ctx, tx, tenant, w.by, all)
 		if err != nil {
 			return fmt.Errorf("ask for new creatives: %w", err)
+		}
+		cuts, err := w.remedy.Cut(ctx, tx, tenant, w.by, all)
+		if err != nil {
+			return fmt.Errorf("cut budgets: %w", err)
 		}
 		for i, t := range all {
 			if why := cuts[i].Reason; cuts[i].ID == "" {

@@ -1,0 +1,302 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/pgtest"
+)
+
+const (
+	tenantA = "00000000-0000-4000-8000-00000000000a"
+	tenantB = "00000000-0000-4000-8000-00000000000b"
+)
+
+// world is a database with two tenants, and what was asked for tired ads.
+type world struct {
+	t      *testing.T
+	app    *pg.DB
+	worker *pg.Worker
+	admin  *pgxpool.Pool
+
+	mu   sync.Mutex
+	cut  []string
+	fail func(tenant string) error
+	why  func(ad string) string // why there is no cut
+}
+
+func open(t *testing.T) *world {
+	t.Helper()
+	made := pgtest.New(t)
+	w := &world{t: t, admin: made.Admin(t)}
+	var err error
+	if w.app, err = pg.Open(t.Context(), pg.Config{URL: made.AppURL, MaxConns: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if w.worker, err = pg.OpenWorker(t.Context(), pg.WorkerConfig{URL: made.WorkerURL, MaxConns: 4}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.app.Close(); w.worker.Close() })
+	for _, tenant := range []string{tenantA, tenantB} {
+		w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1::uuid, $1::text)`, tenant)
+	}
+	return w
+}
+
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	if _, err := w.admin.Exec(context.Background(), sql, args...); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func (w *world) text(sql string, args ...any) string {
+	w.t.Helper()
+	var v string
+	if err := w.admin.QueryRow(context.Background(), sql, args...).Scan(&v); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+// What an ad's last days are like.
+const (
+	steady = "1, 1"
+	tires  = "0.5, 1"
+	dear   = "1, 1.9"
+)
+
+// ads makes n active ads of an account with ten days up to yesterday, of which the
+// last two have the CTR and the CPM times those.
+func (w *world) ads(tenant, account, prefix string, n int, last string) {
+	w.t.Helper()
+	w.exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, tenant, account)
+	w.exec(`INSERT INTO gv.campaigns (tenant_id, campaign_id, account_id) VALUES ($1, $2, $2) ON CONFLICT DO NOTHING`, tenant, account)
+	w.exec(`INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, daily_budget_minor)
+		SELECT $1, $3::text || i, $2, $2, 'set-' || $3::text || i, 5000 FROM generate_series(1, $4::int) i`, tenant, account, prefix, n)
+	w.exec(`INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor)
+		SELECT $1, $2::text || i, (now() AT TIME ZONE 'UTC')::date - d, 40000,
+		       800 * CASE WHEN d <= 2 THEN f.ctr ELSE 1 END, 40000 * CASE WHEN d <= 2 THEN f.cpm ELSE 1 END
+		FROM   generate_series(1, $3::int) i, generate_series(1, 10) d, (SELECT `+last+`) AS f (ctr, cpm)`, tenant, prefix, n)
+}
+
+// remedy keeps whose budget was cut.
+func (w *world) remedy() Remedy {
+	act := func(keep bool) func(context.Context, pgx.Tx, string, string, []Tired) ([]Outcome, error) {
+		return func(_ context.Context, _ pgx.Tx, tenant, _ string, ads []Tired) ([]Outcome, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.fail != nil {
+				if err := w.fail(tenant); err != nil {
+					return nil, err
+				}
+			}
+			out := make([]Outcome, len(ads))
+			for i, a := range ads {
+				out[i] = Outcome{ID: uuid.NewString(), Status: "pending"}
+				if !keep {
+					continue
+				}
+				if w.why != nil && w.why(a.AdID) != "" {
+					out[i] = Outcome{Reason: w.why(a.AdID)}
+					continue
+				}
+				w.cut = append(w.cut, tenant[len(tenant)-1:]+"/"+a.AdID)
+			}
+			return out, nil
+		}
+	}
+	return Remedy{Cut: act(true), Refresh: act(false)}
+}
+
+func (w *world) all(batch int) *Sweep {
+	s := All(w.worker, w.remedy())
+	s.batch = batch
+	return s
+}
+
+func run(t *testing.T, s *Sweep) Report {
+	t.Helper()
+	r, err := s.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestWhatIsCutShortIsGoneOnWithBehindTheAdItHadReached(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_1", "a", 20, steady)
+	w.ads(tenantA, "act_1", "tired", 3, tires)
+	w.ads(tenantB, "act_1", "b", 10, steady)
+	w.ads(tenantB, "act_1", "worn", 2, tires)
+	looked, runs := 0, 0
+	for ; runs < 50; runs++ {
+		ctx, kill := context.WithCancel(t.Context())
+		s := w.all(4)
+		s.between = kill // after each batch that is written
+		r, err := s.Run(ctx)
+		kill()
+		if err != nil {
+			t.Fatal(err)
+		}
+		looked += r.LookedAt
+		if runs > 0 && !r.Resumed {
+			t.Errorf("run %d began anew", runs)
+		}
+		if !r.Unfinished {
+			break
+		}
+	}
+	if looked != 35 || runs < 8 {
+		t.Errorf("looked at %d ads in %d runs, want each of 35 once", looked, runs+1)
+	}
+	slices.Sort(w.cut)
+	if got := strings.Join(w.cut, " "); got != "a/tired1 a/tired2 a/tired3 b/worn1 b/worn2" {
+		t.Errorf("cut %s", got)
+	}
+	if got := w.text(`SELECT string_agg(report->>'looked_at' || ' ' || (report->>'remediated'), ', ' ORDER BY tenant_id) FROM gv.sweeps`); got != "23 3, 12 2" {
+		t.Errorf("the tenants' reports say %s", got)
+	}
+	if got := w.text(`SELECT count(*)::text FROM gv.sweep_progress`); got != "0" {
+		t.Errorf("%s sweeps are said to be under way", got)
+	}
+	if r := run(t, w.all(batch)); r.LookedAt != 35 || r.Resumed || len(w.cut) != 5 {
+		t.Errorf("the next: %+v", r)
+	}
+}
+
+func TestARoundThatBeganLongAgoIsFollowedByAnother(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_1", "a", 9, steady)
+	ctx, kill := context.WithCancel(t.Context())
+	s := w.all(4)
+	s.between = kill
+	if r, err := s.Run(ctx); err != nil || !r.Unfinished || r.LookedAt != 4 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	w.exec(`UPDATE gv.sweep_progress SET started_at = started_at - interval '2 hours'`)
+	if r := run(t, w.all(4)); !r.Resumed || r.LookedAt != 5+9 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestTwoSweepsAtOnceDoEverythingOnce(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_1", "a", 30, steady)
+	w.ads(tenantA, "act_1", "tired", 10, tires)
+	var group sync.WaitGroup
+	held, newly := 0, 0
+	for i := range 6 {
+		s := w.all(7)
+		if i%2 == 1 {
+			s = Of(w.app, tenantA, "editor@a.example", w.remedy())
+			s.batch = 5
+		}
+		group.Go(func() {
+			r, err := s.Run(context.Background())
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			newly += r.NewlyFatigued
+			switch {
+			case errors.Is(err, ErrHeld):
+				held++
+			case err != nil:
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if len(w.cut) != 10 || newly != 10 {
+		t.Errorf("%d cuts and %d newly fatigued, want 10 of each (%d were held): %v", len(w.cut), newly, held, w.cut)
+	}
+	if got := w.text(`SELECT string_agg(n || ' ' || fatigue_status, ', ' ORDER BY n) FROM (SELECT fatigue_status, count(*) AS n FROM gv.ads GROUP BY 1) s`); got != "10 FATIGUING, 30 HEALTHY" {
+		t.Error(got)
+	}
+}
+
+func TestAnAccountIsComparedWholeHoweverItFallsIntoBatches(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_dear", "d", 30, dear) // a rise for all of them is nobody's
+	w.ads(tenantA, "act_calm", "c", 20, steady)
+	w.ads(tenantA, "act_calm", "one", 1, dear)
+	w.ads(tenantB, "act_dear", "e", 3, dear)
+	for _, batch := range []int{3, 7, 100} {
+		w.exec(`UPDATE gv.ads SET fatigue_status = 'INSUFFICIENT_DATA', fatigue_checked_at = NULL`)
+		r := run(t, w.all(batch))
+		if got := w.text(`SELECT coalesce(string_agg(ad_id, ' '), '') FROM gv.ads WHERE fatigue_status <> 'HEALTHY'`); got != "one1" || r.LookedAt != 54 {
+			t.Errorf("batches of %d: %s need action, %+v", batch, got, r)
+		}
+	}
+	if got := fmt.Sprint(w.cut); got != "[a/one1]" {
+		t.Errorf("cut %s", got)
+	}
+}
+
+func TestOneTenantsErrorIsNotTheOthers(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	for _, tenant := range []string{tenantA, tenantB} {
+		w.ads(tenant, "act_1", "a", 2, tires)
+		w.ads(tenant, "act_1", "steady", 5, steady)
+	}
+	w.fail = func(tenant string) error {
+		if tenant == tenantA {
+			return errors.New("boom")
+		}
+		return nil
+	}
+	r := run(t, w.all(batch))
+	if len(w.cut) != 2 || r.Remediated != 2 || len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, "an error of ours") || r.NewlyFatigued != 4 {
+		t.Errorf("%+v, cut %v", r, w.cut)
+	}
+	w.fail = nil
+	if r := run(t, w.all(batch)); len(w.cut) != 4 || r.Remediated != 2 || r.NewlyFatigued != 0 {
+		t.Errorf("the next sweep: %+v, cut %v", r, w.cut)
+	}
+}
+
+func TestAnAdThatIsPausedMeanwhileIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_1", "a", 3, tires)
+	w.ads(tenantA, "act_1", "steady", 5, steady)
+	b := &ads{now: time.Now()}
+	s := w.all(batch)
+	err := s.in(t.Context(), func(tx pgx.Tx) error {
+		_, err := b.read(t.Context(), tx, place{tenant: nobody}, nil, batch, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`UPDATE gv.ads SET status = 'PAUSED' WHERE ad_id = 'a2'`)
+	b.judge()
+	total := newReport(b.now)
+	wr := writer{Sweep: s, total: total}
+	if err := wr.write(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	r := total.shown()
+	if r.Remediated != 2 || r.NewlyFatigued != 2 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it was paused meanwhile" {
+		t.Errorf("%+v", r)
+	}
+	if got := w.text(`SELECT fatigue_status FROM gv.ads WHERE ad_id = 'a2'`); got != "INSUFFICIENT_DATA" {
+		t.Errorf("its status became %s", got)
+	}
+}
