@@ -197,6 +197,8 @@ type Object struct {
 	// KnownMinor is its daily budget or spend cap; nil where it is not known.
 	KnownMinor  *int64
 	KnownStatus string
+	// KnownAt is when that was read, set or told.
+	KnownAt *time.Time
 	// ForeignAt is when an edit was found that is not ours, from
 	// ForeignWasMinor to ForeignMinor where it was one of money.
 	ForeignAt       *time.Time

@@ -27,7 +27,10 @@ func (s Store) Due(ctx context.Context, until time.Time) ([]Due, error) {
 		JOIN     gv.accounts a USING (tenant_id, account_id)
 		JOIN     gv.tenants t USING (tenant_id)
 		WHERE    p.due_at <= @until AND (p.lease_until IS NULL OR p.lease_until < clock_timestamp())
-		AND      (p.status IN ('applying', 'unknown') OR p.status = 'pending' AND NOT a.paused AND NOT t.paused)
+		AND      (p.status IN ('applying', 'unknown')
+		          OR p.status = 'pending' AND NOT a.paused AND NOT t.paused
+		             AND NOT EXISTS (SELECT FROM gv.pending_ad_changes u
+		                             WHERE u.tenant_id = p.tenant_id AND u.budget_object = p.budget_object AND u.status IN ('applying', 'unknown')))
 		GROUP BY p.tenant_id, p.account_id
 		ORDER BY at`,
 		pgx.StrictNamedArgs{"until": until})

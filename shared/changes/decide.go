@@ -20,6 +20,9 @@ func (s Store) Decide(ctx context.Context, c *Claim, live Live) (Verdict, string
 	if err != nil {
 		return Verdict{}, "", err
 	}
+	if live.Offline {
+		live = h.offline(c)
+	}
 	h.moment.Live = live
 	v := Judge(h.moment)
 	told := h.moment.Tell(v)
@@ -56,14 +59,27 @@ func (s Store) Decide(ctx context.Context, c *Claim, live Live) (Verdict, string
 		err = s.again(ctx, c, h, v)
 	}
 	if err == nil {
-		err = s.saveObjects(ctx, c.TenantID, h.now, []*Object{h.moment.Object})
+		err = s.saveObjects(ctx, c.TenantID, []*Object{h.moment.Object})
 	}
 	return v, told, err
+}
+
+// offline is what is known of an object that cannot be read.
+func (h *held) offline(c *Claim) Live {
+	live := Live{Offline: true, Amount: h.moment.Object.KnownMinor, Status: h.moment.Object.KnownStatus, CampaignBudget: c.Kind == KindLimits}
+	if live.Amount == nil && c.Kind == KindBudget {
+		live.Amount = c.BeforeMinor
+	}
+	return live
 }
 
 // learn remembers what the platform says of the object.
 func (h *held) learn(v Verdict) {
 	o, live, c := h.moment.Object, h.moment.Live, h.moment.Change
+	if live.Offline {
+		return
+	}
+	o.KnownAt = &h.now
 	if v.Foreign {
 		o.ForeignAt, o.ForeignWasMinor, o.ForeignMinor = &h.now, nil, nil
 		if c.Kind != KindStatus {

@@ -56,7 +56,7 @@ func (s Store) Enqueue(ctx context.Context, tenant string, intents []Intent) ([]
 	if err := s.note(ctx, tenant, p.entries()); err != nil {
 		return nil, err
 	}
-	if err := s.saveObjects(ctx, tenant, now, p.changed()); err != nil {
+	if err := s.saveObjects(ctx, tenant, p.changed()); err != nil {
 		return nil, err
 	}
 	if err := notice.Put(ctx, s.tx, tenant, p.notices()...); err != nil {

@@ -18,6 +18,9 @@ type Live struct {
 	// CampaignBudget says that the campaign holds the money.
 	CampaignBudget bool
 	Trace          string
+	// Offline says that the platform cannot be asked, because the account is not
+	// connected; the rest is then what we know. A dry run goes on with it.
+	Offline bool
 }
 
 // Moment is all that a verdict over one change rests on.
@@ -80,12 +83,20 @@ func Judge(m Moment) Verdict {
 	if m.Paused != "" {
 		return Verdict{Action: Wait, Until: m.Now.Add(time.Minute), Reason: m.Paused}
 	}
+	if m.Live.Offline && Careful(m.Mode, c.Mode) != ModeDryRun {
+		return Verdict{Action: Hold, Reason: NotConnected(c.AccountID)}
+	}
 	for _, rule := range []func() (Verdict, bool){m.shape, m.edited, m.so, m.stale, m.banned, m.unapproved} {
 		if v, decided := rule(); decided {
 			return v
 		}
 	}
 	return m.pace()
+}
+
+// NotConnected says that an account has no connection.
+func NotConnected(account string) string {
+	return "the account " + account + " is not connected to Meta: connect it and decide again"
 }
 
 // resolve reads what became of a write that nobody heard of again.
@@ -141,7 +152,7 @@ func (m Moment) edited() (Verdict, bool) {
 		return Verdict{Action: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s: it has %s, and we knew %s; decide again, knowing this",
 			c.BudgetObject, m.text(m.Live.Amount), m.text(o.KnownMinor))}, true
 	}
-	if o != nil && o.ForeignAt != nil && !o.ForeignAt.Before(c.decided()) {
+	if o != nil && o.ForeignAt != nil && o.ForeignAt.After(c.decided()) {
 		return Verdict{Action: Hold, Reason: foreign(o, c.Currency, c.BudgetObject) + ", after this was decided; decide again, knowing this"}, true
 	}
 	return Verdict{}, false

@@ -26,7 +26,7 @@ const (
 	// was decided on are too old to act on.
 	Stale = 48 * time.Hour
 	// MaxSends is how often one step is sent before it counts as failed.
-	MaxSends = 5
+	MaxSends = 4
 
 	minJitter = 3 * time.Second
 	maxJitter = 18 * time.Second

@@ -54,7 +54,7 @@ func (p *planner) place(w *wish, in Intent) outcome {
 		return outcome{of, Refused, why}
 	}
 	if w.learned {
-		o.KnownMinor = w.current
+		o.KnownMinor, o.KnownAt = w.current, &p.now
 		p.touched[w.object] = true
 	}
 	open := p.open[w.object]

@@ -72,7 +72,7 @@ func (s Store) Approve(ctx context.Context, tenant, id, by string, digest []byte
 	if o.DecidedAt == nil || o.DecidedAt.Before(now) {
 		o.DecidedAt = &now
 	}
-	if err := s.saveObjects(ctx, tenant, now, []*Object{o}); err != nil {
+	if err := s.saveObjects(ctx, tenant, []*Object{o}); err != nil {
 		return nil, err
 	}
 	return c, s.save(ctx, &Claim{Change: *c}, false)
@@ -114,7 +114,7 @@ func (s Store) Reject(ctx context.Context, tenant, id, by, why string) (*Change,
 	if err := s.note(ctx, tenant, []Entry{e}); err != nil {
 		return nil, err
 	}
-	if err := s.saveObjects(ctx, tenant, now, []*Object{o}); err != nil {
+	if err := s.saveObjects(ctx, tenant, []*Object{o}); err != nil {
 		return nil, err
 	}
 	return c, s.save(ctx, &Claim{Change: *c}, false)
@@ -160,7 +160,7 @@ func (s Store) Undo(ctx context.Context, tenant, id, by, why string) (*Change, e
 	if err := s.note(ctx, tenant, p.entries()); err != nil {
 		return nil, err
 	}
-	if err := s.saveObjects(ctx, tenant, now, p.changed()); err != nil {
+	if err := s.saveObjects(ctx, tenant, p.changed()); err != nil {
 		return nil, err
 	}
 	return back, notice.Put(ctx, s.tx, tenant, p.notices()...)

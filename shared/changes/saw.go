@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -21,10 +22,15 @@ type Seen struct {
 	Status string
 }
 
-// Saw takes down what a sync found, in a constant number of statements: an amount
-// or a status that is neither what we knew nor what is being written is somebody
-// else's edit, and what was decided before it will not be carried out.
-func (s Store) Saw(ctx context.Context, tenant string, seen []Seen) error {
+// recent is how much newer than a sync's reading our own knowledge of an object
+// must not be: machines' clocks differ, and a sync takes its time.
+const recent = 2 * time.Minute
+
+// Saw takes down what a sync found that began to read at from, in a constant
+// number of statements: an amount or a status that is neither what we knew nor
+// what is being written is somebody else's edit, and what was decided before it
+// will not be carried out. What we learned ourselves since then stays.
+func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Seen) error {
 	if len(seen) == 0 {
 		return nil
 	}
@@ -51,7 +57,7 @@ func (s Store) Saw(ctx context.Context, tenant string, seen []Seen) error {
 	var changed []*Object
 	for name, one := range byName {
 		o := objects[name]
-		if busy[name].underWay != nil {
+		if busy[name].underWay != nil || o.KnownAt != nil && o.KnownAt.After(from.Add(-recent)) {
 			continue // what is being written is read by whoever writes it
 		}
 		money := !same(o.KnownMinor, one.Budget)
@@ -68,10 +74,10 @@ func (s Store) Saw(ctx context.Context, tenant string, seen []Seen) error {
 		if status {
 			o.PausedBy = nil
 		}
-		o.KnownMinor, o.KnownStatus = one.Budget, one.Status
+		o.KnownMinor, o.KnownStatus, o.KnownAt = one.Budget, one.Status, &now
 		changed = append(changed, o)
 	}
-	if err := s.saveObjects(ctx, tenant, now, changed); err != nil {
+	if err := s.saveObjects(ctx, tenant, changed); err != nil {
 		return err
 	}
 	_, err = s.tx.Exec(ctx, `

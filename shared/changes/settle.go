@@ -66,7 +66,7 @@ func (s Store) Settle(ctx context.Context, c *Claim, v Verdict, told string, r R
 	if err != nil {
 		return err
 	}
-	return s.saveObjects(ctx, c.TenantID, h.now, []*Object{h.moment.Object})
+	return s.saveObjects(ctx, c.TenantID, []*Object{h.moment.Object})
 }
 
 // Defer puts a claimed change off for so long, because its object could not even
@@ -92,7 +92,7 @@ func (s Store) Refuse(ctx context.Context, c *Claim, as Status, why, trace strin
 	if err := s.finish(ctx, c, h, as, why, Result{Trace: trace}); err != nil {
 		return err
 	}
-	return s.saveObjects(ctx, c.TenantID, h.now, []*Object{h.moment.Object})
+	return s.saveObjects(ctx, c.TenantID, []*Object{h.moment.Object})
 }
 
 // tried ends a dry run: it says what would have been done, and what the platform
@@ -162,6 +162,7 @@ func (s Store) applied(ctx context.Context, c *Claim, h *held, r Result) error {
 // remember keeps in the object's row what the step made of it.
 func (h *held) remember() {
 	c, o := h.moment.Change, h.moment.Object
+	o.KnownAt = &h.now
 	if c.Kind != KindStatus {
 		o.KnownMinor = c.StepMinor
 		if c.Kind == KindLimits && *c.StepMinor == NoLimits {

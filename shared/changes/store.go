@@ -47,7 +47,7 @@ const changeColumns = `
 
 // objectColumns are those of an Object.
 const objectColumns = `
-	budget_object, account_id, campaign_id, known_minor, known_status, foreign_at, foreign_was_minor, foreign_minor,
+	budget_object, account_id, campaign_id, known_minor, known_status, known_at, foreign_at, foreign_was_minor, foreign_minor,
 	no_raise_until, no_raise_by, paused_by, decided_at, decided_by`
 
 func (s Store) changes(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]*Change, error) {
@@ -86,21 +86,21 @@ func (s Store) holdObjects(ctx context.Context, tenant string, names []string) (
 }
 
 // saveObjects writes back what is known of objects.
-func (s Store) saveObjects(ctx context.Context, tenant string, now time.Time, objects []*Object) error {
+func (s Store) saveObjects(ctx context.Context, tenant string, objects []*Object) error {
 	if len(objects) == 0 {
 		return nil
 	}
 	_, err := s.tx.Exec(ctx, `
 		UPDATE gv.budget_objects o
-		SET    known_minor = n.known_minor, known_status = n.known_status, known_at = @now,
+		SET    known_minor = n.known_minor, known_status = n.known_status, known_at = n.known_at,
 		       foreign_at = n.foreign_at, foreign_was_minor = n.foreign_was_minor, foreign_minor = n.foreign_minor,
 		       no_raise_until = n.no_raise_until, no_raise_by = n.no_raise_by, paused_by = n.paused_by,
 		       decided_at = n.decided_at, decided_by = n.decided_by
 		FROM   jsonb_to_recordset(@objects::jsonb) AS n (
-			budget_object text, known_minor bigint, known_status text, foreign_at timestamptz, foreign_was_minor bigint, foreign_minor bigint,
+			budget_object text, known_minor bigint, known_status text, known_at timestamptz, foreign_at timestamptz, foreign_was_minor bigint, foreign_minor bigint,
 			no_raise_until timestamptz, no_raise_by uuid, paused_by uuid, decided_at timestamptz, decided_by uuid)
 		WHERE  o.tenant_id = @tenant AND o.budget_object = n.budget_object`,
-		pgx.StrictNamedArgs{"tenant": tenant, "now": now, "objects": rowsOf(objects, objectRow)})
+		pgx.StrictNamedArgs{"tenant": tenant, "objects": rowsOf(objects, objectRow)})
 	if err != nil {
 		return fmt.Errorf("save the objects: %w", err)
 	}
@@ -109,7 +109,7 @@ func (s Store) saveObjects(ctx context.Context, tenant string, now time.Time, ob
 
 func objectRow(o *Object) map[string]any {
 	return map[string]any{
-		"budget_object": o.BudgetObject, "known_minor": o.KnownMinor, "known_status": o.KnownStatus,
+		"budget_object": o.BudgetObject, "known_minor": o.KnownMinor, "known_status": o.KnownStatus, "known_at": o.KnownAt,
 		"foreign_at": o.ForeignAt, "foreign_was_minor": o.ForeignWasMinor, "foreign_minor": o.ForeignMinor,
 		"no_raise_until": o.NoRaiseUntil, "no_raise_by": o.NoRaiseBy, "paused_by": o.PausedBy,
 		"decided_at": o.DecidedAt, "decided_by": o.DecidedBy,

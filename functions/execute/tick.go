@@ -1,0 +1,199 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/lease"
+	"github.com/geminivideo/geminivideo/shared/pg"
+)
+
+// report is what a run did.
+type report struct {
+	// Accounts is how many accounts had something due.
+	Accounts int `json:"accounts"`
+	// Outcomes counts what became of the changes that were looked at, by what was
+	// done: applied, dry_run, held, failed, unknown, found, again, waiting, ...
+	Outcomes map[string]int `json:"outcomes"`
+	// Busy counts accounts that another run was working on.
+	Busy int `json:"busy"`
+	// Errors counts accounts whose work was broken off; the log says why.
+	Errors int `json:"errors"`
+}
+
+// tick is one run.
+type tick struct {
+	*function
+	end time.Time
+
+	mu      sync.Mutex
+	report  report
+	at      map[string]bool      // accounts being worked on
+	resting map[string]time.Time // accounts that Meta wants left alone, by our own clock
+	seen    map[string]bool
+	slots   chan struct{}
+	done    chan struct{} // something has ended
+}
+
+// Run works off what falls due in its time. It holds no connection while it waits.
+func (f *function) Run(ctx context.Context) (any, error) {
+	t := &tick{
+		function: f, end: time.Now().Add(f.opts.Tick), report: report{Outcomes: map[string]int{}},
+		at: map[string]bool{}, resting: map[string]time.Time{}, seen: map[string]bool{},
+		slots: make(chan struct{}, f.opts.Accounts), done: make(chan struct{}, 1),
+	}
+	var working sync.WaitGroup
+	defer working.Wait()
+	for {
+		due, now, err := t.due(ctx)
+		if err != nil {
+			working.Wait()
+			return t.report, err
+		}
+		wait := f.opts.Poll
+		idle := true
+		for _, d := range due {
+			switch {
+			case d.At.After(now):
+				wait, idle = min(wait, d.At.Sub(now)), false
+			case t.begin(d):
+				idle = false
+				working.Go(func() { t.account(ctx, d) })
+			}
+		}
+		if idle && !t.busy() {
+			return t.report, nil
+		}
+		left := time.Until(t.end)
+		if left <= 0 || ctx.Err() != nil {
+			working.Wait()
+			return t.report, nil
+		}
+		timer := time.NewTimer(max(min(wait, left), time.Millisecond))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-t.done:
+		}
+		timer.Stop()
+	}
+}
+
+// due lists the accounts with something to do before the tick ends.
+func (t *tick) due(ctx context.Context) (due []changes.Due, now time.Time, err error) {
+	err = t.across(ctx, func(s changes.Store) error {
+		if now, err = s.Now(ctx); err != nil {
+			return err
+		}
+		due, err = s.Due(ctx, now.Add(max(time.Until(t.end), 0)))
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("look for changes that are due: %w", err)
+	}
+	return due, now, err
+}
+
+func (t *tick) across(ctx context.Context, fn func(s changes.Store) error) error {
+	return pg.Across(ctx, t.db, func(tx pgx.Tx) error { return fn(changes.NewStore(tx).Warped(t.opts.Warp)) })
+}
+
+// begin takes an account on, unless it is being worked on, rests, or there is no
+// room for it or time left.
+func (t *tick) begin(d changes.Due) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := d.TenantID + "/" + d.AccountID
+	if t.at[name] || time.Now().Before(t.resting[name]) || !time.Now().Before(t.end) {
+		return false
+	}
+	select {
+	case t.slots <- struct{}{}:
+	default:
+		return false
+	}
+	t.at[name] = true
+	if !t.seen[name] {
+		t.seen[name] = true
+		t.report.Accounts++
+	}
+	return true
+}
+
+func (t *tick) busy() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.at) > 0
+}
+
+// account works off what is due of one account. What goes wrong with it is logged
+// and stops no other.
+func (t *tick) account(ctx context.Context, d changes.Due) {
+	name := d.TenantID + "/" + d.AccountID
+	defer func() {
+		broken := recover()
+		t.mu.Lock()
+		delete(t.at, name)
+		if broken != nil {
+			t.report.Errors++
+			slog.ErrorContext(ctx, "execute: panic", "tenant", d.TenantID, "account", d.AccountID, "panic", fmt.Sprint(broken))
+			t.resting[name] = t.end
+		}
+		t.mu.Unlock()
+		<-t.slots
+		select {
+		case t.done <- struct{}{}:
+		default:
+		}
+	}()
+	err := lease.Run(ctx, t.db, "execute/"+name, t.opts.AccountLease, func(ctx context.Context) error {
+		a, err := t.connect(ctx, d)
+		if err != nil {
+			return err
+		}
+		for looked := 0; time.Now().Before(t.end) && ctx.Err() == nil; looked++ {
+			if more, err := a.next(ctx); err != nil || !more {
+				if looked == 0 && err == nil { // somebody else was quicker
+					t.rest(d, t.opts.Poll)
+				}
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, lease.ErrHeld) {
+		t.mu.Lock()
+		t.report.Busy++
+		t.resting[name] = time.Now().Add(t.opts.Poll)
+		t.mu.Unlock()
+		return
+	}
+	if err != nil {
+		t.mu.Lock()
+		t.report.Errors++
+		t.resting[name] = time.Now().Add(t.opts.Poll)
+		t.mu.Unlock()
+		slog.WarnContext(ctx, "execute: account broken off; the next run goes on",
+			"tenant", d.TenantID, "account", d.AccountID, "error", err.Error())
+	}
+}
+
+func (t *tick) count(outcome string) {
+	t.mu.Lock()
+	t.report.Outcomes[outcome]++
+	t.mu.Unlock()
+}
+
+// rest leaves an account alone for a while.
+func (t *tick) rest(d changes.Due, wait time.Duration) {
+	t.mu.Lock()
+	t.resting[d.TenantID+"/"+d.AccountID] = time.Now().Add(wait)
+	t.mu.Unlock()
+}
