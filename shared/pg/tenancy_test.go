@@ -89,7 +89,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 	t.Parallel()
 	admin := pgtest.New(t).Admin(t)
 	want := map[string]string{
-		"gv.accounts": "SELECT", "gv.ad_change_history": "INSERT SELECT", "gv.ad_metrics": "INSERT SELECT UPDATE", "gv.ads": "SELECT UPDATE",
+		"gv.accounts": "SELECT", "gv.ad_change_history": "INSERT SELECT", "gv.ad_metrics": "INSERT SELECT UPDATE", "gv.ad_sets": "SELECT", "gv.ads": "SELECT UPDATE",
 		"gv.campaigns": "SELECT", "gv.dead_letters": "INSERT SELECT UPDATE", "gv.decisions": "SELECT", "gv.hubspot_connections": "SELECT",
 		"gv.idempotency_keys": "DELETE SELECT", "gv.inbox": "DELETE SELECT", "gv.learning_cycles": "INSERT SELECT UPDATE",
 		"gv.leases": "DELETE INSERT SELECT UPDATE", "gv.meta_connections": "SELECT UPDATE", "gv.model_registry": "INSERT SELECT UPDATE",
