@@ -180,6 +180,7 @@ func media(w http.ResponseWriter, r *http.Request, data []byte) {
 		}
 		to = min(to, len(data)-1)
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(data)))
+		w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
 		w.WriteHeader(http.StatusPartialContent)
 	}
 	_, _ = w.Write(data[from : to+1])

@@ -1,0 +1,178 @@
+package videos
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"hash"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/video"
+)
+
+const (
+	// stall is how long an upload may stand still.
+	stall = 30 * time.Second
+	// maxName is how many characters of a file's name are kept.
+	maxName = 200
+	// maxJSON bounds a body that names an object.
+	maxJSON = 16 << 10
+)
+
+// incoming is a multipart request whose file is read as it arrives; it is the
+// reader of that file.
+type incoming struct {
+	parts *multipart.Reader
+	file  *bufio.Reader
+	sum   hash.Hash // of the file, as far as it was read
+	kind  video.Type
+	name  string
+}
+
+// receive reads up to the file's beginning, which says what it is.
+func (f *function) receive(w http.ResponseWriter, r *http.Request, boundary string) (*incoming, error) {
+	limit := f.limits.MaxRequest
+	if r.ContentLength > limit {
+		return nil, f.tooLarge(&http.MaxBytesError{Limit: limit})
+	}
+	body := &patient{src: http.MaxBytesReader(w, r.Body, limit), wire: http.NewResponseController(w)}
+	body.deadline, _ = r.Context().Deadline()
+	in := &incoming{parts: multipart.NewReader(body, boundary), sum: sha256.New()}
+	part, err := in.parts.NextPart()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, fault.Field("body.file", "is missing: send the video in the part file")
+	case err != nil:
+		return nil, f.tooLarge(interrupted(err))
+	case part.FormName() != "file":
+		return nil, unknownPart(part.FormName())
+	}
+	in.name = shortName(part.FileName())
+	in.file = bufio.NewReaderSize(io.TeeReader(part, in.sum), video.SniffLen)
+	head, err := in.file.Peek(video.SniffLen)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, f.tooLarge(interrupted(err))
+	}
+	if len(head) == 0 {
+		return nil, fault.Field("body.file", "is empty")
+	}
+	if in.kind, err = video.Sniff(head); err != nil {
+		return nil, unfit("body.file", err)
+	}
+	return in, nil
+}
+
+// Read reads the file.
+func (in *incoming) Read(p []byte) (int, error) {
+	n, err := in.file.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = interrupted(err)
+	}
+	return n, err
+}
+
+// finish refuses parts behind the file.
+func (in *incoming) finish() error {
+	part, err := in.parts.NextPart()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return interrupted(err)
+	case part.FormName() == "file":
+		return fault.Field("body.file", "is there twice: send one video at a time")
+	}
+	return unknownPart(part.FormName())
+}
+
+func unknownPart(name string) error {
+	if name == "" || len(name) > 100 || strings.ContainsFunc(name, unicode.IsControl) {
+		return fault.Field("body", "holds a part that is not known here: send file, and nothing else")
+	}
+	return fault.Field("body."+name, "is not known here: send file, and nothing else")
+}
+
+// shortName keeps of a file's name what can be shown.
+func shortName(name string) string {
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	kept := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))))
+	return string(kept[:min(len(kept), maxName)])
+}
+
+// interrupted says what became of an upload that cannot be read.
+func interrupted(err error) error {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return serve.Problem(http.StatusRequestTimeout, "the upload stood still for too long: send it again")
+	}
+	return serve.Problem(http.StatusBadRequest, "the upload was cut off or is not well-formed multipart/form-data")
+}
+
+// patient lets the connection be silent for a while, and not for ever.
+type patient struct {
+	src      io.Reader
+	wire     *http.ResponseController
+	deadline time.Time // of the request
+	allowed  time.Time // until when the connection may stay silent
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if now := time.Now(); now.Add(stall * 3 / 4).After(p.allowed) {
+		p.allowed = now.Add(stall)
+		if !p.deadline.IsZero() && p.deadline.Before(p.allowed) {
+			p.allowed = p.deadline
+		}
+		_ = p.wire.SetReadDeadline(p.allowed) // where a connection has none, the request's own deadline holds
+	}
+	return p.src.Read(b)
+}
+
+// readURI reads the body {"gcs_uri": "gs://..."}, strictly.
+func readURI(w http.ResponseWriter, r *http.Request) (string, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
+	if err != nil {
+		return "", interrupted(err)
+	}
+	var members map[string]json.RawMessage
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&members); err != nil || members == nil {
+		if json.Valid(data) {
+			return "", fault.Field("body", "must be an object with gcs_uri")
+		}
+		return "", serve.Problem(http.StatusBadRequest, "body: is not valid JSON")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "", serve.Problem(http.StatusBadRequest, "body: is not valid JSON")
+	}
+	raw, there := members["gcs_uri"]
+	delete(members, "gcs_uri")
+	var uri string
+	switch {
+	case !there:
+		return "", fault.Field("body.gcs_uri", "is required")
+	case len(members) > 0:
+		return "", fault.Field("body", "holds a field that is not known here: send gcs_uri, and nothing else")
+	case json.Unmarshal(raw, &uri) != nil || uri == "":
+		return "", fault.Field("body.gcs_uri", "must be a text such as gs://bucket/tenants/<tenant_id>/video.mp4")
+	}
+	return uri, nil
+}
