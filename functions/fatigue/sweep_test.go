@@ -1,0 +1,100 @@
+package fatigue_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/shared/auth"
+)
+
+const sweepPath = "/api/ml/fatigue/sweep"
+
+// tiring stores an account with four steady ads and one whose CTR has halved.
+func (w world) tiring(tenant string) {
+	w.T.Helper()
+	w.Exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'act_1')`, tenant)
+	w.Exec(`INSERT INTO gv.campaigns (tenant_id, campaign_id, account_id) VALUES ($1, 'c1', 'act_1')`, tenant)
+	w.Exec(`INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, daily_budget_minor)
+		SELECT $1, 'ad-' || i, 'act_1', 'c1', 'set-' || i, 5000 FROM generate_series(1, 5) i`, tenant)
+	w.Exec(`INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor)
+		SELECT $1, 'ad-' || i, (now() AT TIME ZONE 'UTC')::date - d, 40000, CASE WHEN i = 1 AND d <= 2 THEN 400 ELSE 800 END, 40000
+		FROM   generate_series(1, 5) i, generate_series(1, 10) d`, tenant)
+}
+
+func TestAnEditorSweepsTheirOwnAdsAndNobodyElses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tiring(apitest.Tenant)
+	w.tiring(apitest.Other)
+	a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil)
+	got := a.JSON(t)
+	if a.Status != 200 || got["looked_at"] != 5.0 || got["remediated"] != 1.0 || got["cuts"] != 1.0 || got["refreshes"] != 1.0 || strings.Contains(a.Body, "null") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	ads, _ := got["ads"].([]any)
+	if len(ads) != 1 || ads[0].(map[string]any)["ad_id"] != "ad-1" || ads[0].(map[string]any)["change"] == "" {
+		t.Errorf("ads %v", ads)
+	}
+	if got := w.Text(`SELECT string_agg(tenant_id::text || ' ' || requested_by, ', ') FROM gv.pending_ad_changes`); got != apitest.Tenant+" editor@northside.example" {
+		t.Errorf("cuts: %s", got)
+	}
+	if got := w.Text(`SELECT count(*) FROM gv.ads WHERE tenant_id = $1 AND fatigue_checked_at IS NOT NULL`, apitest.Other); got != "0" {
+		t.Errorf("%s ads of another tenant were judged", got)
+	}
+	if got := w.Text(`SELECT string_agg(sweep_id::text, ', ') FROM gv.sweeps`); got != a.JSON(t)["sweep_id"] {
+		t.Errorf("kept as %s, and said %v", got, a.JSON(t)["sweep_id"])
+	}
+	if sent := w.Queue.Sent("creative-refresh"); len(sent) != 1 || !strings.Contains(sent[0], `"ad_id":"ad-1"`) {
+		t.Errorf("sent %v", sent)
+	}
+	a = w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil)
+	if got := a.JSON(t); a.Status != 200 || got["remediated"] != 0.0 || got["newly_fatigued"] != 0.0 || !strings.Contains(a.Body, "cut in the last 7 days") {
+		t.Errorf("again: %d %s", a.Status, a.Body)
+	}
+}
+
+func TestARepeatedSweepRequestIsOneSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tiring(apitest.Tenant)
+	first := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil, "Idempotency-Key", "k1")
+	again := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil, "Idempotency-Key", "k1")
+	if first.Status != 200 || again.Status != 200 || first.Body != again.Body || w.Text(`SELECT count(*) FROM gv.sweeps`) != "1" {
+		t.Errorf("%d %s\n%d %s", first.Status, first.Body, again.Status, again.Body)
+	}
+}
+
+func TestASweepThatIsUnderWayIsNotBegunAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tiring(apitest.Tenant)
+	w.Exec(`INSERT INTO gv.leases (name, tenant_id, token, expires_at) VALUES ('sweep/' || $1::text, $1::uuid, gen_random_uuid(), now() + interval '1 minute')`, apitest.Tenant)
+	a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil)
+	if a.Status != 409 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "under way") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	w.Exec(`UPDATE gv.leases SET expires_at = now() - interval '1 second'`) // its holder died
+	if a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil); a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+func TestSweepingNeedsAnEditorAndADatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if a := w.Call(w.handler, "POST", sweepPath, "", nil); a.Status != 401 {
+		t.Errorf("nobody: %d %s", a.Status, a.Body)
+	}
+	if a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Viewer), nil); a.Status != 403 {
+		t.Errorf("a viewer: %d %s", a.Status, a.Body)
+	}
+	a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil)
+	if got := a.JSON(t); a.Status != 200 || got["looked_at"] != 0.0 || strings.Contains(a.Body, "null") || got["sweep_id"] == nil {
+		t.Errorf("without ads: %d %s", a.Status, a.Body)
+	}
+	w.App.Close()
+	if a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("without a database: %d %s", a.Status, a.Body)
+	}
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/director"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/sweep"
+)
+
+// The promises of a sweep: how many times the one SELECT's time, how many times
+// less than a query per ad, and how much memory.
+const (
+	mostTimes, leastTimes = 3.0, 20.0
+	mostMegabytes         = 300.0
+)
+
+// sweeping sweeps many ads beside reading their rows in one SELECT, and beside a
+// query per ad.
+func sweeping(args []string) error {
+	flags := flag.NewFlagSet("sweep", flag.ContinueOnError)
+	n := flags.Int("ads", 100_000, "number of active ads")
+	days := flags.Int("days", 7, "days of metrics of each")
+	tired := flags.Float64("tired", 0.05, "share of the ads that tire")
+	runs := flags.Int("runs", 5, "runs of the SELECT and of the repeated sweep, of which the median counts")
+	child := flags.String("child", "", "only sweep the database of this `URL` and print the report")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *child != "" {
+		return sweepChild(*child)
+	}
+	if *n < 1 || *days < 1 || *runs < 1 || *tired < 0 || *tired > 1 {
+		return fmt.Errorf("-ads, -days and -runs must be at least 1, and -tired between 0 and 1")
+	}
+	db, err := private(context.Background())
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	if err := db.fillAds(*n, *days, *tired); err != nil {
+		return err
+	}
+	return compareSweeps(db, *n, *days, *runs)
+}
+
+func compareSweeps(db *database, n, days, runs int) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, db.worker)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	read := func() (time.Duration, int, error) { return readAll(ctx, conn, days) }
+	if _, _, err := read(); err != nil { // the cache is warm for all of them
+		return err
+	}
+	var selects, again []time.Duration
+	rows := 0
+	for range runs {
+		took, got, err := read()
+		if err != nil {
+			return err
+		}
+		selects, rows = append(selects, took), got
+	}
+	one := median(selects)
+	first, err := sweepInChild(db.worker)
+	if err != nil {
+		return err
+	}
+	peak := first.Peak
+	for range runs {
+		r, err := sweepInChild(db.worker)
+		if err != nil {
+			return err
+		}
+		again, peak = append(again, r.took()), max(peak, r.Peak)
+	}
+	each, err := queryEach(ctx, conn, n, days)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("A sweep over %d active ads with %d days of metrics (%d rows), 9 tenants\n\n", n, days, rows)
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "\ttime\tbeside the SELECT\tlimit\tbeside a query per ad\tlimit")
+	fmt.Fprintf(out, "the one SELECT\t%s\n", one.Round(time.Millisecond))
+	fmt.Fprintf(out, "a query per ad\t%s\t(from a sample)\n", each.Round(10*time.Millisecond))
+	line := func(name string, took time.Duration) {
+		fmt.Fprintf(out, "%s\t%s\t%.2fx\t%.0fx\t1/%.0f\t1/%.0f\n", name, took.Round(time.Millisecond),
+			float64(took)/float64(one), mostTimes, float64(each)/float64(took), leastTimes)
+	}
+	line("first sweep: every status is new", first.took())
+	line("repeated sweep", median(again))
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	fmt.Printf("\nFirst sweep: %d looked at, %v, %d newly fatigued, %d cuts, %d refreshes\nPeak memory %.0f MB, limit %.0f\n",
+		first.LookedAt, first.ByStatus, first.NewlyFatigued, first.Cuts, first.Refreshes, peak, mostMegabytes)
+	for _, s := range first.Skipped {
+		fmt.Printf("  %d skipped: %s\n", s.Ads, s.Reason)
+	}
+	return nil
+}
+
+// readAll is the one SELECT: the rows that a sweep reads, to their end.
+func readAll(ctx context.Context, conn *pgx.Conn, days int) (time.Duration, int, error) {
+	began, n := time.Now(), 0
+	rows, err := conn.Query(ctx, `
+		SELECT m.tenant_id, m.ad_id, m.day, m.impressions, m.clicks, m.spend_minor, m.frequency
+		FROM   gv.ads a JOIN gv.ad_metrics m USING (tenant_id, ad_id)
+		WHERE  a.status = 'ACTIVE' AND m.day > current_date - $1::int`, days+1)
+	if err != nil {
+		return 0, 0, err
+	}
+	for rows.Next() {
+		n++
+	}
+	return time.Since(began), n, rows.Err()
+}
+
+// queryEach is what a query per ad takes for all of them, from a sample.
+func queryEach(ctx context.Context, conn *pgx.Conn, n, days int) (time.Duration, error) {
+	const sample = 5000
+	rows, _ := conn.Query(ctx, `SELECT tenant_id::text || ' ' || ad_id FROM gv.ads ORDER BY md5(ad_id) LIMIT $1`, sample)
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for _, k := range keys {
+		rows, err := conn.Query(ctx, `
+			SELECT day, impressions, clicks, spend_minor, frequency FROM gv.ad_metrics
+			WHERE  tenant_id = $1 AND ad_id = $2 AND day > current_date - $3::int ORDER BY day`, k[:36], k[37:], days+1)
+		if err != nil {
+			return 0, err
+		}
+		for rows.Next() {
+		}
+		if err := rows.Err(); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began) * time.Duration(n) / time.Duration(max(1, len(keys))), nil
+}
+
+// swept is what a child process says of its sweep.
+type swept struct {
+	sweep.Report
+	Peak float64 // MB
+}
+
+func (s swept) took() time.Duration { return time.Duration(s.Seconds * float64(time.Second)) }
+
+func sweepInChild(url string) (swept, error) {
+	cmd := exec.Command(os.Args[0], "sweep", "-child", url)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return swept{}, fmt.Errorf("the sweeping process: %w", err)
+	}
+	var s swept
+	return s, json.Unmarshal(out, &s)
+}
+
+func sweepChild(url string) error {
+	ctx := context.Background()
+	db, err := pg.OpenWorker(ctx, pg.WorkerConfig{URL: url, MaxConns: 2})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Ping(ctx); err != nil { // a function's connections stand
+		return err
+	}
+	report, err := sweep.All(db, sweep.Remedy{Cut: cutBudgets, Refresh: refreshCreatives}).Run(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		return fmt.Errorf("the system does not say how much memory was used")
+	}
+	peak, _ := strconv.ParseFloat(string(found[1]), 64)
+	return json.NewEncoder(os.Stdout).Encode(swept{report, peak / 1024})
+}
+
+func cutBudgets(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
+	intents := make([]changes.Intent, len(ads))
+	for i, a := range ads {
+		intents[i] = changes.Intent{Key: a.Key, AdID: a.AdID, Cut: sweep.CutShare, Reason: a.Reason, Source: changes.Fatigue, By: by}
+	}
+	queued, err := changes.NewStore(tx).Enqueue(ctx, tenant, intents)
+	out := make([]sweep.Outcome, len(queued))
+	for i, q := range queued {
+		out[i] = sweep.Outcome{ID: q.ChangeID, Status: string(q.Status), Reason: q.Reason}
+	}
+	return out, err
+}
+
+func refreshCreatives(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
+	asked := make([]director.AdReason, len(ads))
+	for i, a := range ads {
+		asked[i] = director.AdReason{AdID: a.AdID, Reason: a.Reason}
+	}
+	made, err := director.RequestRefreshes(ctx, tx, tenant, by, asked)
+	out := make([]sweep.Outcome, len(made))
+	for i, m := range made {
+		out[i] = sweep.Outcome{Status: m.Status, Reason: m.Reason}
+		if m.New {
+			out[i].ID = m.RefreshID
+		}
+	}
+	return out, err
+}
