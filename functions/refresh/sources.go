@@ -64,14 +64,18 @@ func search(ctx context.Context, db *pg.DB, models embed.Models, tenant, text st
 func told(p oracle.Prediction) director.Prediction {
 	out := director.Prediction{
 		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS, Confidence: p.Confidence,
-		Intervals: director.Intervals{CTR: p.CTRInterval, ROAS: p.ROASInterval}, AccountBaseline: p.Baseline, BaselineSource: string(p.BaselineSource),
+		Intervals: director.Intervals{CTR: interval(p.CTRInterval), ROAS: interval(p.ROASInterval)}, AccountBaseline: p.Baseline, BaselineSource: string(p.BaselineSource),
 		ModelVersion: p.Version, Weaknesses: make([]director.Weakness, len(p.Weaknesses)),
 	}
 	if p.Reject {
 		out.Decision = "REJECT"
 	}
 	for i, w := range p.Weaknesses {
-		out.Weaknesses[i] = director.Weakness{Feature: w.Feature, Value: w.Value, Effect: w.Effect, Instead: w.Instead, Ads: append([]string{}, w.Ads...)}
+		out.Weaknesses[i] = director.Weakness{Feature: w.Feature, Value: w.Value, Effect: w.Effect, Likely: w.Probability, Instead: w.Instead, Ads: append([]string{}, w.Ads...)}
 	}
 	return out
+}
+
+func interval(bounds [2]float64) director.Interval {
+	return director.Interval{Low: bounds[0], High: bounds[1], Level: oracle.Level}
 }

@@ -80,10 +80,17 @@ type Prediction struct {
 	Weaknesses      []Weakness `json:"weaknesses" nullable:"false" doc:"What costs most clicks, the worst first."`
 }
 
-// Intervals hold the truth with a probability of 90%.
+// Intervals are of a prediction's two figures.
 type Intervals struct {
-	CTR  [2]float64 `json:"ctr"`
-	ROAS [2]float64 `json:"roas"`
+	CTR  Interval `json:"ctr"`
+	ROAS Interval `json:"roas"`
+}
+
+// Interval holds the true, long-run figure with the probability Level.
+type Interval struct {
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+	Level float64 `json:"level" doc:"0.9."`
 }
 
 // Weakness is a feature of the creative that costs clicks.
@@ -91,6 +98,7 @@ type Weakness struct {
 	Feature string   `json:"feature"`
 	Value   string   `json:"value"`
 	Effect  float64  `json:"effect" doc:"The share of the CTR that it costs: 0.2 is 20%."`
+	Likely  float64  `json:"probability" doc:"That it costs clicks at all, 0 to 1."`
 	Instead string   `json:"instead,omitempty" doc:"What did better."`
 	Ads     []string `json:"ads" nullable:"false" doc:"Ads of yours that did so."`
 }

@@ -171,7 +171,7 @@ func (t template) rationale(hook, pacing, cta choice) string {
 		}
 	}
 	if p.Decision != "" {
-		add("The oracle expects a CTR of %.2f%% (%.2f%% to %.2f%%) against %.2f%% on average.", 100*p.PredictedCTR, 100*p.Intervals.CTR[0], 100*p.Intervals.CTR[1], 100*p.AccountBaseline)
+		add("The oracle expects a CTR of %.2f%% (%.2f%% to %.2f%%) against %.2f%% on average.", 100*p.PredictedCTR, 100*p.Intervals.CTR.Low, 100*p.Intervals.CTR.High, 100*p.AccountBaseline)
 	}
 	switch t.Grounding {
 	case OnWinners:

@@ -36,7 +36,7 @@ func grounded(t *testing.T) director.Brief {
 		},
 		Prediction: director.Prediction{
 			Decision: "PROCEED", PredictedCTR: 0.014, PredictedROAS: 3.1, Confidence: 0.8, AccountBaseline: 0.012, BaselineSource: "account",
-			Intervals: director.Intervals{CTR: [2]float64{0.01, 0.02}}, Weaknesses: []director.Weakness{},
+			Intervals: director.Intervals{CTR: director.Interval{Low: 0.01, High: 0.02, Level: 0.9}}, Weaknesses: []director.Weakness{},
 		},
 	}
 }
