@@ -112,7 +112,7 @@ type Request struct {
 	// Schema is the JSON Schema that the answer keeps to; Validate says which
 	// keywords are understood.
 	Schema map[string]any
-	// MaxOutputTokens bounds the answer, thoughts included; 8192 where it is 0.
+	// MaxOutputTokens bounds the answer, thoughts included; 16,384 where it is 0.
 	MaxOutputTokens int
 	// Model is the configured one where it is empty.
 	Model string

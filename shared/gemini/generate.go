@@ -11,7 +11,8 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
-const defaultOutput = 8192
+// defaultOutput has room for the thoughts of a model that thinks first.
+const defaultOutput = 16_384
 
 // Generate asks a model and returns JSON that keeps to the request's schema. It
 // counts what the call took, even where the answer cannot be used.
