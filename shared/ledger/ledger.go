@@ -98,3 +98,7 @@ var prefilled = map[string]string{
 	"closedlost":           "closed_lost",
 	"appointmentscheduled": "appointment_scheduled",
 }
+
+// Prefilled returns the stage that a stage id of every new portal stands for
+// where nobody mapped it, "" for any other.
+func Prefilled(stageID string) string { return prefilled[stageID] }

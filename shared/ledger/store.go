@@ -103,10 +103,19 @@ func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, curre
 // where it is not mapped. The stages that every portal starts with map themselves.
 func (s Store) StageName(ctx context.Context, pipeline, stage string) (*string, error) {
 	args := pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage}
-	var name string
-	err := s.tx.QueryRow(ctx, `
+	// A mapping that changes at this moment is waited for: a row that is there is
+	// shared, and for one that is not there is a lock that whoever maps takes alone.
+	const find = `
 		SELECT stage_name FROM gv.stage_maps
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND pipeline_id = @pipeline AND stage_id = @stage`, args).Scan(&name)
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND pipeline_id = @pipeline AND stage_id = @stage FOR SHARE`
+	var name string
+	err := s.tx.QueryRow(ctx, find, args).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		if _, err := s.tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(hashtextextended('gv.stage_maps ' || gv.tenant()::text || ' ' || $1::bigint, 0))`, s.portal); err != nil {
+			return nil, fmt.Errorf("lock the stage mapping of portal %d: %w", s.portal, err)
+		}
+		err = s.tx.QueryRow(ctx, find, args).Scan(&name)
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		args["name"] = prefilled[stage]
 		err = s.tx.QueryRow(ctx, `

@@ -123,3 +123,11 @@ func cut(text string) string {
 	}
 	return string([]rune(text)[:MaxText-1]) + "…"
 }
+
+// Posted is a notice as a webhook receives it.
+type Posted struct {
+	// ID is the same in every delivery of one notice, as the header X-Geminivideo-Id.
+	ID       string `json:"id"`
+	TenantID string `json:"tenant_id"`
+	Notice
+}

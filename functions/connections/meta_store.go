@@ -1,0 +1,126 @@
+package connections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/revenue"
+)
+
+// metaRow is a connection with its account.
+type metaRow struct {
+	AccountID        string
+	Name             string
+	Currency         string
+	TimeZone         string
+	Mode             string
+	AccessToken      string
+	AccessTokenSetAt *time.Time
+	ConnectedBy      string
+	ConnectedAt      time.Time
+	DisconnectedAt   *time.Time
+	SyncedThrough    *time.Time
+	LastError        *string
+}
+
+func (r metaRow) shown() MetaConnection {
+	c := MetaConnection{
+		AccountID: r.AccountID, Name: r.Name, Currency: r.Currency, TimeZone: r.TimeZone, Mode: r.Mode, Connected: r.DisconnectedAt == nil,
+		ConnectedAt: r.ConnectedAt.UTC(), ConnectedBy: r.ConnectedBy, DisconnectedAt: inUTC(r.DisconnectedAt),
+		AccessToken: credential(r.AccessToken, r.AccessTokenSetAt), LastError: deref(r.LastError),
+	}
+	if r.SyncedThrough != nil {
+		c.SyncedThrough = r.SyncedThrough.Format(time.DateOnly)
+	}
+	return c
+}
+
+// known returns a Forbidden fault where the token's tenant is not set up here.
+func known(ctx context.Context, tx pgx.Tx) error {
+	_, err := revenue.NewStore(tx).Currency(ctx)
+	return err
+}
+
+// metaRows returns the tenant's connections, or the one of account.
+func metaRows(ctx context.Context, tx pgx.Tx, account string) ([]metaRow, error) {
+	rows, _ := tx.Query(ctx, `
+		SELECT m.account_id, a.name, a.currency, a.time_zone, a.mode, m.access_token, m.access_token_set_at, m.connected_by,
+		       m.connected_at, m.disconnected_at, m.synced_through, m.last_error
+		FROM   gv.meta_connections m JOIN gv.accounts a USING (tenant_id, account_id)
+		WHERE  m.tenant_id = gv.tenant() AND (@account = '' OR m.account_id = @account)
+		ORDER  BY (m.disconnected_at IS NOT NULL), m.account_id COLLATE "C"`, pgx.StrictNamedArgs{"account": account})
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[metaRow])
+	if err != nil {
+		return nil, fmt.Errorf("list Meta connections: %w", err)
+	}
+	return all, nil
+}
+
+func metaToken(ctx context.Context, tx pgx.Tx, account string) (token string, err error) {
+	err = tx.QueryRow(ctx, `SELECT access_token FROM gv.meta_connections WHERE tenant_id = gv.tenant() AND account_id = $1 FOR UPDATE`, account).Scan(&token)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", fault.NotFoundf("you have not connected this account")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the connection of %s: %w", account, err)
+	}
+	return token, nil
+}
+
+// connectMeta records the token's name and returns the one before, if another.
+func connectMeta(ctx context.Context, tx pgx.Tx, account, token, who string) (row metaRow, retired []string, err error) {
+	was, err := metaToken(ctx, tx, account)
+	if err != nil && fault.Of(err) != fault.NotFound {
+		return row, nil, err
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO gv.meta_connections AS c (tenant_id, account_id, access_token, access_token_set_at, connected_by)
+		VALUES (gv.tenant(), @account, @token, now(), @who)
+		ON CONFLICT (tenant_id, account_id) DO UPDATE
+		SET access_token = excluded.access_token,
+		    access_token_set_at = CASE WHEN c.access_token <> excluded.access_token THEN now() ELSE c.access_token_set_at END,
+		    connected_by = CASE WHEN c.disconnected_at IS NULL THEN c.connected_by ELSE excluded.connected_by END,
+		    connected_at = CASE WHEN c.disconnected_at IS NULL THEN c.connected_at ELSE now() END,
+		    disconnected_at = NULL, last_error = NULL`,
+		pgx.StrictNamedArgs{"account": account, "token": token, "who": who})
+	if err != nil {
+		return row, nil, fmt.Errorf("connect account %s: %w", account, err)
+	}
+	row, err = metaOne(ctx, tx, account)
+	return row, unnamed([]string{was}, token), err
+}
+
+// disconnectMeta gives the account up and returns its token's name. What is
+// known of its ads stays; the executor has nothing to write with any more.
+func disconnectMeta(ctx context.Context, tx pgx.Tx, account string) (row metaRow, retired []string, err error) {
+	token, err := metaToken(ctx, tx, account)
+	if err != nil {
+		return row, nil, err
+	}
+	for _, sql := range []string{
+		`UPDATE gv.meta_connections SET disconnected_at = coalesce(disconnected_at, now()) WHERE tenant_id = gv.tenant() AND account_id = $1`,
+		`UPDATE gv.accounts SET mode = 'dry_run' WHERE tenant_id = gv.tenant() AND account_id = $1 AND mode = 'live'`,
+	} {
+		if _, err := tx.Exec(ctx, sql, account); err != nil {
+			return row, nil, fmt.Errorf("disconnect account %s: %w", account, err)
+		}
+	}
+	row, err = metaOne(ctx, tx, account)
+	return row, []string{token}, err
+}
+
+func metaOne(ctx context.Context, tx pgx.Tx, account string) (metaRow, error) {
+	rows, err := metaRows(ctx, tx, account)
+	if err == nil && len(rows) != 1 {
+		err = fmt.Errorf("%d connections of account %s", len(rows), account)
+	}
+	if err != nil {
+		return metaRow{}, err
+	}
+	return rows[0], nil
+}
