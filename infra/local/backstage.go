@@ -25,10 +25,11 @@ const backstageHelp = `What only this machine may do:
   POST /_local/run/FUNCTION        runs a scheduled function now
   POST /_local/deliver/FUNCTION    delivers a Pub/Sub push envelope to its function
        /_local/hubspot/            the fake HubSpot's API; /_local/hubspot/control/ changes deals
+       /_local/meta/               the fake Meta's API; /_local/meta/control/ changes ads, their days and budgets, and shows every write
 `
 
-// backstage serves what in production only Pub/Sub, Cloud Scheduler and HubSpot
-// have, and only to this machine.
+// backstage serves what in production only Pub/Sub, Cloud Scheduler, HubSpot and
+// Meta have, and only to this machine.
 func (s *system) backstage() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_local/{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -41,22 +42,27 @@ func (s *system) backstage() http.Handler {
 	mux.HandleFunc("POST /_local/deliver/{function}", s.passTo(functions.PubSub))
 	// A page of another origin must not move deals behind its reader's back.
 	sameOrigin := http.NewCrossOriginProtection().Handler(mux)
-	hubspot := http.StripPrefix(hubspotPath, s.hubspot)
+	outside := map[string]http.Handler{hubspotPath: http.StripPrefix(hubspotPath, s.hubspot), metaPath: http.StripPrefix(metaPath, s.meta)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 			serve.WriteError(w, r, fault.Forbiddenf("/_local/ is only for the machine that the system runs on"))
 			return
 		}
-		if len(r.URL.Path) > len(hubspotPath) && r.URL.Path[:len(hubspotPath)+1] == hubspotPath+"/" {
-			hubspot.ServeHTTP(w, r)
-			return
+		for path, fake := range outside {
+			if strings.HasPrefix(r.URL.Path, path+"/") {
+				fake.ServeHTTP(w, r)
+				return
+			}
 		}
 		sameOrigin.ServeHTTP(w, r)
 	})
 }
 
-const hubspotPath = "/_local/hubspot"
+const (
+	hubspotPath = "/_local/hubspot"
+	metaPath    = "/_local/meta"
+)
 
 // passTo hands the request to the function that its path names.
 func (s *system) passTo(trigger functions.Trigger) http.HandlerFunc {

@@ -24,6 +24,7 @@ func (s *system) setEnvironment(keep state) error {
 		{"PUBLIC_BASE_URL", s.baseURL},
 		{"SECRETS_ENDPOINT", s.vault.Addr()},
 		{"HUBSPOT_API_URL", s.hubspotURL()},
+		{"META_API_URL", s.metaURL()},
 		{"HUBSPOT_REQUESTS_PER_10S", strconv.Itoa(hubspotLimit * 9 / 10)},
 		{"HUBSPOT_CLIENT_SECRET", keep.HubSpotClientSecret},
 		{"TRUSTED_PROXIES", "0"}, // nobody stands in front
@@ -42,6 +43,7 @@ func (s *system) setEnvironment(keep state) error {
 }
 
 func (s *system) hubspotURL() string { return s.baseURL + hubspotPath }
+func (s *system) metaURL() string    { return s.baseURL + metaPath }
 
 // writeEnv writes the file to be sourced.
 func (s *system) writeEnv() error {
@@ -69,6 +71,9 @@ func (s *system) writeEnv() error {
 		{"OTHER_PUBLISHABLE_KEY", other.PublishableKey},
 		{"OTHER_HUBSPOT_CLIENT_SECRET", other.WebhookSecret},
 		{"HUBSPOT_API_URL", s.hubspotURL()},
+		{"META_API_URL", s.metaURL()},
+		{"META_ACCESS_TOKEN", home.MetaToken},
+		{"OTHER_META_ACCESS_TOKEN", other.MetaToken},
 		{"SUPABASE_URL", s.baseURL},
 	} {
 		fmt.Fprintf(&b, "%s=%s\n", set[0], quoted(set[1]))

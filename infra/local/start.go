@@ -80,13 +80,14 @@ func (s *system) seed(ctx context.Context) error {
 	if err := demo.Seed(ctx, s.demoSystem()); err != nil {
 		return fmt.Errorf("make the demo data (-demo=false leaves it out): %w", err)
 	}
-	return s.hubspot.Save()
+	return errors.Join(s.hubspot.Save(), s.meta.Save())
 }
 
 // demoSystem is the system as demo sees it.
 func (s *system) demoSystem() demo.System {
 	return demo.System{
 		BaseURL: s.baseURL, AdminDatabaseURL: s.database.adminURL, HubSpot: s.hubspot, HubSpotURL: s.hubspotURL(),
+		Meta: s.meta, MetaURL: s.metaURL(),
 		Home: s.tenants.home, Other: s.tenants.other,
 		Token: s.token, Run: s.runNow, Settled: s.settled,
 		PutSecret: func(_ context.Context, id, value string) (string, error) {

@@ -22,6 +22,8 @@ type state struct {
 	OtherWebhookSecret  string `json:"other_webhook_secret"`
 	HubSpotToken        string `json:"hubspot_token"`
 	OtherHubSpotToken   string `json:"other_hubspot_token"`
+	MetaToken           string `json:"meta_token"`
+	OtherMetaToken      string `json:"other_meta_token"`
 	PublishableKey      string `json:"publishable_key"`
 	OtherPublishableKey string `json:"other_publishable_key"`
 }
@@ -48,6 +50,8 @@ func loadState(dir string) (state, error) {
 		{&s.OtherWebhookSecret, ""},
 		{&s.HubSpotToken, "pat-na1-"},
 		{&s.OtherHubSpotToken, "pat-na1-"},
+		{&s.MetaToken, "EAA"},
+		{&s.OtherMetaToken, "EAA"},
 		{&s.PublishableKey, "gv_pk_"},
 		{&s.OtherPublishableKey, "gv_pk_"},
 	} {

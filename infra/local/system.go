@@ -18,6 +18,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
 	"github.com/geminivideo/geminivideo/infra/local/issuer"
 	"github.com/geminivideo/geminivideo/infra/local/queue"
 	"github.com/geminivideo/geminivideo/infra/local/vault"
@@ -38,6 +39,7 @@ type system struct {
 	vault    *vault.Server
 	issuer   *issuer.Issuer
 	hubspot  *fakehubspot.Fake
+	meta     *fakemeta.Fake
 	queue    *queue.Queue // nil with Google's emulator
 	tenants  tenants
 
@@ -92,6 +94,10 @@ func (s *system) bring(ctx context.Context) error {
 		return err
 	}
 	s.onStop("HubSpot", s.hubspot.Save)
+	if s.meta, err = fakemeta.New(fakemeta.Options{File: filepath.Join(s.dir, "meta.json")}); err != nil {
+		return err
+	}
+	s.onStop("Meta", s.meta.Save)
 	if err := s.openTenants(ctx, keep); err != nil {
 		return err
 	}
@@ -153,7 +159,7 @@ func (s *system) logFile() string { return filepath.Join(s.dir, "local.log") }
 
 // forget removes what an earlier run has left beside its cluster.
 func (s *system) forget() error {
-	for _, name := range []string{"state.json", "secrets.json", "hubspot.json", "token.key"} {
+	for _, name := range []string{"state.json", "secrets.json", "hubspot.json", "meta.json", "token.key"} {
 		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/infra/local/demo"
 	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/attribution"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
@@ -25,7 +26,8 @@ const tokenLife = 7 * 24 * time.Hour
 const hubspotLimit = 2000
 
 // openTenants makes the two tenants, or brings their keys and connections up to
-// what the data folder has, and connects their portals to the fake HubSpot.
+// what the data folder has, and connects their portals to the fake HubSpot and
+// their ad accounts to the fake Meta.
 func (s *system) openTenants(ctx context.Context, keep state) error {
 	s.tenants = tenants{
 		home: demo.Tenant{
@@ -48,13 +50,15 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 		tenant *demo.Tenant
 		domain string
 		token  string // that reads the portal
+		meta   string // that reads and changes the ad account
 		own    bool   // whether the portal connected with the deployment's own app
 		rates  map[string]float64
 	}{
-		{&s.tenants.home, "northside.example", keep.HubSpotToken, true, map[string]float64{"CAD": 0.72, "EUR": 1.08}},
-		{&s.tenants.other, "harbour.example", keep.OtherHubSpotToken, false, map[string]float64{"CHF": 1.04, "USD": 0.92}},
+		{&s.tenants.home, "northside.example", keep.HubSpotToken, keep.MetaToken, true, map[string]float64{"CAD": 0.72, "EUR": 1.08}},
+		{&s.tenants.other, "harbour.example", keep.OtherHubSpotToken, keep.OtherMetaToken, false, map[string]float64{"CHF": 1.04, "USD": 0.92}},
 	} {
 		t := one.tenant
+		t.MetaToken = one.meta
 		t.AdminToken = s.token(t.ID, "admin@"+one.domain, auth.Admin)
 		t.EditorToken = s.token(t.ID, "editor@"+one.domain, auth.Editor)
 		t.ViewerToken = s.token(t.ID, "viewer@"+one.domain, auth.Viewer)
@@ -70,6 +74,7 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 			ID: t.PortalID, Tokens: []string{one.token}, HomeCurrency: t.Currency, Rates: one.rates, Limit: hubspotLimit,
 			Secret: t.WebhookSecret, Target: s.baseURL + "/webhooks/hubspot", Pipelines: []fakehubspot.Pipeline{demo.Pipeline},
 		})
+		s.meta.Connect(fakemeta.AccountConfig{ID: t.AccountID, Name: t.Name, Currency: t.Currency, TimeZone: t.TimeZone, Tokens: []string{one.meta}})
 	}
 	return nil
 }
@@ -83,11 +88,15 @@ func (s *system) token(tenant, email string, role auth.Role) string {
 type secretNames struct {
 	token  string
 	client *string
+	meta   string
 }
 
 func (s *system) keepSecrets(t demo.Tenant, token string, own bool) (secretNames, error) {
 	prefix := fmt.Sprintf("projects/%s/secrets/hubspot-%d", project, t.PortalID)
-	names := secretNames{token: prefix + "-token"}
+	names := secretNames{token: prefix + "-token", meta: fmt.Sprintf("projects/%s/secrets/meta-%s-token", project, t.AccountID)}
+	if err := s.vault.Set(names.meta, t.MetaToken); err != nil {
+		return names, fmt.Errorf("keep the token of ad account %s: %w", t.AccountID, err)
+	}
 	if err := s.vault.Set(names.token, token); err != nil {
 		return names, fmt.Errorf("keep the token of portal %d: %w", t.PortalID, err)
 	}
@@ -107,7 +116,7 @@ func writeTenant(ctx context.Context, tx pgx.Tx, t demo.Tenant, domain string, n
 	args := pgx.NamedArgs{
 		"tenant": t.ID, "name": t.Name, "currency": t.Currency, "domain": domain, "account": t.AccountID, "zone": t.TimeZone,
 		"hash": attribution.KeyHash(t.PublishableKey), "prefix": t.PublishableKey[:10],
-		"portal": t.PortalID, "client": names.client, "token": names.token,
+		"portal": t.PortalID, "client": names.client, "token": names.token, "meta": names.meta,
 	}
 	for _, sql := range []string{
 		`INSERT INTO gv.tenants (tenant_id, name, currency) VALUES (@tenant, @name, @currency) ON CONFLICT DO NOTHING`,
@@ -123,6 +132,8 @@ func writeTenant(ctx context.Context, tx pgx.Tx, t demo.Tenant, domain string, n
 		 VALUES (@tenant, @hash, @prefix, 'infra/local') ON CONFLICT DO NOTHING`,
 		`INSERT INTO gv.hubspot_connections (tenant_id, portal_id, client_secret, access_token, connected_by)
 		 VALUES (@tenant, @portal, @client, @token, 'infra/local') ON CONFLICT DO NOTHING`,
+		`INSERT INTO gv.meta_connections (tenant_id, account_id, access_token, connected_by)
+		 VALUES (@tenant, @account, @meta, 'infra/local') ON CONFLICT DO NOTHING`,
 	} {
 		if _, err := tx.Exec(ctx, sql, args); err != nil {
 			return err

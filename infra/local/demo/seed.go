@@ -79,6 +79,7 @@ func (s *seeder) run(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"map the portal's stages", func(ctx context.Context) error { return s.owner.mapStages(ctx, s.tenant) }},
+		{"fill Meta", s.fillMeta},
 		{"import the ads", s.importAds},
 		{"track the clicks", s.track},
 		{"fill the CRM", c.fill},

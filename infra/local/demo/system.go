@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 
@@ -25,6 +26,10 @@ type System struct {
 	HubSpot *fakehubspot.Fake
 	// HubSpotURL is its API; a person finds its switches at HubSpotURL/control/.
 	HubSpotURL string
+	// Meta is the fake that holds both tenants' ad accounts; the functions read and
+	// change them there. A person finds its switches at MetaURL/control/.
+	Meta    *fakemeta.Fake
+	MetaURL string
 
 	// Home is the tenant of TOKEN, Other the one of OTHER_TENANT_TOKEN. They have
 	// a row, members, an account, a portal and a key; nothing else is theirs yet.
@@ -53,6 +58,8 @@ type Tenant struct {
 	// PortalID is its HubSpot portal; WebhookSecret signs that portal's webhooks.
 	PortalID      int64
 	WebhookSecret string
+	// MetaToken reads and changes its ad account at the fake Meta.
+	MetaToken string
 	// PublishableKey is its web pages' key.
 	PublishableKey string
 

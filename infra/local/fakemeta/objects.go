@@ -140,7 +140,8 @@ func (f *Fake) page(q *question, n int) (from, to int, paging map[string]any) {
 		}
 		again.Set(place, next)
 		again.Set("access_token", q.token)
-		address := "http://" + q.r.Host + q.r.URL.Path + "?" + again.Encode()
+		path, _, _ := strings.Cut(q.r.RequestURI, "?") // as it was asked, whatever stands in front of the fake
+		address := "http://" + q.r.Host + path + "?" + again.Encode()
 		if f.opts.Next != nil {
 			address = f.opts.Next(address)
 		}
