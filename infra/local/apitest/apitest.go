@@ -38,6 +38,7 @@ type World struct {
 
 	admin  *pgxpool.Pool
 	issuer *issuer.Issuer
+	made   *pgtest.DB
 }
 
 // New returns a world with both tenants and nothing else.
@@ -49,10 +50,13 @@ func New(t testing.TB) *World {
 		t.Fatal(err)
 	}
 	t.Cleanup(app.Close)
-	w := &World{T: t, App: app, Queue: &Queue{}, admin: db.Admin(t), issuer: issuer.New(t)}
+	w := &World{T: t, App: app, Queue: &Queue{}, admin: db.Admin(t), issuer: issuer.New(t), made: db}
 	w.Exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Northside'), ($2, 'Southside')`, Tenant, Other)
 	return w
 }
+
+// WorkerURL is where gv_worker finds the world's database.
+func (w *World) WorkerURL() string { return w.made.WorkerURL }
 
 // Access trusts the world's tokens.
 func (w *World) Access() serve.Access { return serve.Access{Verifier: w.issuer.Verifier()} }
@@ -167,4 +171,17 @@ func (q *Queue) Sent(topic string) []string {
 		}
 	}
 	return data
+}
+
+// Messages returns what was published to topic.
+func (q *Queue) Messages(topic string) []message.Message {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var sent []message.Message
+	for _, m := range q.sent {
+		if m.Topic == topic {
+			sent = append(sent, m)
+		}
+	}
+	return sent
 }

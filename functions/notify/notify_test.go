@@ -1,0 +1,305 @@
+package notify_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/functions/notify"
+	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/notice"
+	"github.com/geminivideo/geminivideo/shared/outbox"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/webhook"
+)
+
+// receiver is a tenant's server.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	answer int
+	hang   bool
+	got    []received
+}
+
+type received struct {
+	header http.Header
+	body   string
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	body, _ := io.ReadAll(q.Body)
+	r.mu.Lock()
+	r.got = append(r.got, received{q.Header, string(body)})
+	answer, hang := r.answer, r.hang
+	r.mu.Unlock()
+	if hang {
+		<-q.Context().Done()
+		return
+	}
+	w.WriteHeader(answer)
+	_, _ = io.WriteString(w, "hunter2")
+}
+
+func (r *receiver) answers(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = status
+}
+
+func (r *receiver) received() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]received{}, r.got...)
+}
+
+type world struct {
+	*apitest.World
+	t        *testing.T
+	receiver *receiver
+	worker   *pg.Worker
+	consumer serve.Consumer
+	vault    *vault.Server
+}
+
+func open(t *testing.T) *world {
+	t.Helper()
+	w := &world{World: apitest.New(t), t: t, receiver: &receiver{answer: http.StatusNoContent}}
+	w.receiver.Server = httptest.NewServer(w.receiver)
+	t.Cleanup(w.receiver.Close)
+	server, store := vault.New(t)
+	w.vault = server
+	for name, value := range map[string]string{"new": "the new secret", "old": "the old secret"} {
+		if err := server.Set("projects/p/secrets/"+name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if w.worker, err = pg.OpenWorker(t.Context(), pg.WorkerConfig{URL: w.WorkerURL()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.worker.Close)
+	w.consumer = notify.New(w.App, w.worker, store, webhook.New(webhook.Config{AllowLocal: true, Deadline: 300 * time.Millisecond}))
+	w.Exec(`INSERT INTO gv.webhooks (tenant_id, url, secret, updated_by) VALUES ($1, $2, 'projects/p/secrets/new', 'test')`, apitest.Tenant, w.receiver.URL+"/hook")
+	return w
+}
+
+// told has a notice written and sent as the system does, and returns its message.
+func (w *world) told(n notice.Notice) message.Message {
+	w.t.Helper()
+	err := pg.InTenant(w.t.Context(), w.App, apitest.Tenant, func(tx pgx.Tx) error { return notice.Put(w.t.Context(), tx, apitest.Tenant, n) })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	outbox.Flush(w.t.Context(), w.App, apitest.Tenant, w.Queue)
+	sent := w.Queue.Messages(notice.Topic)
+	if len(sent) == 0 {
+		w.t.Fatal("nothing was sent")
+	}
+	return sent[len(sent)-1]
+}
+
+// push delivers as Pub/Sub does and returns the answer's status.
+func (w *world) push(m message.Message) int {
+	w.t.Helper()
+	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/", strings.NewReader(string(m.Data)))
+	r.Header.Set("X-Goog-Pubsub-Message-Id", "1")
+	for key, value := range m.Attributes {
+		r.Header.Set(key, value)
+	}
+	rec := httptest.NewRecorder()
+	serve.Wrap("notify", serve.Consume("notify", w.consumer)).ServeHTTP(rec, r)
+	return rec.Code
+}
+
+func (w *world) state() string {
+	w.t.Helper()
+	return w.Text(`SELECT concat_ws(' | ', last_error, disabled_reason, CASE WHEN last_delivered_at IS NOT NULL THEN 'delivered' END) FROM gv.webhooks`)
+}
+
+func TestANoticeIsPostedSignedAndOnce(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	m := w.told(notice.Notice{Kind: notice.ChangeCut, AdID: "ad-1", ChangeID: "c-1", Text: "Cut by 20%.", Data: map[string]any{"after": 12.5}})
+	for range 3 {
+		if status := w.push(m); status != http.StatusNoContent {
+			t.Fatalf("answered %d", status)
+		}
+	}
+	got := w.receiver.received()
+	if len(got) != 1 || w.state() != "delivered" {
+		t.Fatalf("received %d times, %s", len(got), w.state())
+	}
+	h := got[0].header
+	if h.Get(webhook.IDHeader) != m.Key() || h.Get(webhook.SignatureHeader) != webhook.Sign("the new secret", h.Get(webhook.TimestampHeader), []byte(got[0].body)) {
+		t.Errorf("%v", h)
+	}
+	var body map[string]any
+	if err := json.Unmarshal([]byte(got[0].body), &body); err != nil || body["id"] != m.Key() || body["kind"] != "change.cut" || body["ad_id"] != "ad-1" ||
+		body["tenant_id"] != apitest.Tenant || body["text"] != "Cut by 20%." || body["at"] == nil {
+		t.Errorf("%s", got[0].body)
+	}
+}
+
+func TestWhileASecretIsRotatedBothSign(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.Exec(`UPDATE gv.webhooks SET previous_secret = 'projects/p/secrets/old', previous_until = now() + interval '1 hour'`)
+	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	w.push(m)
+	w.Exec(`UPDATE gv.webhooks SET previous_until = now() - interval '1 second'`)
+	w.push(w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut again"}))
+	got := w.receiver.received()
+	old := webhook.Sign("the old secret", got[0].header.Get(webhook.TimestampHeader), []byte(got[0].body))
+	if s := got[0].header.Get(webhook.SignatureHeader); !strings.HasSuffix(s, ","+old) {
+		t.Errorf("within the overlap: %s", s)
+	}
+	if s := got[1].header.Get(webhook.SignatureHeader); strings.Contains(s, ",") {
+		t.Errorf("after it: %s", s)
+	}
+}
+
+func TestAReceiverThatFailsGetsItAgainUnderTheSameID(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	m := w.told(notice.Notice{Kind: notice.ChangeFailed, Text: "failed"})
+	for _, status := range []int{500, 404, 302, 429} {
+		w.receiver.answers(status)
+		if got := w.push(m); got != http.StatusServiceUnavailable {
+			t.Errorf("%d: answered %d", status, got)
+		}
+	}
+	if got := w.state(); got != "the receiver answered 429" {
+		t.Errorf("it says %s", got)
+	}
+	w.receiver.answers(200)
+	if status := w.push(m); status != http.StatusNoContent || w.state() != "delivered" {
+		t.Errorf("then %d, %s", status, w.state())
+	}
+	for _, r := range w.receiver.received() {
+		if r.header.Get(webhook.IDHeader) != m.Key() {
+			t.Errorf("under the id %s", r.header.Get(webhook.IDHeader))
+		}
+	}
+}
+
+func TestAReceiverThatIsGoneIsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	one, two := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "one"}), w.told(notice.Notice{Kind: notice.ChangeCut, Text: "two"})
+	w.receiver.answers(http.StatusGone)
+	for _, m := range []message.Message{one, two, one} {
+		if status := w.push(m); status != http.StatusNoContent {
+			t.Errorf("answered %d", status)
+		}
+	}
+	if n := len(w.receiver.received()); n != 1 || !strings.Contains(w.state(), "410 Gone") {
+		t.Errorf("received %d times, %s", n, w.state())
+	}
+}
+
+func TestAReceiverThatHangsHoldsUpItsOwnTenantOnly(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	other := &receiver{answer: 200}
+	other.Server = httptest.NewServer(other)
+	t.Cleanup(other.Close)
+	w.Exec(`INSERT INTO gv.webhooks (tenant_id, url, secret, updated_by) VALUES ($1, $2, 'projects/p/secrets/new', 'test')`, apitest.Other, other.URL)
+	w.receiver.hang = true
+	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if status := w.push(m); status != http.StatusServiceUnavailable {
+				t.Errorf("answered %d", status)
+			}
+		})
+	}
+	theirs := m
+	theirs.Attributes = map[string]string{message.KeyAttribute: "theirs", message.TenantAttribute: apitest.Other}
+	if status := w.push(theirs); status != http.StatusNoContent {
+		t.Errorf("the other's: %d", status)
+	}
+	wg.Wait()
+	if n := len(w.receiver.received()); n > 8 || n == 0 {
+		t.Errorf("%d deliveries at once", n)
+	}
+}
+
+func TestAPrivateAddressIsADeadLetterAtOnce(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	w.Exec(`UPDATE gv.webhooks SET url = 'https://169.254.169.254/computeMetadata/v1/'`)
+	if status := w.push(m); status != http.StatusNoContent {
+		t.Errorf("answered %d", status)
+	}
+	if got := w.Text(`SELECT reason FROM gv.dead_letters WHERE tenant_id = $1 AND topic = 'tenant-notices'`, apitest.Tenant); !strings.Contains(got, "private network") {
+		t.Errorf("kept because %q", got)
+	}
+}
+
+func TestWhatIsNoLongerWantedIsDropped(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	for _, sql := range []string{
+		`UPDATE gv.webhooks SET kinds = '{ad.fatigued}'`,
+		`UPDATE gv.webhooks SET kinds = '{}', disabled_at = now(), disabled_reason = 'off'`,
+		`DELETE FROM gv.webhooks`,
+	} {
+		w.Exec(sql)
+		if status := w.push(m); status != http.StatusNoContent || len(w.receiver.received()) != 0 {
+			t.Errorf("%s: answered %d, received %d", sql, status, len(w.receiver.received()))
+		}
+	}
+}
+
+func TestWhatIsNoNoticeIsKeptAsADeadLetter(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	for key, m := range map[string]message.Message{
+		"nobody's": {Data: []byte(`{"kind":"change.cut"}`), Attributes: map[string]string{}},
+		"no JSON":  {Data: []byte(`cut`), Attributes: map[string]string{message.TenantAttribute: apitest.Tenant}},
+		"no kind":  {Data: []byte(`{}`), Attributes: map[string]string{message.TenantAttribute: apitest.Tenant}},
+	} {
+		m.Attributes[message.KeyAttribute] = key
+		if status := w.push(m); status != http.StatusNoContent {
+			t.Errorf("%s: %d", key, status)
+		}
+	}
+	if n := w.Text(`SELECT count(*) FROM gv.dead_letters`); n != "3" {
+		t.Errorf("%s are kept", n)
+	}
+}
+
+func TestADatabaseOrAVaultThatIsDownDelaysIt(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	dead, err := pg.Open(t.Context(), pg.Config{URL: "postgres://gv_app@127.0.0.1:1/none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, store := vault.New(t)
+	if err := notify.New(dead, w.worker, store, webhook.New(webhook.Config{})).Handle(t.Context(), m); fault.Of(err) != fault.Unavailable {
+		t.Errorf("%v", err)
+	}
+	if err := notify.New(w.App, w.worker, store, webhook.New(webhook.Config{})).Handle(t.Context(), m); fault.Of(err) != fault.Unavailable {
+		t.Errorf("a vault without the secret: %v", err)
+	}
+	if len(w.receiver.received()) != 0 {
+		t.Error("something was posted")
+	}
+}
