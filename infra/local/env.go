@@ -28,7 +28,7 @@ func (s *system) setEnvironment(keep state) error {
 		{"HUBSPOT_REQUESTS_PER_10S", strconv.Itoa(hubspotLimit * 9 / 10)},
 		{"HUBSPOT_CLIENT_SECRET", keep.HubSpotClientSecret},
 		{"WEBHOOK_ALLOW_LOCAL", "true"}, // a developer's own receiver
-		{"TRUSTED_PROXIES", "0"}, // nobody stands in front
+		{"TRUSTED_PROXIES", "0"},        // nobody stands in front
 		// serve ends requests a second earlier; the gateway knows each function's own time.
 		{"CLOUD_RUN_TIMEOUT_SECONDS", strconv.Itoa(longest + 1)},
 	} {
