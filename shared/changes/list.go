@@ -8,6 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// AnyOpen, as the status of a Filter, asks for all changes that are not finished.
+const AnyOpen Status = "open"
+
 // Filter says which changes, or lines of the history, are wanted; what is "" or
 // zero does not matter.
 type Filter struct {
@@ -74,7 +77,8 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 		JOIN   gv.accounts a USING (tenant_id, account_id)
 		JOIN   gv.tenants t USING (tenant_id)
 		LEFT   JOIN gv.budget_objects o ON o.tenant_id = p.tenant_id AND o.budget_object = p.budget_object
-		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status) AND (@account = '' OR p.account_id = @account)
+		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status
+		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown')) AND (@account = '' OR p.account_id = @account)
 		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)
 		AND    (@change = '' OR p.change_id::text = @change)
 		AND    (@first OR (p.created_at, p.change_id) < (@at, @id::uuid))
