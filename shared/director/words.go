@@ -11,10 +11,12 @@ import (
 
 // A plan says what to film. Where the viewer goes, whom they call and what runs
 // on the page is the ad's own, so none of that comes out of a text that was
-// written from other people's texts.
+// written from other people's texts. Nor does what is an order to a model: a plan
+// may be read by the next one.
 var (
 	address = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://|\bwww\.|\b(?:javascript|data|mailto|tel):\S|[\p{L}\d_-]+\.(?:com|net|org|io|co|app|ai|dev|info|biz|shop|store|site|online|xyz|link|page|me|ly|gl|tv|ru|cn|de|fr|uk|us|eu|example|test|zip|click|top)\b(?:[/:?#]|\b)|@[\p{L}\d-]+\.\p{L}{2,}`)
 	phone   = regexp.MustCompile(`(?:\+|\b)\d(?:[ ().-]{0,2}\d){6,}\b`)
+	order   = regexp.MustCompile(`(?i)\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|prompts?|previous|guidelines)\b|\b(?:system|assistant|developer)\s*(?:prompt|message|:)|\blanguage model\b`)
 	markup  = regexp.MustCompile(`<\s*[a-zA-Z/!?]|\]\(|\{\{`)
 )
 
@@ -35,6 +37,8 @@ func unfit(text string, most int, known map[string]bool) string {
 		return "must not hold a web or mail address: the ad's link stays what it is"
 	case markup.MatchString(text):
 		return "must be plain text without markup"
+	case order.MatchString(text):
+		return "must speak to the viewer and not to a language model"
 	case phone.MatchString(text):
 		return "must not hold a telephone number or the id of an ad that is not among the examples"
 	}
