@@ -58,16 +58,19 @@ func remember(ads []ad, ctr, roas expected) memory {
 	slices.SortFunc(at, func(i, j int) int { return cmp.Compare(ads[i].AdID, ads[j].AdID) })
 	at = slices.CompactFunc(at, func(i, j int) bool { return ads[i].AdID == ads[j].AdID })
 	m := memory{}
-	alike := make([][]float64, len(at))
+	near := make([][]found, len(at))
 	for n, i := range at {
 		m.IDs = append(m.IDs, ads[i].AdID)
-		alike[n] = make([]float64, len(at))
 		for k, j := range at[:n] {
-			alike[n][k] = cosine(ads[i].Vector, ads[j].Vector)
-			alike[k][n] = alike[n][k]
+			s := cosine(ads[i].Vector, ads[j].Vector)
+			near[n] = append(near[n], found{Neighbour{Similarity: s}, k})
+			near[k] = append(near[k], found{Neighbour{Similarity: s}, n})
 		}
 	}
-	m.CTR, m.ROAS = ctr.likeness(at, alike), roas.likeness(at, alike)
+	for n := range near {
+		near[n] = closest(near[n])
+	}
+	m.CTR, m.ROAS = ctr.likeness(at, near), roas.likeness(at, near)
 	return m
 }
 
@@ -81,7 +84,7 @@ func cosine(a, b embed.Vector) float64 {
 
 // likeness measures on the remembered ads, each held out in turn, how much of a
 // deviation the most alike ones tell.
-func (e *expected) likeness(at []int, alike [][]float64) likeness {
+func (e *expected) likeness(at []int, near [][]found) likeness {
 	l := likeness{Deviation: make([]float32, len(at)), Weight: make([]float32, len(at))}
 	var sum, weights float64
 	for n, i := range at {
@@ -105,7 +108,7 @@ func (e *expected) likeness(at []int, alike [][]float64) likeness {
 		for _, doubt := range []float64{0.3, 1, 3} {
 			try := l
 			try.Reach, try.Doubt, try.Share = reach, doubt, 1
-			if gain := try.measure(alike); gain > best {
+			if gain := try.measure(near); gain > best {
 				best, l = gain, try
 			}
 		}
@@ -115,17 +118,11 @@ func (e *expected) likeness(at []int, alike [][]float64) likeness {
 
 // measure finds the share that is right on average, and returns how far beyond
 // chance it helps: 0 where it does not.
-func (l *likeness) measure(alike [][]float64) float64 {
+func (l *likeness) measure(near [][]found) float64 {
 	said := make([]float64, len(l.Deviation))
 	var with, square float64
 	for i := range said {
-		all := make([]found, 0, len(said))
-		for j, s := range alike[i] {
-			if j != i {
-				all = append(all, found{Neighbour{Similarity: s}, j})
-			}
-		}
-		said[i], _ = l.around(closest(all))
+		said[i], _ = l.around(near[i])
 		w := float64(l.Weight[i])
 		with, square = with+w*said[i]*float64(l.Deviation[i]), square+w*said[i]*said[i]
 	}

@@ -27,11 +27,11 @@ type belief struct {
 // move the level, and hardly a feature.
 var (
 	ctrBelief = belief{
-		Mean: PriorCTR, Level: 0.9, Ad: 0.5, Strength: 4,
+		Mean: PriorCTR, Level: 1.5, Ad: 0.5, Strength: 4,
 		Effect: [groups]float64{accounts: 0.4, categories: 0.10, numbers: 0.08, own: 0.05, pairs: 0.04},
 	}
 	roasBelief = belief{
-		Mean: PriorROAS, Level: 1.0, Ad: 0.6, Strength: 6,
+		Mean: PriorROAS, Level: 1.5, Ad: 0.7, Strength: 5,
 		Effect: [groups]float64{accounts: 0.5, categories: 0.06, numbers: 0.06, own: 0.03, pairs: 0.02},
 	}
 )

@@ -39,7 +39,7 @@ type ad struct {
 
 // maxAds is how many ads a model learns from; of more, as many are picked by a hash
 // of their ids.
-const maxAds = 20_000
+const maxAds = 8_000
 
 // Train learns a model for an account, "" for one that is not known, from its own
 // ads and those of its niche. The same ads in any order train the same model.

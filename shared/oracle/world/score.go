@@ -1,9 +1,12 @@
 package world
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
+	"slices"
 
+	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/oracle"
 )
 
@@ -40,10 +43,15 @@ func Run(seed uint64, accounts, past, fresh int, shape func(*Taste)) Score {
 		if shape != nil {
 			shape(taste)
 		}
-		model := oracle.Train("acc", Pasts(taste.Ads(r, "acc", past)))
+		known := taste.Ads(r, "acc", past)
+		model := oracle.Train("acc", Pasts(known))
 		base, roas, _ := model.Baseline()
 		for _, a := range taste.Ads(r, "new", fresh) {
-			p := model.Predict(a.DNA, nil)
+			var near []oracle.Neighbour
+			if taste.Secret != 0 && !taste.Lonely {
+				near = Nearest(known, a.Vector)
+			}
+			p := model.Predict(a.DNA, near)
 			s.add(p, a, base, roas)
 			if a.CTR < oracle.RejectBelow*base {
 				losers, knownLosers = append(losers, p.CTR/base), append(knownLosers, a.Told/base)
@@ -55,6 +63,16 @@ func Run(seed uint64, accounts, past, fresh int, shape func(*Taste)) Score {
 	s.AUC, s.Bound = oracle.AUC(losers, rest), oracle.AUC(knownLosers, knownRest)
 	s.finish()
 	return s
+}
+
+// Nearest are the past ads most like a vector, as a search finds them.
+func Nearest(past []Ad, v embed.Vector) []oracle.Neighbour {
+	near := make([]oracle.Neighbour, len(past))
+	for i, a := range past {
+		near[i] = oracle.Neighbour{AdID: a.AdID, Similarity: math.Max(0, project(a.Vector, v))}
+	}
+	slices.SortFunc(near, func(a, b oracle.Neighbour) int { return cmp.Compare(b.Similarity, a.Similarity) })
+	return near[:min(len(near), 10)]
 }
 
 func (s *Score) add(p oracle.Prediction, a Ad, base, roas float64) {

@@ -22,6 +22,7 @@ type Taste struct {
 	Viral   float64 // share of ads that go viral
 	Matters float64 // how much the DNA matters: 1 is usual, 0 not at all
 	Secret  float64 // how much matters that only the embedding shows
+	Lonely  bool    // nobody looks for neighbours
 	Seen    float64 // impressions of a usual ad
 	Uneven  float64 // standard deviation of their logarithm
 
@@ -141,9 +142,12 @@ func (t *Taste) ad(r *rand.Rand, account, id string) Ad {
 	dna["cuts_per_minute"], dna["human_face"] = float64(r.IntN(60)), r.Float64() < 0.6
 	dna["note_"+fmt.Sprint(r.IntN(9))] = "unknown " + fmt.Sprint(r.IntN(1000))
 
-	vector := direction(r)
+	var vector embed.Vector
 	mood *= t.Matters
-	mood += t.Secret * project(vector, t.secret)
+	if t.Secret != 0 {
+		vector = direction(r)
+		mood += t.Secret * project(vector, t.secret)
+	}
 	a := Ad{Told: rate(t.Base * math.Exp(mood))}
 	luck := t.Luck * r.NormFloat64()
 	if r.Float64() < t.Viral {
