@@ -4,14 +4,17 @@ package main
 
 import (
 	_ "github.com/geminivideo/geminivideo/functions/allocate"
+	_ "github.com/geminivideo/geminivideo/functions/analyze"
 	_ "github.com/geminivideo/geminivideo/functions/attribute"
 	_ "github.com/geminivideo/geminivideo/functions/campaigns"
+	_ "github.com/geminivideo/geminivideo/functions/changes"
 	_ "github.com/geminivideo/geminivideo/functions/clicks"
 	_ "github.com/geminivideo/geminivideo/functions/connections"
 	_ "github.com/geminivideo/geminivideo/functions/console"
 	_ "github.com/geminivideo/geminivideo/functions/crmevent"
 	_ "github.com/geminivideo/geminivideo/functions/deadletter"
 	_ "github.com/geminivideo/geminivideo/functions/direct"
+	_ "github.com/geminivideo/geminivideo/functions/execute"
 	_ "github.com/geminivideo/geminivideo/functions/fatigue"
 	_ "github.com/geminivideo/geminivideo/functions/hubspot"
 	_ "github.com/geminivideo/geminivideo/functions/index"
@@ -23,5 +26,6 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/revenue"
 	_ "github.com/geminivideo/geminivideo/functions/sweep"
 	_ "github.com/geminivideo/geminivideo/functions/sync"
+	_ "github.com/geminivideo/geminivideo/functions/videos"
 	_ "github.com/geminivideo/geminivideo/functions/winners"
 )
