@@ -172,7 +172,7 @@ func (f *Fake) object(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 func media(w http.ResponseWriter, r *http.Request, data []byte) {
-	from, to := 0, len(data)-1
+	from, to, status := 0, len(data)-1, http.StatusOK
 	if asked := r.Header.Get("Range"); asked != "" {
 		if n, _ := fmt.Sscanf(asked, "bytes=%d-%d", &from, &to); n == 0 || from >= len(data) {
 			problem(w, http.StatusRequestedRangeNotSatisfiable, "range")
@@ -180,9 +180,10 @@ func media(w http.ResponseWriter, r *http.Request, data []byte) {
 		}
 		to = min(to, len(data)-1)
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(data)))
-		w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
-		w.WriteHeader(http.StatusPartialContent)
+		status = http.StatusPartialContent
 	}
+	w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
+	w.WriteHeader(status)
 	_, _ = w.Write(data[from : to+1])
 }
 
