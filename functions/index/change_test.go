@@ -84,27 +84,27 @@ func TestAChangedModelIsEmbeddedWithWhileSearchesGoOn(t *testing.T) {
 
 func TestAModelThatIsAwayLosesNoWinner(t *testing.T) {
 	t.Parallel()
+	w, done := around(t, 0), 0
 	for name, o := range map[string]fakegemini.Fault{
 		"quota": fakegemini.Quota(time.Hour), "hangs": fakegemini.Hang(), "nonsense": fakegemini.Body(`{"embeddings":[{"values":[1]}]}`),
 		"no API": fakegemini.Body(`<html>`), "bad key": fakegemini.Status(403, "PERMISSION_DENIED"), "down": fakegemini.Drop(),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := around(t, 0)
-			w.ad(t, "ad-1", `{"hook_type":"question"}`, 40000)
-			w.fake.Break(o)
-			if status := w.push(t, w.message("m1", "ad-1")); status != http.StatusServiceUnavailable {
-				t.Errorf("answered %d", status)
-			}
-			if n := w.count(t, `SELECT (SELECT count(*) FROM gv.inbox) + (SELECT count(*) FROM gv.dead_letters) + (SELECT count(*) FROM gv.winners)`); n != 0 {
-				t.Errorf("%d rows tell of a message that is not done", n)
-			}
-			w.fake.Mend()
-			w.use(t, second) // another instance: this one's breaker may be open
-			if status := w.push(t, w.message("m1", "ad-1")); status != http.StatusNoContent || len(w.remembered(t)) != 1 {
-				t.Errorf("answered %d", status)
-			}
-		})
+		id := "ad-" + name
+		w.ad(t, id, `{"hook_type":"question"}`, 40000)
+		w.use(t, second) // an instance whose breaker is closed
+		w.fake.Break(o)
+		if status := w.push(t, w.message(id, id)); status != http.StatusServiceUnavailable {
+			t.Errorf("%s: answered %d", name, status)
+		}
+		if n := w.count(t, `SELECT (SELECT count(*) FROM gv.inbox) + (SELECT count(*) FROM gv.dead_letters) + (SELECT count(*) FROM gv.winners)`); n != 2*done {
+			t.Errorf("%s: %d rows tell of a message that is not done", name, n-2*done)
+		}
+		w.fake.Mend()
+		w.use(t, second)
+		done++
+		if status := w.push(t, w.message(id, id)); status != http.StatusNoContent || len(w.remembered(t)) != done {
+			t.Errorf("%s: answered %d", name, status)
+		}
 	}
 }
 

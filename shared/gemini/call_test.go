@@ -31,30 +31,28 @@ func TestWithoutAKeyAndALocationThereIsNoClient(t *testing.T) {
 
 func TestAMomentsTroubleIsWaitedOut(t *testing.T) {
 	t.Parallel()
+	f := open(t)
+	f.fake.Write = func(fakegemini.Call) string { return fits }
 	for name, faults := range map[string][]fakegemini.Fault{
 		"quota with a delay": {fakegemini.Quota(20 * time.Millisecond), fakegemini.Quota(20 * time.Millisecond)},
 		"503":                {fakegemini.Status(503, "UNAVAILABLE")},
 		"dropped":            {fakegemini.Drop()},
 		"not the API's":      {fakegemini.Body("<html>a proxy " + secretWords)},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := open(t)
-			f.fake.Write = func(fakegemini.Call) string { return fits }
-			f.fake.Inject(faults...)
-			began := time.Now()
-			if _, err := ask(t.Context(), f); err != nil || f.fake.Requests() != len(faults)+1 {
-				t.Errorf("%v after %d requests", err, f.fake.Requests())
-			}
-			if name == "quota with a delay" && time.Since(began) < 40*time.Millisecond {
-				t.Error("the server's delay was not kept")
-			}
-		})
+		f.fake.Inject(faults...)
+		began, before := time.Now(), f.fake.Requests()
+		if _, err := ask(t.Context(), f); err != nil || f.fake.Requests() != before+len(faults)+1 {
+			t.Errorf("%s: %v after %d requests", name, err, f.fake.Requests()-before)
+		}
+		if name == "quota with a delay" && time.Since(began) < 40*time.Millisecond {
+			t.Error("the server's delay was not kept")
+		}
 	}
 }
 
 func TestWhatGoesOnIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
+	f := open(t)
 	for name, c := range map[string]struct {
 		fault fakegemini.Fault
 		says  string
@@ -66,25 +64,23 @@ func TestWhatGoesOnIsSaidAtOnce(t *testing.T) {
 		"no such model":     {fakegemini.Status(404, "NOT_FOUND"), "does not exist", 5 * time.Minute},
 		"wrong country":     {fakegemini.Status(400, "FAILED_PRECONDITION"), "credentials", 5 * time.Minute},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := open(t)
-			f.fake.Break(c.fault)
-			_, err := ask(t.Context(), f)
-			var told *fault.Error
-			if !errors.As(err, &told) || told.Kind != fault.Unavailable || told.RetryAfter != c.after || !strings.Contains(told.Message, c.says) {
-				t.Errorf("%v: %+v", err, told)
-			}
-			if n := f.fake.Requests(); n != 1 {
-				t.Errorf("asked %d times", n)
-			}
-			clean(t, name, err)
-			if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input != 0 || micros != 0 || f.held(t) != 0 {
-				t.Errorf("counted %d calls, %d failed, %d in, %d micros, %d held", calls, failed, input, micros, f.held(t))
-			}
-		})
+		f.afresh(t)
+		f.fake.Break(c.fault)
+		before := f.fake.Requests()
+		_, err := ask(t.Context(), f)
+		var told *fault.Error
+		if !errors.As(err, &told) || told.Kind != fault.Unavailable || told.RetryAfter != c.after || !strings.Contains(told.Message, c.says) {
+			t.Errorf("%s: %v: %+v", name, err, told)
+		}
+		if n := f.fake.Requests() - before; n != 1 {
+			t.Errorf("%s: asked %d times", name, n)
+		}
+		clean(t, name, err)
+		if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input != 0 || micros != 0 || f.held(t) != 0 {
+			t.Errorf("%s: counted %d calls, %d failed, %d in, %d micros, %d held", name, calls, failed, input, micros, f.held(t))
+		}
 	}
-	f := open(t)
+	f.afresh(t)
 	f.fake.Break(fakegemini.Status(400, "INVALID_ARGUMENT"))
 	_, err := ask(t.Context(), f)
 	if r := new(gemini.Refused); !errors.As(err, &r) || r.Reason != "INVALID_ARGUMENT" || !fault.Permanent(err) {

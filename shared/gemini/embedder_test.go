@@ -75,6 +75,7 @@ func TestEachModelIsToldTheRoleOfATextItsOwnWay(t *testing.T) {
 
 func TestVectorsThatAreNoneAreRefused(t *testing.T) {
 	t.Parallel()
+	f := open(t)
 	for name, o := range map[string]fakegemini.Fault{
 		"too long":      fakegemini.Dimensions(3072),
 		"one too few":   fakegemini.Lost(1),
@@ -82,7 +83,7 @@ func TestVectorsThatAreNoneAreRefused(t *testing.T) {
 		"null":          fakegemini.Body(`{"embeddings":[null]}`),
 		"empty":         fakegemini.Body(`{"embeddings":[{}]}`),
 	} {
-		f := open(t)
+		f.afresh(t)
 		f.fake.Inject(o)
 		if _, err := f.Embedder(tenantA).Query(t.Context(), "x"); !errors.Is(err, gemini.ErrNonsense) || fault.Of(err) != fault.Unavailable {
 			t.Errorf("%s: %v", name, err)
@@ -91,7 +92,6 @@ func TestVectorsThatAreNoneAreRefused(t *testing.T) {
 			t.Errorf("%s: counted %d, %d; %d held", name, calls, failed, f.held(t))
 		}
 	}
-	f := open(t)
 	f.fake.Embed = func(string, string) []float32 { return nil } // a vector of no length
 	if _, err := f.Embedder(tenantA).Query(t.Context(), "x"); !errors.Is(err, gemini.ErrNonsense) {
 		t.Errorf("no direction: %v", err)
@@ -108,8 +108,10 @@ func TestVectorsThatAreNoneAreRefused(t *testing.T) {
 func TestAnyTextIsEmbedded(t *testing.T) {
 	t.Parallel()
 	for _, back := range []func(*gemini.Config){func(*gemini.Config) {}, onVertex} {
+		f := open(t, back)
 		for _, model := range []string{"gemini-embedding-001", "gemini-embedding-2"} {
-			f := open(t, back, func(cfg *gemini.Config) { cfg.EmbeddingModel = model })
+			f.cfg.EmbeddingModel = model
+			f.afresh(t)
 			texts := []string{
 				strings.Repeat("a ", 16<<10), strings.Repeat("x", 32<<10), strings.Repeat("7", 32<<10), strings.Repeat("健身房", 10<<10),
 				strings.Repeat("🙂", 8<<10), strings.Repeat("hook_type: question\n", 1600), "broken \xff\xfe", "🙂", "!!!",

@@ -95,6 +95,18 @@ func open(t *testing.T, change ...func(*gemini.Config)) *fixture {
 	return f
 }
 
+// afresh forgets what was used, and any breaker.
+func (f *fixture) afresh(t *testing.T) {
+	t.Helper()
+	f.exec(t, `DELETE FROM gv.gemini_usage`)
+	f.exec(t, `DELETE FROM gv.gemini_days`)
+	f.fake.Mend()
+	var err error
+	if f.Client, err = gemini.Open(t.Context(), f.cfg, f.db); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func onVertex(cfg *gemini.Config) { cfg.APIKey, cfg.Project, cfg.Location = "", "p", "us-central1" }
 
 func (f *fixture) exec(t *testing.T, sql string, args ...any) {

@@ -46,6 +46,8 @@ func TestAnUnusableAnswerIsAnErrorOfItsKindAndCounted(t *testing.T) {
 	is := func(kind error) func(error) bool {
 		return func(err error) bool { return errors.Is(err, kind) && fault.Of(err) == fault.Unavailable }
 	}
+	f := open(t)
+	f.fake.Write = func(fakegemini.Call) string { return fits[1:] }
 	for name, c := range map[string]struct {
 		fault fakegemini.Fault
 		is    func(error) bool
@@ -69,20 +71,16 @@ func TestAnUnusableAnswerIsAnErrorOfItsKindAndCounted(t *testing.T) {
 		"not an object":      {fakegemini.Text(`[]`), is(gemini.ErrNonsense)},
 		"without any counts": {fakegemini.Uncounted(), is(gemini.ErrNonsense)},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := open(t)
-			f.fake.Write = func(fakegemini.Call) string { return fits[1:] }
-			f.fake.Inject(c.fault)
-			_, err := ask(t.Context(), f)
-			if !c.is(err) {
-				t.Errorf("answered with %v", err)
-			}
-			clean(t, name, err)
-			if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || micros == 0 || f.held(t) != 0 {
-				t.Errorf("counted %d calls, %d failed, %d in, %d micros; %d held", calls, failed, input, micros, f.held(t))
-			}
-		})
+		f.afresh(t)
+		f.fake.Inject(c.fault)
+		_, err := ask(t.Context(), f)
+		if !c.is(err) {
+			t.Errorf("%s: answered with %v", name, err)
+		}
+		clean(t, name, err)
+		if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || micros == 0 || f.held(t) != 0 {
+			t.Errorf("%s: counted %d calls, %d failed, %d in, %d micros; %d held", name, calls, failed, input, micros, f.held(t))
+		}
 	}
 }
 
