@@ -149,6 +149,7 @@ func (c *checker) fixes(fixes []Fix, b Brief) {
 		c.name(path+".feature", f.Feature)
 		c.that(len(weak) == 0 || weak[f.Feature], path+".feature", "must be one of the weaknesses")
 		c.text(path+".now", f.Now, maxLine)
+		c.maybe(path+".to", f.To, maxLine)
 		c.text(path+".change", f.Change, maxText)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -81,7 +80,7 @@ func (d Director) winners(ctx context.Context, q Question, b *Brief) (found []Ex
 
 // Foresee predicts the creative as c plans it, and puts that into c.
 func (d Director) Foresee(ctx context.Context, q Question, b Brief, c *Content) error {
-	q.DNA = planned(b, c.Draft)
+	q.DNA = planned(b.DNA, c.Draft)
 	p, err := d.sources.Predict(ctx, q, nil, b.vectors)
 	if err == nil {
 		c.Planned = &Outlook{p.PredictedCTR, p.PredictedROAS, p.Confidence}
@@ -91,15 +90,14 @@ func (d Director) Foresee(ctx context.Context, q Question, b Brief, c *Content) 
 
 // planned is the creative as it will be: its DNA with what the draft says of it
 // in flat keys, which go before sections.
-func planned(b Brief, d Draft) creative.DNA {
-	dna := maps.Clone(b.DNA)
+func planned(is creative.DNA, d Draft) creative.DNA {
+	dna := maps.Clone(is)
 	if dna == nil {
 		dna = creative.DNA{}
 	}
 	for _, f := range d.Fixes {
-		i := slices.IndexFunc(b.Prediction.Weaknesses, func(w Weakness) bool { return w.Feature == f.Feature })
-		if i >= 0 && b.Prediction.Weaknesses[i].Instead != "" {
-			dna[f.Feature] = strings.TrimPrefix(b.Prediction.Weaknesses[i].Instead, "about ")
+		if f.To != "" {
+			dna[f.Feature] = strings.TrimPrefix(f.To, "about ")
 		}
 	}
 	dna[hookType], dna["hook_text"] = d.Hook.Type, d.Hook.Text

@@ -103,6 +103,7 @@ type CTA struct {
 type Fix struct {
 	Feature string   `json:"feature" doc:"The weak feature."`
 	Now     string   `json:"now" doc:"What it is."`
+	To      string   `json:"to" doc:"What it is to be, such as fast; empty where the change is not of one value."`
 	Change  string   `json:"change" doc:"What to do instead."`
 	FromAds []string `json:"from_ads" nullable:"false" doc:"The ads that did so."`
 }

@@ -53,7 +53,7 @@ func (t template) scenes(d *Draft) []Scene {
 		captioned = " Captions on."
 	}
 	scenes := []Scene{{
-		EndSeconds: d.Hook.Seconds, Purpose: "hook", Shot: d.Hook.Direction + captioned, OnScreenText: d.Hook.Text, Voiceover: d.Hook.Text,
+		EndSeconds: d.Hook.Seconds, Purpose: "hook", Shot: opening(d.Hook.Type).direction + captioned, OnScreenText: d.Hook.Text, Voiceover: d.Hook.Text,
 		FromAds: slices.Clone(d.Hook.FromAds),
 	}}
 	at := d.Hook.Seconds
@@ -103,7 +103,7 @@ var openings = map[string]way{
 	"problem":        {"[The problem], again.", "The problem is on screen in the first frame, before a word is said."},
 	"promise":        {"[The result] in [a time that you can keep].", "The result first, full screen; how comes later."},
 	"transformation": {"This was [before]. This is [after].", "Before and after side by side or in a hard cut, same place, same light, within the first two seconds."},
-	"testimonial":    {"“I had tried everything before this.” [a customer's own words]", "A real customer, phone camera, at home or at work, begins in the middle of a sentence."},
+	"testimonial":    {"I had tried everything before this. [In a customer's own words]", "A real customer, phone camera, at home or at work, begins in the middle of a sentence."},
 	"offer":          {"[The offer], until [a real date].", "The offer as large text on the product; no logo first."},
 	"clickbait":      {"Nobody tells you this about [the topic].", "A close-up that shows the surprising thing at once, so that the promise is kept."},
 	"founder_story":  {"I started this because [the reason].", "The founder, at the place where it happens, hand-held, one sentence."},

@@ -11,7 +11,7 @@ func Schema(b Brief) map[string]any {
 	from := citations(b)
 	fixes := arrayOf(object(map[string]any{
 		"feature": text("The weak feature, as in prediction.weaknesses."),
-		"now":     text("What it is now."), "change": text("What to do instead, concretely."), "from_ads": from,
+		"now":     text("What it is now."), "to": text("The value that it is to have, such as fast or 0.9; may be empty."), "change": text("What to do instead, concretely."), "from_ads": from,
 	}))
 	fixes["maxItems"] = maxFixes
 	if b.Kind == FixPlan {

@@ -57,24 +57,25 @@ var usual = map[string]string{hookType: "problem", visualPacing: "medium", ctaTy
 // than the tired ad: what carries furthest down the funnel first.
 var fallbackHooks = []string{"testimonial", "transformation", "problem", "founder_story", "question", "demonstration"}
 
-// choose settles a feature: what the oracle says does better than a weak value,
-// else what the examples agree on, else what the creative has, else the usual.
-// A fix plan changes only what is weak.
+// choose settles a feature: what did better than a weak value, else what the
+// examples agree on, else what the creative has, else the usual. A fix plan
+// changes only what is weak.
 func (t template) choose(feature string) choice {
 	for _, w := range t.Prediction.Weaknesses {
-		if w.Feature == feature && w.Instead != "" && !t.worn(feature, w.Instead) {
-			return choice{spelt(w.Instead), first3(w.Ads), fmt.Sprintf("%s instead of %s, which costs about %.0f%% of the clicks", plainly(w.Instead), plainly(w.Value), 100*w.Effect)}
+		if w.Feature != feature {
+			continue
+		}
+		if c := t.better(w); c.value != "" {
+			c.why = fmt.Sprintf("%s, instead of %s, which costs about %.0f%% of the clicks", c.why, plainly(w.Value), 100*w.Effect)
+			return c
 		}
 	}
 	own := t.own[feature]
 	if t.Kind == FixPlan && own != "" && !t.worn(feature, own) {
 		return choice{own, nil, "kept as it is"}
 	}
-	for _, v := range votes(t.Examples, feature) {
-		if t.worn(feature, v.value) || v.value == "other" || v.value == "none" {
-			continue
-		}
-		return choice{v.value, first3(v.ads), fmt.Sprintf("%s, as in %s", plainly(v.value), ads(first3(v.ads)))}
+	if c := t.agreed(feature, ""); c.value != "" {
+		return c
 	}
 	if own != "" && own != "other" && own != "none" && !t.worn(feature, own) {
 		return choice{own, nil, "kept as it is: nothing speaks against it"}
@@ -87,6 +88,35 @@ func (t template) choose(feature string) choice {
 		}
 	}
 	return choice{usual[feature], nil, "the usual choice"}
+}
+
+// better is what to do instead of a weakness. Winners go before the oracle's word
+// for it: that one goes by clicks alone, and what is clicked on most does not
+// always sell.
+func (t template) better(w Weakness) choice {
+	if c := t.agreed(w.Feature, spelt(w.Value)); c.value != "" {
+		return c
+	}
+	if w.Instead == "" || t.worn(w.Feature, w.Instead) {
+		return choice{}
+	}
+	c := choice{value: w.Instead, ads: first3(w.Ads), why: plainly(w.Instead)}
+	if len(c.ads) > 0 {
+		c.why += ", as in " + ads(c.ads)
+	}
+	return c
+}
+
+// agreed is what the examples agree on that is not a certain value; nothing where
+// they say nothing else.
+func (t template) agreed(feature, not string) choice {
+	for _, v := range votes(t.Examples, feature) {
+		if t.worn(feature, v.value) || v.value == "other" || v.value == "none" || v.value == not {
+			continue
+		}
+		return choice{v.value, first3(v.ads), fmt.Sprintf("%s, as in %s (%.0f%% of what the examples weigh)", plainly(v.value), ads(first3(v.ads)), 100*v.share)}
+	}
+	return choice{}
 }
 
 func (t template) worn(feature, value string) bool {
@@ -133,22 +163,20 @@ func (t template) fixes() []Fix {
 		return all
 	}
 	for _, w := range t.Prediction.Weaknesses[:min(len(t.Prediction.Weaknesses), 5)] {
-		f := Fix{Feature: w.Feature, Now: cmp.Or(w.Value, "not said"), FromAds: first3(w.Ads)}
-		f.Change = fmt.Sprintf("It costs about %.0f%% of the clicks that past ads usually get.", 100*w.Effect)
-		switch {
-		case w.Instead != "" && len(w.Ads) > 0:
-			f.Change += fmt.Sprintf(" Use %s instead, as %s did.", plainly(w.Instead), ads(f.FromAds))
-		case w.Instead != "":
-			f.Change += fmt.Sprintf(" Use %s instead.", plainly(w.Instead))
-		default:
-			f.Change += " Try something else here."
+		c := t.better(w)
+		f := Fix{Feature: w.Feature, Now: cmp.Or(w.Value, "not said"), To: c.value, FromAds: c.ads}
+		f.Change = fmt.Sprintf("It costs about %.0f%% of the clicks that past ads usually get. ", 100*w.Effect)
+		if c.value == "" {
+			f.Change += "Try something else here."
+		} else {
+			f.Change += "Instead: " + c.why + "."
 		}
 		all = append(all, f)
 	}
 	if len(all) == 0 { // rejected for what it is as a whole
 		hook := t.choose(hookType)
 		all = append(all, Fix{
-			Feature: "hook_type", Now: cmp.Or(t.own[hookType], "not said"), FromAds: hook.ads,
+			Feature: hookType, Now: cmp.Or(t.own[hookType], "not said"), To: hook.value, FromAds: hook.ads,
 			Change: "No single feature explains the low prediction. Begin with the opening, which decides most: " + hook.why + ".",
 		})
 	}
@@ -157,7 +185,7 @@ func (t template) fixes() []Fix {
 
 func (t template) caption(d Draft) string {
 	proof := "[One number or one sentence of a customer that proves it.]"
-	return strings.Join([]string{strings.Trim(d.Hook.Text, "“”"), proof, d.CTA.Text}, "\n\n")
+	return strings.Join([]string{d.Hook.Text, proof, d.CTA.Text}, "\n\n")
 }
 
 func (t template) rationale(hook, pacing, cta choice) string {
@@ -175,14 +203,21 @@ func (t template) rationale(hook, pacing, cta choice) string {
 	}
 	switch t.Grounding {
 	case OnWinners:
-		add("It goes by %d remembered winners, the heaviest by pipeline ROAS and likeness first.", len(t.Examples))
+		add("It goes by %s, weighed by pipeline ROAS and by how like the creative they are.", counted(len(t.Examples), "remembered winner"))
 	case OnAccount:
-		add("It goes by the account's %d best ads by pipeline ROAS, which are not proven winners.", len(t.Examples))
+		add("It goes by the account's best by pipeline ROAS (%s), which are not proven winners.", counted(len(t.Examples), "ad"))
 	default:
 		add("There are no ads to go by: this is what usually works.")
 	}
 	add("Hook: %s. Pacing: %s. Call to action: %s.", hook.why, pacing.why, cta.why)
 	return strings.Join(said, " ")
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // brief is a text from outside that may stand in a plan, or that there was one.

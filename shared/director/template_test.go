@@ -52,12 +52,29 @@ func TestAFixPlanNamesTheWeakestFeaturesAndWhatDidBetter(t *testing.T) {
 		t.Fatalf("fixes %+v", d.Fixes)
 	}
 	first := d.Fixes[0]
-	if first.Now != "slow" || !strings.Contains(first.Change, "31%") || !strings.Contains(first.Change, "fast") ||
-		!slices.Equal(first.FromAds, []string{"w-question", "old-ad"}) {
+	if first.Now != "slow" || first.To != "fast" || !strings.Contains(first.Change, "31%") || !slices.Equal(first.FromAds, []string{"w-testimonial-2", "w-question"}) {
 		t.Errorf("%+v", first)
+	}
+	if last := d.Fixes[2]; last.To != "" || last.Change == "" {
+		t.Errorf("%+v", last)
 	}
 	if d.Pacing.Type != "fast" || d.Hook.Type != "testimonial" || d.CTA.Type != "book_now" {
 		t.Errorf("the plan is not the creative with its weaknesses put right: %s, %s, %s", d.Hook.Type, d.Pacing.Type, d.CTA.Type)
+	}
+}
+
+// The oracle judges by clicks, and what is clicked on most does not always sell:
+// what winners did goes first.
+func TestWinnersGoBeforeWhatIsClickedOnMost(t *testing.T) {
+	t.Parallel()
+	b := rejected(t)
+	b.Prediction.Weaknesses = []director.Weakness{{Feature: "hook_type", Value: "offer", Effect: 0.2, Instead: "clickbait", Ads: []string{"clicked"}}}
+	if d := director.Template(b); d.Hook.Type != "testimonial" || d.Fixes[0].To != "testimonial" || slices.Contains(d.Fixes[0].FromAds, "clicked") {
+		t.Errorf("%+v %+v", d.Hook, d.Fixes)
+	}
+	b.Grounding, b.Examples = director.OnGeneral, nil
+	if d := director.Template(b); d.Hook.Type != "clickbait" || !slices.Equal(d.Fixes[0].FromAds, []string{"clicked"}) {
+		t.Errorf("where nothing else is known: %+v %+v", d.Hook, d.Fixes)
 	}
 }
 
