@@ -1,10 +1,12 @@
 -- What the hourly sync with Meta remembers, and the ad sets that it reads.
 
 ALTER TABLE gv.meta_connections
+	ADD COLUMN attempted_at  timestamptz,
 	ADD COLUMN synced_at     timestamptz,
 	ADD COLUMN resume_day    date,
 	ADD COLUMN retry_at      timestamptz,
 	ADD COLUMN last_error_at timestamptz;
+COMMENT ON COLUMN gv.meta_connections.attempted_at IS 'When a sync last began: the account that has waited longest is next.';
 COMMENT ON COLUMN gv.meta_connections.synced_at IS 'When the account was last read to the end.';
 COMMENT ON COLUMN gv.meta_connections.synced_through IS 'The last whole day, in the account''s zone, that has been read.';
 COMMENT ON COLUMN gv.meta_connections.resume_day IS 'Days after this one were read by a run that was cut short; null where none was.';

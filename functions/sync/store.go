@@ -31,11 +31,12 @@ const selectConnection = `
 // maxAccounts of one run; the next run begins with those that were not reached.
 const maxAccounts = 10_000
 
-// connections lists the connected accounts of all tenants, those that have waited
-// longest first.
+// connections lists the connected accounts of all tenants, first those that were
+// not begun for longest: one that never gets to its end does not stand before
+// the others.
 func connections(ctx context.Context, db *pg.Worker) (all []connection, err error) {
 	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, selectConnection+` ORDER BY synced_at NULLS FIRST, tenant_id, account_id LIMIT $1`, maxAccounts)
+		rows, _ := tx.Query(ctx, selectConnection+` ORDER BY attempted_at NULLS FIRST, tenant_id, account_id LIMIT $1`, maxAccounts)
 		all, err = pgx.CollectRows(rows, pgx.RowToStructByName[connection])
 		return err
 	})
@@ -61,6 +62,15 @@ func reread(ctx context.Context, db *pg.Worker, c connection) (*connection, erro
 		return nil, nil
 	}
 	return &now[0], nil
+}
+
+// begin puts down that an account's turn has come.
+func begin(ctx context.Context, tx pgx.Tx, account string) error {
+	_, err := tx.Exec(ctx, `UPDATE gv.meta_connections SET attempted_at = now() WHERE tenant_id = gv.tenant() AND account_id = $1`, account)
+	if err != nil {
+		return fmt.Errorf("begin with account %s: %w", account, err)
+	}
+	return nil
 }
 
 func succeeded(ctx context.Context, tx pgx.Tx, account string) error {

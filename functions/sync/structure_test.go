@@ -6,8 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/geminivideo/geminivideo/functions/sync"
 	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	listed "github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 func defaults() sync.Options { return sync.Options{Conversions: []string{"omni_purchase", "purchase"}} }
@@ -194,5 +198,28 @@ func TestWhatIsDisconnectedOrAnotherAccountsIsLeftAlone(t *testing.T) {
 	}
 	if got := w.text(`SELECT account_id FROM gv.campaigns WHERE campaign_id = $1`, campaign); got != "act_1" {
 		t.Error(got)
+	}
+}
+
+func TestACampaignsTotalCountsSharedAdSetsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	a := w.connect(tenant, "1")
+	ads := fill(a, 2) // 1000 and 1001
+	campaign := w.fake.Ad(ads[0]).CampaignID
+	shared := a.PutAdSet(fakemeta.AdSet{CampaignID: campaign, DailyBudget: 7000})
+	a.PutAd(fakemeta.Ad{AdSetID: shared})
+	a.PutAd(fakemeta.Ad{AdSetID: shared})
+	a.PutAdSet(fakemeta.AdSet{CampaignID: campaign, DailyBudget: 50_000}) // nothing in it is shown
+	w.run()
+	err := pg.InTenant(t.Context(), w.app, tenant, func(tx pgx.Tx) error {
+		found, err := listed.NewStore(tx).Campaigns(t.Context(), "", campaign, listed.Page{Limit: 1})
+		if err == nil && (len(found) != 1 || found[0].TotalBudget != 9001 || found[0].NumAds != 4) {
+			t.Errorf("%+v", found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/geminivideo/geminivideo/shared/lease"
@@ -55,7 +56,7 @@ func build(ctx context.Context) (serve.Job, error) {
 type Options struct {
 	// Conversions are the action types that count, as meta.Window has them.
 	Conversions []string
-	// PerAccount bounds what one account may take of a run, 4 min unless set: the
+	// PerAccount bounds what one account may take of a run, 10 min unless set: the
 	// next run has the rest of it.
 	PerAccount time.Duration
 	// Batch is how many rows one transaction writes, 500 unless set.
@@ -75,7 +76,7 @@ type function struct {
 // New returns the function's job.
 func New(db *pg.DB, worker *pg.Worker, client *meta.Client, store *secrets.Store, o Options) serve.Job {
 	if o.PerAccount == 0 {
-		o.PerAccount = 4 * time.Minute
+		o.PerAccount = 10 * time.Minute
 	}
 	if o.Batch == 0 {
 		o.Batch = 500
@@ -119,7 +120,7 @@ const (
 	// reserve is left of the run's time to put down what became of it, and to answer.
 	reserve = 10 * time.Second
 	// leaseTime is longer than an account may take.
-	leaseTime = 10 * time.Minute
+	leaseTime = 12 * time.Minute
 	maxErrors = 20
 )
 
@@ -202,6 +203,9 @@ func (f *function) account(ctx context.Context, c connection) (done result, err 
 		// What the run knew when it began may be old by now.
 		again, err := reread(within, f.worker, c)
 		if err != nil || again == nil {
+			return err
+		}
+		if err := pg.InTenant(within, f.db, c.TenantID, func(tx pgx.Tx) error { return begin(within, tx, c.AccountID) }); err != nil {
 			return err
 		}
 		done, err = f.sync(within, *again)

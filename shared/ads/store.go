@@ -51,11 +51,16 @@ func (s Store) AddAccount(ctx context.Context, a Account) error {
 
 // Campaigns lists campaigns: of one account where account is not empty, the one
 // called id where id is not empty. A campaign's budget is its own where it holds
-// one, and else that of its ads that are neither archived nor deleted.
+// one, and else that of its ads that are neither archived nor deleted, and of the
+// ad sets that several of those share.
 func (s Store) Campaigns(ctx context.Context, account, id string, page Page) ([]Campaign, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   c.campaign_id, c.name, c.account_id, acc.currency, c.status,
-		         coalesce(c.daily_budget_minor, sum(a.daily_budget_minor) FILTER (WHERE a.status IN ('ACTIVE', 'PAUSED')), 0)::bigint AS total_budget,
+		         coalesce(c.daily_budget_minor, coalesce(sum(a.daily_budget_minor) FILTER (WHERE a.status IN ('ACTIVE', 'PAUSED')), 0) + coalesce((
+		             SELECT sum(s.daily_budget_minor) FROM gv.ad_sets s
+		             WHERE  s.tenant_id = c.tenant_id AND s.campaign_id = c.campaign_id AND 1 < (
+		                 SELECT count(*) FROM gv.ads o WHERE o.tenant_id = s.tenant_id AND o.adset_id = s.adset_id AND o.status IN ('ACTIVE', 'PAUSED')
+		                 HAVING count(o.daily_budget_minor) = 0)), 0))::bigint AS total_budget,
 		         count(a.ad_id) AS num_ads, coalesce(sum(a.impressions), 0)::bigint AS impressions, coalesce(sum(a.clicks), 0)::bigint AS clicks,
 		         coalesce(sum(a.spend_minor), 0)::bigint AS spend, coalesce(sum(a.pipeline_minor), 0)::bigint AS pipeline,
 		         coalesce(sum(a.revenue_minor), 0)::bigint AS revenue

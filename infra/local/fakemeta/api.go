@@ -135,7 +135,7 @@ func (f *Fake) answer(q *question) (status int, body any) {
 	case route == "report":
 		return http.StatusOK, f.look(f.state.Reports[q.id])
 	}
-	return http.StatusOK, only(q, f.object(route, q.id))
+	return http.StatusOK, only(q, f.object(route, q.id, true))
 }
 
 // owner is whose the object is, and what it is; "" where nobody's.

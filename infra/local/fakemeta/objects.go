@@ -11,8 +11,9 @@ import (
 
 const stamp = "2006-01-02T15:04:05-0700"
 
-// object is an object as Meta writes it: budgets and counts as texts.
-func (f *Fake) object(kind, id string) map[string]any {
+// object is an object as Meta writes it: budgets and counts as texts. The ads of
+// an ad set are looked for only where they are asked for.
+func (f *Fake) object(kind, id string, withAds bool) map[string]any {
 	text := func(n int64) any {
 		if n == 0 {
 			return nil
@@ -38,6 +39,9 @@ func (f *Fake) object(kind, id string) map[string]any {
 		}
 		if c := f.state.Campaigns[s.CampaignID]; c != nil {
 			o["campaign"] = map[string]any{"id": c.ID, "daily_budget": text(c.DailyBudget), "lifetime_budget": text(c.LifetimeBudget)}
+		}
+		if !withAds {
+			return o
 		}
 		ads := []any{}
 		for _, one := range sorted(f.state.Ads) {
@@ -106,9 +110,9 @@ func (f *Fake) list(q *question, account string) (int, any) {
 		return no(2500, 0, "Unknown path components: /"+q.edge)
 	}
 	from, to, paging := f.page(q, len(ids))
-	data := []any{}
+	data, withAds := []any{}, strings.Contains(q.r.Form.Get("fields"), "ads.")
 	for _, id := range ids[from:to] {
-		data = append(data, only(q, f.object(kind, id)))
+		data = append(data, only(q, f.object(kind, id, withAds)))
 	}
 	return http.StatusOK, map[string]any{"data": data, "paging": paging}
 }
