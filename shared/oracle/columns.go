@@ -11,13 +11,13 @@ import (
 
 // groups of columns share how large their effects are.
 const (
-	accounts   = iota // an account's level
+	level      = iota // of all ads: one column
+	accounts          // an account's own, above or below it
 	categories        // a feature has this value
 	numbers           // a numeric feature: its line, and bends in it
 	own               // how this account differs from its niche in a feature
 	pairs             // two features together
 	groups
-	level = -1 // the one column that is always there
 )
 
 // Limits of a model's size: what is rarer is not told apart.

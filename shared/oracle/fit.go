@@ -51,10 +51,8 @@ func newFit(prior belief, group []int) *fit {
 	}
 	// The level's mean is such that the expected rate of an ad of which nothing is
 	// known is the prior's.
-	f.start = math.Log(prior.Mean) - (prior.Level*prior.Level+f.spread())/2
-	if len(group) > 0 {
-		f.effects[0] = f.start
-	}
+	f.start = math.Log(prior.Mean) - (f.variance[level]+f.spread())/2
+	f.effects[0] = f.start
 	return f
 }
 
@@ -151,14 +149,9 @@ func (f *fit) solve(data []observed) {
 		}
 	}
 	for j := range p {
-		variance := f.prior.Level * f.prior.Level
-		if g := f.group[j]; g != level {
-			variance = f.variance[g]
-		} else {
-			b[j] += f.start / variance
-		}
-		*a.at(j, j) += 1 / variance
+		*a.at(j, j) += 1 / f.variance[f.group[j]]
 	}
+	b[0] += f.start / f.variance[level]
 	a.factor()
 	f.effects = a.solve(b)
 	f.covariance = a.inverse()
@@ -203,18 +196,20 @@ func (f *fit) spreads(data []observed, round int) float64 {
 	n, ad := f.prior.Strength, f.prior.Ad*f.prior.Ad/(widen*widen)
 	v := f.between
 	if round > 0 { // the first round's deviations are the prior's
-		move(&f.between, (squares+n*ad/(v*v))/(max(expected, 0)+(n+2)/v))
+		move(&f.between, (squares+(n+2)*ad/(v*v))/(max(expected, 0)+(n+2)/v))
 	}
 	var square, known [groups]float64
 	for j, g := range f.group {
-		if g != level {
-			square[g] += f.effects[j] * f.effects[j]
-			known[g] += 1 - *f.covariance.at(j, j)/f.variance[g]
+		effect := f.effects[j]
+		if g == level {
+			effect -= f.start
 		}
+		square[g] += effect * effect
+		known[g] += 1 - *f.covariance.at(j, j)/f.variance[g]
 	}
 	for g := range f.variance {
 		prior := f.prior.Effect[g] * f.prior.Effect[g]
-		move(&f.variance[g], (square[g]+effectStrength*prior)/(max(known[g], 0)+effectStrength+2)/f.variance[g])
+		move(&f.variance[g], (square[g]+(effectStrength+2)*prior)/(max(known[g], 0)+effectStrength+2)/f.variance[g])
 	}
 	return moved
 }

@@ -61,7 +61,8 @@ type Prediction struct {
 	CTRInterval, ROASInterval [2]float64
 	// Confidence is the probability, 0 to 1, that the decision is right: that the
 	// true CTR lies below RejectBelow x Baseline where Reject is set, and at or
-	// above it where it is not.
+	// above it where it is not. Of an account without a history nobody knows the
+	// level: then it is held against what the account's own average will be.
 	Confidence float64
 	// Baseline is the average CTR that the creative is held against, a rate, and
 	// BaselineROAS the ROAS beside it.

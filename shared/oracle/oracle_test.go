@@ -1,10 +1,232 @@
 package oracle_test
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/oracle"
 	"github.com/geminivideo/geminivideo/shared/oracle/world"
 )
 
 func off(p oracle.Prediction, a world.Ad) float64 { return math.Abs(math.Log(p.CTR / a.CTR)) }
+
+func dna(t testing.TB, in string) creative.DNA {
+	t.Helper()
+	d, err := creative.Parse([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func account(seed uint64, n int) []oracle.Past {
+	r := rand.New(rand.NewPCG(seed, 1))
+	taste := world.NewTaste(r)
+	taste.Secret = 0.5
+	return world.Pasts(taste.Ads(r, "acc", n))
+}
+
+func TestTheOrderOfAdsChangesNothing(t *testing.T) {
+	t.Parallel()
+	past := account(1, 90)
+	mixed := slices.Clone(past)
+	rand.New(rand.NewPCG(9, 9)).Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	a, b := oracle.Train("acc", past), oracle.Train("acc", mixed)
+	near := []oracle.Neighbour{{AdID: "acc-0003", Similarity: 0.9}, {AdID: "acc-0007", Similarity: 0.4}}
+	for _, p := range past[:10] {
+		if diff := cmp.Diff(a.Predict(p.DNA, near), b.Predict(p.DNA, near)); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	if diff := cmp.Diff(a.Metrics, b.Metrics); diff != "" || a.Version() != b.Version() {
+		t.Errorf("%s %s %s", a.Version(), b.Version(), diff)
+	}
+}
+
+func TestTheFingerprintTellsAnyChange(t *testing.T) {
+	t.Parallel()
+	past := account(2, 6)
+	seen := map[string]string{oracle.Fingerprint("acc", past): "nothing"}
+	for name, change := range map[string]func(*oracle.Past){
+		"impressions": func(p *oracle.Past) { p.Impressions++ },
+		"clicks":      func(p *oracle.Past) { p.Clicks++ },
+		"spend":       func(p *oracle.Past) { p.Spend += 0.01 },
+		"value":       func(p *oracle.Past) { p.Value += 0.01 },
+		"DNA":         func(p *oracle.Past) { p.DNA = creative.DNA{"hook_type": "question"} },
+		"account":     func(p *oracle.Past) { p.AccountID = "other" },
+		"vector":      func(p *oracle.Past) { p.Vector = nil },
+	} {
+		changed := slices.Clone(past)
+		change(&changed[3])
+		print := oracle.Fingerprint("acc", changed)
+		if before, ok := seen[print]; ok {
+			t.Errorf("%s and %s have one fingerprint", name, before)
+		}
+		seen[print] = name
+	}
+	if _, ok := seen[oracle.Fingerprint("elsewhere", past)]; ok {
+		t.Error("two accounts have one fingerprint")
+	}
+}
+
+func TestNothingKnownIsThePrior(t *testing.T) {
+	t.Parallel()
+	p := oracle.Train("acc", nil).Predict(dna(t, `{"hook_type":"question","hook_strength":0.9}`), nil)
+	if math.Abs(p.CTR-oracle.PriorCTR) > 1e-6 || math.Abs(p.ROAS-oracle.PriorROAS) > 1e-6 || p.Reject ||
+		p.BaselineSource != oracle.FromPrior || p.Baseline != oracle.PriorCTR || p.CTRInterval[1] < 4*p.CTRInterval[0] || p.Weaknesses == nil || p.Near == nil {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestTheAverageIsTheAccountsOwnOnceItHasAHistory(t *testing.T) {
+	t.Parallel()
+	mine := func(impressions, clicks int64) oracle.Past {
+		return oracle.Past{AdID: "a", AccountID: "acc", Impressions: impressions, Clicks: clicks, Spend: 10, Value: 30}
+	}
+	theirs := oracle.Past{AdID: "b", AccountID: "other", Impressions: 10_000, Clicks: 500, Spend: 100, Value: 50}
+	for _, c := range []struct {
+		past []oracle.Past
+		ctr  float64
+		from oracle.Source
+	}{
+		{[]oracle.Past{mine(1000, 1)}, 0.001, oracle.FromAccount},
+		{[]oracle.Past{mine(50, 10)}, 0.2, oracle.FromAccount},
+		{[]oracle.Past{mine(999, 9)}, oracle.PriorCTR, oracle.FromPrior},
+		{[]oracle.Past{mine(1_000_000, 0)}, oracle.PriorCTR, oracle.FromPrior},
+		{[]oracle.Past{mine(100, 0), theirs}, 500.0 / 10_100, oracle.FromNiche},
+		{[]oracle.Past{mine(2000, 20), theirs}, 0.01, oracle.FromAccount},
+	} {
+		if ctr, _, from := oracle.Train("acc", c.past).Baseline(); math.Abs(ctr-c.ctr) > 1e-12 || from != c.from {
+			t.Errorf("%+v: %v of the %s", c.past, ctr, from)
+		}
+	}
+}
+
+func TestStrangeAccountsArePredictedWithoutNonsense(t *testing.T) {
+	t.Parallel()
+	same := func(n int, p oracle.Past) []oracle.Past {
+		all := make([]oracle.Past, n)
+		for i := range all {
+			all[i] = p
+			all[i].AdID, all[i].AccountID = fmt.Sprintf("a%d", i), "acc"
+			if all[i].DNA == nil {
+				all[i].DNA = creative.DNA{"hook_type": []string{"question", "offer"}[i%2], "hook_strength": float64(i%7) / 7}
+			}
+		}
+		return all
+	}
+	huge := int64(math.MaxInt64 / 4)
+	for name, past := range map[string][]oracle.Past{
+		"one ad":               same(1, oracle.Past{Impressions: 1000, Clicks: 10, Spend: 5}),
+		"one without a click":  same(1, oracle.Past{Impressions: 1000}),
+		"no clicks at all":     same(40, oracle.Past{Impressions: 90_000, Spend: 100}),
+		"nothing but clicks":   same(40, oracle.Past{Impressions: 500, Clicks: 500, Spend: 100, Value: 1e6}),
+		"one impression each":  same(40, oracle.Past{Impressions: 1, Clicks: 1}),
+		"huge":                 same(40, oracle.Past{Impressions: huge, Clicks: huge / 50, Spend: 1e14, Value: 1e14}),
+		"nonsense":             same(40, oracle.Past{Impressions: -5, Clicks: 70, Spend: math.NaN(), Value: math.Inf(1)}),
+		"more clicks than ads": same(40, oracle.Past{Impressions: 5, Clicks: 70, Spend: math.Inf(1), Value: -1}),
+		"spend without sight":  same(40, oracle.Past{Spend: 50, Value: 900}),
+		"tiny money":           same(40, oracle.Past{Impressions: 5000, Clicks: 50, Spend: 1e-12, Value: 1e-12}),
+		"all alike":            same(40, oracle.Past{Impressions: 5000, Clicks: 50, Spend: 50, Value: 100, DNA: creative.DNA{"hook_type": "question"}}),
+		"a wrong vector":       same(40, oracle.Past{Impressions: 5000, Clicks: 50, Vector: embed.Vector{1, 2, 3}}),
+		"one vector for all":   same(40, oracle.Past{Impressions: 5000, Clicks: 50, Spend: 9, Vector: make(embed.Vector, embed.Dimensions)}),
+		"twice the same":       append(same(9, oracle.Past{Impressions: 5000, Clicks: 50}), same(9, oracle.Past{Impressions: 5000, Clicks: 50})...),
+	} {
+		model := oracle.Train("acc", past)
+		for _, in := range []string{`{}`, `{"hook_type":"question","hook_strength":0.5}`, `{"hook_type":"never","hook_strength":1,"zebra":[1,2]}`} {
+			for _, near := range [][]oracle.Neighbour{nil, {{AdID: "a1", Similarity: math.NaN()}, {AdID: "a2", Similarity: 7}, {AdID: "who"}}} {
+				check(t, name+" "+in, model.Predict(dna(t, in), near))
+			}
+		}
+	}
+}
+
+// check refuses what no prediction may be.
+func check(t *testing.T, name string, p oracle.Prediction) {
+	t.Helper()
+	in := func(x, low, high float64) bool { return x >= low && x <= high } // false for NaN
+	if !in(p.CTR, 0, 1) || !in(p.ROAS, 0, 1e6) || !in(p.Confidence, 0, 1) || !(p.Baseline > 0 && p.Baseline <= 1) || !in(p.BaselineROAS, 0, math.MaxFloat64) ||
+		!in(p.CTR, p.CTRInterval[0], p.CTRInterval[1]) || !in(p.ROAS, p.ROASInterval[0], p.ROASInterval[1]) || !in(p.CTRInterval[1], 0, 1) ||
+		p.CTRInterval[0] < 0 || p.Reason == "" || p.Recommendation == "" || strings.Contains(p.Reason+p.Recommendation, "NaN") || p.Reject != (p.CTR < 0.7*p.Baseline) {
+		t.Errorf("%s: %+v", name, p)
+	}
+	for _, w := range p.Weaknesses {
+		if !in(w.Effect, 0, 1) || !in(w.Probability, 0, 1) || w.Ads == nil {
+			t.Errorf("%s: %+v", name, w)
+		}
+	}
+}
+
+func TestAHundredThousandAdsAreLearnedFrom(t *testing.T) {
+	t.Parallel()
+	past := make([]oracle.Past, 100_000)
+	for i := range past {
+		hook := []string{"question", "offer"}[i%2]
+		past[i] = oracle.Past{
+			AdID: fmt.Sprint(i), AccountID: "acc", DNA: creative.DNA{"hook_type": hook}, Impressions: 1000, Clicks: int64(20 - 10*(i%2) + i%5), Spend: 20, Value: float64(i % 40),
+		}
+	}
+	model := oracle.Train("acc", past)
+	question, offer := model.Predict(past[0].DNA, nil), model.Predict(past[1].DNA, nil)
+	check(t, "question", question)
+	if math.Abs(question.CTR-0.022) > 0.002 || math.Abs(offer.CTR-0.012) > 0.002 {
+		t.Errorf("%v and %v", question.CTR, offer.CTR)
+	}
+}
+
+func TestACreativesWeaknessIsNamedWithWhatBetterAdsDid(t *testing.T) {
+	t.Parallel()
+	var past []oracle.Past
+	for i := range 60 {
+		strength := float64(i%10) / 10
+		hook := []string{"question", "statistic", "offer"}[i%3]
+		clicks := map[string]float64{"question": 400, "offer": 250, "statistic": 150}[hook] * (0.7 + 0.6*strength)
+		past = append(past, oracle.Past{
+			AdID: fmt.Sprintf("ad-%02d", i), AccountID: "acc", Impressions: 20_000, Clicks: int64(clicks),
+			DNA: dna(t, fmt.Sprintf(`{"hook_type":%q,"hook_strength":%v,"music":%q}`, hook, strength, []string{"calm", "upbeat"}[i/3%2])),
+		})
+	}
+	weak := oracle.Train("acc", past).Predict(dna(t, `{"hook_type":"statistic","hook_strength":0.05,"music":"calm"}`), nil).Weaknesses
+	if len(weak) != 2 || weak[0].Feature != "hook_type" || weak[0].Instead != "question" || weak[1].Feature != "hook_strength" || weak[1].Instead != "about 0.9" {
+		t.Fatalf("%+v", weak)
+	}
+	for _, id := range weak[0].Ads {
+		var n int
+		if fmt.Sscanf(id, "ad-%02d", &n); past[n].DNA["hook_type"] != "question" {
+			t.Errorf("%s did not do that", id)
+		}
+	}
+	if len(weak[0].Ads) != 3 || weak[0].Effect < 0.3 || weak[0].Probability < 0.95 || len(weak[1].Ads) == 0 {
+		t.Errorf("%+v", weak)
+	}
+}
+
+func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
+	t.Parallel()
+	past := account(5, 120)
+	wrong := slices.Clone(past) // as if an import had mixed up the creatives
+	for i := range wrong {
+		wrong[i].DNA = past[(i+37)%len(past)].DNA
+	}
+	champion, challenger := oracle.Train("acc", past), oracle.Train("acc", wrong)
+	if c := oracle.Compare(champion, challenger, past); c.Better || c.Ads != 120 || !(c.Champion > c.Challenger) {
+		t.Errorf("%+v", c)
+	}
+	if c := oracle.Compare(challenger, champion, past); !c.Better {
+		t.Errorf("the other way round: %+v", c)
+	}
+	if c := oracle.Compare(champion, champion, past); c.Better {
+		t.Errorf("itself: %+v", c)
+	}
+	if m := champion.Metrics; m.AUC == nil || *m.AUC < 0.6 || *m.LogLoss > *m.AccountLogLoss || *m.Coverage < 0.8 || m.Held != 120 {
+		t.Errorf("%+v", m)
+	}
+}

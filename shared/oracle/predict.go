@@ -12,6 +12,8 @@ type rate struct {
 	mean     float64
 	interval [2]float64
 	log      student
+	// beside is log, as far above or below its account's level.
+	beside student
 }
 
 // Predict says what a creative would do in the model's account. near are the
@@ -31,7 +33,11 @@ func (m Model) Predict(dna creative.DNA, near []Neighbour) Prediction {
 	}
 	p.Baseline, p.BaselineROAS, p.BaselineSource = m.Baseline()
 	p.Reject = p.CTR < RejectBelow*p.Baseline
-	p.Confidence = ctr.log.below(math.Log(RejectBelow * p.Baseline))
+	bar := math.Log(RejectBelow * p.Baseline)
+	if p.BaselineSource != FromAccount {
+		ctr.log, bar = ctr.beside, math.Log(RejectBelow)+m.CTR.Spread/2
+	}
+	p.Confidence = ctr.log.below(bar)
 	if !p.Reject {
 		p.Confidence = 1 - p.Confidence
 	}
@@ -83,7 +89,17 @@ func (e *expectation) expects(c *columns, row []entry, unseen int, near nearness
 	variance = (variance + e.Spread*(1-near.explained)) * e.Scale * e.Scale
 	wide := min(variance+float64(unseen)*e.Variance[categories], mostVariance)
 	r := rate{log: student{mean, math.Sqrt(wide), e.Freedom}}
+	lift, known := e.says(c, row[c.levels(row):])
+	r.beside = student{lift + near.shift, math.Sqrt((known+e.Spread)*e.Scale*e.Scale + float64(unseen)*e.Variance[categories]), e.Freedom}
 	r.mean = min(math.Exp(mean+min(variance, mostVariance)/2), most)
 	r.interval = [2]float64{min(math.Exp(r.log.quantile(-z90)), most), min(math.Exp(r.log.quantile(z90)), most)}
 	return r
+}
+
+// levels is how many entries of a row are the level's and the account's own.
+func (c *columns) levels(row []entry) int {
+	if len(row) > 1 && c.group(int(row[1].Col)) == accounts {
+		return 2
+	}
+	return 1
 }

@@ -13,12 +13,11 @@ const (
 // belief is what a fit believes before it has seen data. Deviations are of the
 // logarithm of the rate: 0.3 is about 30%.
 type belief struct {
-	Mean  float64 // of the rate, for an ad of which nothing is known
-	Level float64 // how far an account's level may be from the mean
-	Ad    float64 // how far an ad is from what its features say
+	Mean float64 // of the rate, for an ad of which nothing is known
+	Ad   float64 // how far an ad is from what its features say
 	// Strength is how many ads the beliefs about deviations are worth.
 	Strength float64
-	// Of each group of columns: how large an effect of one column is.
+	// Effect is how large an effect of one column of a group is.
 	Effect [groups]float64
 }
 
@@ -27,12 +26,12 @@ type belief struct {
 // move the level, and hardly a feature.
 var (
 	ctrBelief = belief{
-		Mean: PriorCTR, Level: 1.5, Ad: 0.5, Strength: 4,
-		Effect: [groups]float64{accounts: 0.4, categories: 0.10, numbers: 0.08, own: 0.05, pairs: 0.04},
+		Mean: PriorCTR, Ad: 0.45, Strength: 4,
+		Effect: [groups]float64{level: 0.9, accounts: 0.3, categories: 0.08, numbers: 0.06, own: 0.04, pairs: 0.03},
 	}
 	roasBelief = belief{
-		Mean: PriorROAS, Level: 1.5, Ad: 0.7, Strength: 5,
-		Effect: [groups]float64{accounts: 0.5, categories: 0.06, numbers: 0.06, own: 0.03, pairs: 0.02},
+		Mean: PriorROAS, Ad: 0.6, Strength: 5,
+		Effect: [groups]float64{level: 1.0, accounts: 0.4, categories: 0.05, numbers: 0.05, own: 0.03, pairs: 0.02},
 	}
 )
 

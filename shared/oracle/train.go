@@ -82,7 +82,7 @@ func (t *totals) add(p Past) {
 func prepared(past []Past) []ad {
 	ads := make([]ad, 0, len(past))
 	for _, p := range past {
-		p.Impressions = max(p.Impressions, 0)
+		p.Impressions = min(max(p.Impressions, 0), 1e12)
 		p.Clicks = min(max(p.Clicks, 0), p.Impressions)
 		p.Spend, p.Value = amount(p.Spend), amount(p.Value)
 		if p.Impressions == 0 && p.Spend == 0 {
