@@ -59,6 +59,8 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 		serve.Summary("Takes an ad's totals to date."))
 	serve.Post(api, "/api/ml/battle-hardened/backtest", auth.Viewer, f.backtest,
 		serve.Summary("Says what each policy would have done with an account's own last days."))
+	serve.Post(api, "/api/ml/battle-hardened/apply", auth.Editor, f.apply, serve.MaxBody(maxApply),
+		serve.Summary("Queues what a decision recommended, and says why not where it does not."))
 	serve.Get(api, "/api/decisions", auth.Viewer, f.list, serve.Summary("Lists the allocations made, newest first."))
 	serve.Get(api, "/api/decisions/{id}", auth.Viewer, f.show, serve.Summary("Shows one allocation: answer, inputs and posterior."))
 	serve.Post(api, "/api/decisions/{id}/replay", auth.Admin, f.replay,

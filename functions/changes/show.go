@@ -63,7 +63,7 @@ func shown(l changes.Listed) Change {
 	if c.DecisionID != nil {
 		out.DecisionID = c.DecisionID.String()
 	}
-	if !c.Open() {
+	if !c.Status.Open() {
 		out.Mode = string(c.Mode) // what the account's is now no longer matters
 	} else {
 		out.StepsLeft = left(c, l.Known)

@@ -74,6 +74,15 @@ const (
 	Undone     Status = "undone"
 )
 
+// Open reports whether a change of this status may still do something.
+func (s Status) Open() bool {
+	switch s {
+	case Pending, Awaiting, Applying, Unknown:
+		return true
+	}
+	return false
+}
+
 // What an intent may come to beside a change.
 const (
 	// Unchanged is an intent for what is so already.
@@ -156,15 +165,6 @@ type Change struct {
 	FinishedAt   *time.Time
 	UndoOf       *string
 	SupersededBy *string
-}
-
-// Open reports whether the change may still do something.
-func (c *Change) Open() bool {
-	switch c.Status {
-	case Pending, Awaiting, Applying, Unknown:
-		return true
-	}
-	return false
 }
 
 // Raises reports whether the change gives an object more than the given amount,
