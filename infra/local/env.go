@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -29,6 +31,7 @@ func (s *system) setEnvironment(keep state) error {
 		{"HUBSPOT_CLIENT_SECRET", keep.HubSpotClientSecret},
 		{"WEBHOOK_ALLOW_LOCAL", "true"}, // a developer's own receiver
 		{"TRUSTED_PROXIES", "0"},        // nobody stands in front
+		{"VIDEO_BUCKET", (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.videos())}).String()},
 		// serve ends requests a second earlier; the gateway knows each function's own time.
 		{"CLOUD_RUN_TIMEOUT_SECONDS", strconv.Itoa(longest + 1)},
 	} {
@@ -42,6 +45,9 @@ func (s *system) setEnvironment(keep state) error {
 	}
 	return nil
 }
+
+// videos is the folder that stands where a bucket would.
+func (s *system) videos() string { return filepath.Join(s.dir, "videos") }
 
 func (s *system) hubspotURL() string { return s.baseURL + hubspotPath }
 func (s *system) metaURL() string    { return s.baseURL + metaPath }

@@ -164,7 +164,7 @@ func (s *system) forget() error {
 			return err
 		}
 	}
-	return nil
+	return os.RemoveAll(s.videos())
 }
 
 // comingDown is how long a system that is just stopping is waited for.

@@ -45,6 +45,7 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		return query[int](p, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.refreshes WHERE status = 'planned'`) == 1
 	})
 	plan, refresh := planned.PlanID, query[string](p, "ADMIN_DATABASE_URL", `SELECT refresh_id::text FROM gv.refreshes`)
+	video := p.uploadVideo(dir)
 	before := p.everything()
 
 	own := `"tenant_id": "` + p.env["TENANT_ID"] + `"`
@@ -93,6 +94,10 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		"GET /api/ml/synthetic-revenue/stages":              {"/api/ml/synthetic-revenue/stages?tenant_id=" + p.env["TENANT_ID"], "", []int{403}},
 		"PUT /api/ml/synthetic-revenue/stages/{stage_name}": {"/api/ml/synthetic-revenue/stages/lead", `{` + own + `, "value": 5}`, []int{403}},
 		"POST /api/ml/attribution/attribute-conversion":     {"", `{` + own + `, "conversion_id": "c", "conversion_type": "form", "conversion_value": 1, "conversion_timestamp": "2026-10-01T00:00:00Z", "fbclid": "x"}`, []int{403}},
+		"POST /api/videos/upload":                           {"", `{"gcs_uri": "gs://local/tenants/` + p.env["TENANT_ID"] + `/story.mp4"}`, []int{403}},
+		"GET /api/videos":                                   {"", "", []int{200}},
+		"GET /api/videos/{id}":                              {"/api/videos/" + video, "", []int{404}},
+		"POST /api/videos/{id}/analyze":                     {"/api/videos/" + video + "/analyze", "", []int{404}},
 	}
 	m, err := functions.Load()
 	if err != nil {
@@ -141,6 +146,7 @@ func (p *process) everything() string {
 			(SELECT jsonb_agg(to_jsonb(s) ORDER BY stage_name) FROM gv.stage_values s WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(w) - 'embedding' ORDER BY ad_id) FROM gv.winners w WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(l) ORDER BY dead_letter_id) FROM gv.dead_letters l WHERE tenant_id = $1),
+			(SELECT jsonb_agg(to_jsonb(v)) FROM gv.videos v WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.decisions WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(p) ORDER BY plan_id) FROM gv.plans p WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(r) ORDER BY refresh_id) FROM gv.refreshes r WHERE tenant_id = $1),
