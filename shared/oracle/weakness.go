@@ -145,14 +145,11 @@ func (n number) stops() []float64 {
 func (e *example) way(c *columns, features []creative.Feature) *way {
 	value := features[0].Value
 	if features[0].IsNumber {
-		at, ok := c.number[e.Feature]
-		if !ok {
+		i := slices.IndexFunc(c.Numbers, func(n number) bool { return n.Name == e.Feature })
+		if i < 0 {
 			return nil
 		}
-		_ = at
-		i := slices.IndexFunc(c.Numbers, func(n number) bool { return n.Name == e.Feature })
-		stops := c.Numbers[i].stops()
-		near := slices.MinFunc(stops, func(a, b float64) int {
+		near := slices.MinFunc(c.Numbers[i].stops(), func(a, b float64) int {
 			return cmp.Compare(math.Abs(a-features[0].Number), math.Abs(b-features[0].Number))
 		})
 		value = "about " + told(near)
