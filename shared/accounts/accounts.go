@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	_ "time/tzdata" // where the machine has none
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,16 +39,17 @@ type Account struct {
 	NumAds    int
 }
 
-// Setting is a threshold of an account that a tenant may change, a number.
+// Setting is a number of an account that a tenant may change.
 type Setting struct {
 	Name     string
 	Min, Max float64
 	Meaning  string
 }
 
-// Settings lists the thresholds. One that is not set has the meaning's default.
+// Settings lists them, by name. The schema holds only those that were set.
 var Settings = []Setting{
-	{"verdict_spend", 0, 1e9, "units of the account's currency spent before an ad is judged"},
+	{"gemini_daily_cap_usd", 0, 1e6, "USD that may be spent on Gemini in a day; the deployment's cap where it is lower or this is not set"},
+	{"verdict_spend", 0, 1e9, "units of the account's currency spent before an ad is judged; the sampler's own where it is not set"},
 	{"winner_roas", 0, 1000, "pipeline ROAS above which an ad is a winner; 3 where it is not set"},
 	{"winner_spend", 0, 1e9, "units of the account's currency spent before an ad can be a winner; 50 where it is not set"},
 	{"gemini_daily_cap_usd", 0, 1e6, "USD that your organisation may spend on Gemini in a day (UTC), where that is less than the system allows; the lowest of its accounts' counts"},
@@ -94,6 +96,17 @@ func (s Store) Lock(ctx context.Context, id string) error {
 		return fmt.Errorf("lock account %s: %w", id, err)
 	}
 	return nil
+}
+
+// Zone reports whether name is a time zone that both Go and the database know.
+func (s Store) Zone(ctx context.Context, name string) (known bool, err error) {
+	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" {
+		return false, nil
+	}
+	if err := s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)`, name).Scan(&known); err != nil {
+		return false, fmt.Errorf("look up a time zone: %w", err)
+	}
+	return known, nil
 }
 
 // Measured reports whether there is money in the account already, counted in its
