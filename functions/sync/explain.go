@@ -54,10 +54,12 @@ func explain(err error) explanation {
 		return explanation{"Meta does not show the ad account to this token: it was closed, or the token's owner lost access. Connect the account again.", mend, true}
 	case errors.As(err, &token):
 		return explanation{text: "The account's token could not be read from Secret Manager; it is tried again at the next run.", tell: true}
+	case errors.As(err, &f) && f.Kind == fault.Unavailable:
+		return explanation{text: f.Message + "; it is tried again at the next run."}
 	case errors.As(err, &e):
 		return explanation{text: fmt.Sprintf("Meta refused a call with code %d/%d; it is tried again at the next run.", e.Code, e.Subcode), tell: true}
-	case errors.As(err, &f):
-		return explanation{text: f.Message + "; it is tried again at the next run.", tell: f.Kind != fault.Unavailable}
+	case f != nil:
+		return explanation{text: f.Message + "; it is tried again at the next run.", tell: true}
 	}
 	return explanation{text: "Something unexpected happened; it is in the log, and tried again at the next run.", tell: true}
 }
