@@ -1,0 +1,52 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/oracle/world"
+)
+
+// judging holds the oracle to new ads of invented accounts, at several sizes of
+// history. The limits are those of the tests; the seeds are others.
+func judging(args []string) error {
+	flags := flag.NewFlagSet("oracle", flag.ExitOnError)
+	accounts := flags.Int("accounts", 40, "invented accounts of each size")
+	fresh := flags.Int("fresh", 60, "new ads that are judged in each")
+	seed := flags.Uint64("seed", 1, "of the invented accounts")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	worlds := []struct {
+		name  string
+		shape func(*world.Taste)
+	}{
+		{"DNA matters", nil},
+		{"DNA matters half as much", func(t *world.Taste) { t.Matters = 0.5 }},
+		{"DNA means nothing", func(t *world.Taste) { t.Matters = 0 }},
+		{"one ad in ten goes viral", func(t *world.Taste) { t.Viral = 0.1 }},
+	}
+	fmt.Printf("%-26s %6s %7s %7s %9s %13s %9s %9s %9s %9s %9s\n",
+		"accounts whose", "ads", "AUC", "at best", "rejects", "were losers", "90% holds", "of ROAS", "error", "average's", "account")
+	missed := 0
+	for _, w := range worlds {
+		for _, past := range []int{0, 1, 5, 20, 50, 300} {
+			began := time.Now()
+			s := world.Run(*seed, *accounts, past, *fresh, w.shape)
+			took := time.Since(began) / time.Duration(*accounts)
+			fmt.Printf("%-26s %6d %7.3f %7.3f %9d %12.0f%% %9.3f %9.3f %9.3f %9.3f %9s\n", w.name, past, s.AUC, s.Bound,
+				s.Rejected, 100*float64(s.Right)/float64(max(s.Rejected, 1)), s.Coverage, s.ROASCoverage, s.Error, s.AverageError, took.Round(time.Millisecond))
+			switch {
+			case past == 300 && w.shape == nil && s.AUC < 0.80, past == 300 && (s.Coverage < 0.85 || s.Coverage > 0.95), past == 5 && s.Error > s.AverageError:
+				missed++
+				fmt.Println("  ^ misses its limit")
+			}
+		}
+	}
+	fmt.Println("Limits: with 300 ads AUC at least 0.80 where the DNA matters and 90% intervals that hold 85 to 95%; with 5 ads no larger an error (mean, of log CTR) than the account's average. \"at best\" is the AUC of one who knows what every feature does.")
+	if missed > 0 {
+		return fmt.Errorf("%d limits are missed", missed)
+	}
+	return nil
+}
