@@ -25,7 +25,7 @@ func TestACreativeThatMayRunGetsABattlePlanFromWinnersThatItNames(t *testing.T) 
 	w.remember(apitest.Tenant, "win-1", `{"hook_type":"testimonial","visual_pacing":"fast","cta_type":"book_now"}`, 6)
 	w.remember(apitest.Other, "theirs-1", good, 90)
 	p := w.plan(good)
-	if p.Kind != director.BattlePlan || p.Prediction.Decision != "PROCEED" || p.VideoID != "v-1" || p.AccountID != "acc" || p.PlanID == "" {
+	if p.Kind != director.BattlePlan || p.Prediction.Decision != "PROCEED" || p.VideoID != "v-1" || p.AccountID != "acc" || p.PlanID == "" || p.Requested != "editor@northside.example" {
 		t.Errorf("%+v", p)
 	}
 	if p.Grounding != director.OnWinners || len(p.Winners) != 1 || p.Winners[0].AdID != "win-1" || len(p.Winners[0].Borrowed) == 0 || p.Hook.FromAds[0] != "win-1" {

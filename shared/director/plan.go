@@ -16,6 +16,7 @@ type Plan struct {
 	AdID      string    `json:"ad_id,omitempty" doc:"The tired ad that it is to replace."`
 	RefreshID string    `json:"refresh_id,omitempty" doc:"The request that it answers."`
 	CreatedAt time.Time `json:"created_at"`
+	Requested string    `json:"requested_by" doc:"Who asked for it: a member, or the sweep that found the ad tired."`
 	By
 	Content
 }

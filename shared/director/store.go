@@ -62,11 +62,11 @@ func (s Store) Get(ctx context.Context, id string) (Plan, error) {
 }
 
 const planColumns = `plan_id::text, kind, account_id, coalesce(video_id, ''), coalesce(ad_id, ''), coalesce(refresh_id::text, ''), created_at,
-	generated_by, coalesce(fallback_reason, ''), plan`
+	requested_by, generated_by, coalesce(fallback_reason, ''), plan`
 
 func planRow(row pgx.CollectableRow) (p Plan, err error) {
 	var data []byte
-	err = row.Scan(&p.PlanID, &p.Kind, &p.AccountID, &p.VideoID, &p.AdID, &p.RefreshID, &p.CreatedAt, &p.GeneratedBy, &p.FallbackReason, &data)
+	err = row.Scan(&p.PlanID, &p.Kind, &p.AccountID, &p.VideoID, &p.AdID, &p.RefreshID, &p.CreatedAt, &p.Requested, &p.GeneratedBy, &p.FallbackReason, &data)
 	if err != nil {
 		return p, err
 	}

@@ -94,6 +94,9 @@ func (t template) choose(feature string) choice {
 // for it: that one goes by clicks alone, and what is clicked on most does not
 // always sell.
 func (t template) better(w Weakness) choice {
+	if t.sells(w) != nil {
+		return choice{}
+	}
 	if c := t.agreed(w.Feature, spelt(w.Value)); c.value != "" {
 		return c
 	}
@@ -105,6 +108,17 @@ func (t template) better(w Weakness) choice {
 		c.why += ", as in " + ads(c.ads)
 	}
 	return c
+}
+
+// sells returns the ads that have a weak value, too, where it costs few clicks and
+// most of the winners have it: what it costs in clicks it may bring in sales.
+func (t template) sells(w Weakness) []string {
+	const few, most = 0.1, 0.5
+	all := votes(t.Examples, w.Feature)
+	if t.Grounding != OnWinners || w.Effect >= few || len(all) == 0 || all[0].value != spelt(w.Value) || all[0].share < most || t.worn(w.Feature, w.Value) {
+		return nil
+	}
+	return first3(all[0].ads)
 }
 
 // agreed is what the examples agree on that is not a certain value; nothing where
@@ -166,9 +180,13 @@ func (t template) fixes() []Fix {
 		c := t.better(w)
 		f := Fix{Feature: w.Feature, Now: cmp.Or(w.Value, "not said"), To: c.value, FromAds: c.ads}
 		f.Change = fmt.Sprintf("It costs about %.0f%% of the clicks that past ads usually get. ", 100*w.Effect)
-		if c.value == "" {
+		switch same := t.sells(w); {
+		case same != nil:
+			f.FromAds = same
+			f.Change += fmt.Sprintf("But %s won with it: what it costs in clicks it may bring in sales, so change it last.", ads(same))
+		case c.value == "":
 			f.Change += "Try something else here."
-		} else {
+		default:
 			f.Change += "Instead: " + c.why + "."
 		}
 		all = append(all, f)

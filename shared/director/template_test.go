@@ -78,6 +78,21 @@ func TestWinnersGoBeforeWhatIsClickedOnMost(t *testing.T) {
 	}
 }
 
+func TestWhatCostsFewClicksAndWinsIsKept(t *testing.T) {
+	t.Parallel()
+	b := rejected(t)
+	b.DNA = dna(t, `{"hook_type":"offer","cta_type":"book_now"}`)
+	b.Prediction.Weaknesses = []director.Weakness{{Feature: "cta_type", Value: "book_now", Effect: 0.04, Instead: "learn_more", Ads: []string{"clicked"}}}
+	d := director.Template(b)
+	if d.CTA.Type != "book_now" || d.Fixes[0].To != "" || !strings.Contains(d.Fixes[0].Change, "w-testimonial-1 and w-testimonial-2 won with it") {
+		t.Errorf("%+v %+v", d.CTA, d.Fixes)
+	}
+	b.Prediction.Weaknesses[0].Effect = 0.3
+	if d := director.Template(b); d.CTA.Type != "sign_up" || d.Fixes[0].To != "sign_up" {
+		t.Errorf("at a cost of 30%%: %+v %+v", d.CTA, d.Fixes)
+	}
+}
+
 func TestAFixPlanLeavesAloneWhatIsNotWeak(t *testing.T) {
 	t.Parallel()
 	b := rejected(t)
