@@ -153,7 +153,7 @@ func (f *function) days(ctx context.Context, c connection, account *meta.Account
 		for i := range page {
 			n := int(page[i].Day.Sub(since).Hours() / 24)
 			if n < 0 || n > window {
-				return fmt.Errorf("Meta told of %s, which was not asked for", page[i].Day.Format(time.DateOnly))
+				return fmt.Errorf("insights of %s, which was not asked for", page[i].Day.Format(time.DateOnly))
 			}
 			told[page[i].AdID] |= 1 << n
 			page[i].Clicks = min(page[i].Clicks, page[i].Impressions) // a few people click twice

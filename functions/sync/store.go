@@ -19,12 +19,13 @@ type connection struct {
 	AccessToken   string // its Secret Manager name
 	SyncedThrough *time.Time
 	SyncedAt      *time.Time
+	AttemptedAt   *time.Time
 	ResumeDay     *time.Time
 	RetryAt       *time.Time
 }
 
 const selectConnection = `
-	SELECT tenant_id, account_id, access_token, synced_through, synced_at, resume_day, retry_at
+	SELECT tenant_id, account_id, access_token, synced_through, synced_at, attempted_at, resume_day, retry_at
 	FROM   gv.meta_connections
 	WHERE  disconnected_at IS NULL`
 
@@ -46,7 +47,7 @@ func connections(ctx context.Context, db *pg.Worker) (all []connection, err erro
 	return all, nil
 }
 
-// reread returns the connection as it is now, nil where another run has just
+// reread returns the connection as it is now, errRead where another run has just
 // synced it or a member has disconnected it.
 func reread(ctx context.Context, db *pg.Worker, c connection) (*connection, error) {
 	var now []connection
@@ -59,7 +60,7 @@ func reread(ctx context.Context, db *pg.Worker, c connection) (*connection, erro
 	case err != nil:
 		return nil, fmt.Errorf("read the connection of account %s: %w", c.AccountID, err)
 	case len(now) == 0 || now[0].SyncedAt != nil && (c.SyncedAt == nil || now[0].SyncedAt.After(*c.SyncedAt)):
-		return nil, nil
+		return nil, errRead
 	}
 	return &now[0], nil
 }

@@ -94,7 +94,7 @@ func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 type report struct {
 	Accounts int `json:"accounts"` // that are connected
 	Synced   int `json:"synced"`
-	Fresh    int `json:"fresh"`   // passed over: read within the hour
+	Fresh    int `json:"fresh"`   // passed over: another run has read it just now
 	Waiting  int `json:"waiting"` // passed over: Meta is not to be asked yet
 	Busy     int `json:"busy"`    // another run is at it
 	Failed   int `json:"failed"`
@@ -140,12 +140,14 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	var mu sync.Mutex
 	group := errgroup.Group{}
 	group.SetLimit(atOnce)
+	now := f.opts.Now()
+	behind := slices.ContainsFunc(all, func(c connection) bool { return c.behind(now) })
 	for _, c := range all {
-		switch now := f.opts.Now(); {
-		case c.SyncedAt != nil && now.Sub(*c.SyncedAt) < fresh && c.ResumeDay == nil:
+		switch {
+		case behind && c.fresh(now):
 			r.Fresh++
 			continue
-		case c.RetryAt != nil && c.RetryAt.After(now):
+		case c.waits(now):
 			r.Waiting++
 			continue
 		}
@@ -169,9 +171,19 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	return *r, nil
 }
 
-// fresh is less than the hour between two runs: an account that was read by the
-// last run, however late it came to it, is read again by this one.
-const fresh = 40 * time.Minute
+// behind reports an account that the last run should have read and did not: it
+// was cut short.
+func (c connection) behind(now time.Time) bool {
+	return !c.waits(now) && (c.ResumeDay != nil || c.AttemptedAt == nil || now.Sub(*c.AttemptedAt) > 70*time.Minute)
+}
+
+// fresh reports an account that the last run did read: one that goes on where it
+// was cut short passes it over.
+func (c connection) fresh(now time.Time) bool {
+	return c.SyncedAt != nil && now.Sub(*c.SyncedAt) < time.Hour && c.ResumeDay == nil
+}
+
+func (c connection) waits(now time.Time) bool { return c.RetryAt != nil && c.RetryAt.After(now) }
 
 // result is what the sync of one account did.
 type result struct{ ads, changed, days int }
@@ -185,6 +197,8 @@ func (r *report) add(c connection, done result, err error) {
 		r.Synced++
 	case errors.Is(err, lease.ErrHeld):
 		r.Busy++
+	case errors.Is(err, errRead):
+		r.Fresh++
 	case errors.Is(err, errUnfinished):
 		r.Unfinished++
 	default:
@@ -193,7 +207,10 @@ func (r *report) add(c connection, done result, err error) {
 	}
 }
 
-var errUnfinished = errors.New("the time of the run is up")
+var (
+	errUnfinished = errors.New("the time of the run is up")
+	errRead       = errors.New("another run has read it meanwhile")
+)
 
 // account syncs one account, and puts down what came of it.
 func (f *function) account(ctx context.Context, c connection) (done result, err error) {
@@ -202,7 +219,7 @@ func (f *function) account(ctx context.Context, c connection) (done result, err 
 		defer cancel()
 		// What the run knew when it began may be old by now.
 		again, err := reread(within, f.worker, c)
-		if err != nil || again == nil {
+		if err != nil {
 			return err
 		}
 		if err := pg.InTenant(within, f.db, c.TenantID, func(tx pgx.Tx) error { return begin(within, tx, c.AccountID) }); err != nil {
@@ -214,7 +231,7 @@ func (f *function) account(ctx context.Context, c connection) (done result, err 
 		}
 		return errors.Join(err, f.conclude(ctx, *again, err))
 	})
-	if err != nil && !errors.Is(err, lease.ErrHeld) {
+	if err != nil && !errors.Is(err, lease.ErrHeld) && !errors.Is(err, errRead) {
 		slog.WarnContext(ctx, "sync: an account was not read to the end", "tenant", c.TenantID, "account", c.AccountID, "error", err.Error())
 	}
 	return done, err

@@ -71,7 +71,6 @@ func TestALargeAccountComesInByReportsAndInBatches(t *testing.T) {
 	}
 	// A report that Meta cannot make leaves what was there.
 	w.fake.FailReports("Job Failed")
-	w.due()
 	want(t, w.run(), map[string]any{"failed": 1, "changed_days": 0})
 	if got := w.text(`SELECT last_error FROM gv.meta_connections`); !strings.Contains(got, "could not make a report") {
 		t.Error(got)

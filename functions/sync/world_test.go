@@ -142,12 +142,6 @@ func (w *world) everything() string {
 		(SELECT jsonb_agg(to_jsonb(o) ORDER BY message_id) FROM gv.outbox o))`)
 }
 
-// due lets the next run sync all accounts again.
-func (w *world) due() {
-	w.t.Helper()
-	w.exec(`UPDATE gv.meta_connections SET synced_at = synced_at - interval '1 hour'`)
-}
-
 func answer(ctx context.Context, h http.Handler) (int, map[string]any) {
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil))

@@ -41,7 +41,7 @@ func TestTheSystemServesStopsAndFindsItsDataAgain(t *testing.T) {
 	}
 	for _, name := range []string{
 		"BASE_URL", "TOKEN", "ADMIN_TOKEN", "VIEWER_TOKEN", "OTHER_TENANT_TOKEN", "HUBSPOT_CLIENT_SECRET", "PUBLIC_BASE_URL", "PUBLISHABLE_KEY",
-		"DATABASE_URL", "ADMIN_DATABASE_URL", "TENANT_ID", "ACCOUNT_ID", "PORTAL_ID", "HUBSPOT_API_URL",
+		"DATABASE_URL", "ADMIN_DATABASE_URL", "TENANT_ID", "ACCOUNT_ID", "PORTAL_ID", "HUBSPOT_API_URL", "META_API_URL",
 	} {
 		if p.env[name] == "" {
 			t.Errorf("env has no %s", name)

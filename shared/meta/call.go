@@ -70,7 +70,7 @@ func (a *Account) write(ctx context.Context, c call) (trace string, err error) {
 	}
 	trace, err = a.once(ctx, c, &answer)
 	if err == nil && (answer.Success == nil || !*answer.Success) {
-		err = &broken{a.id, errors.New("Meta answered neither success nor an error")}
+		err = &broken{a.id, errors.New("the answer is neither success nor an error")}
 	}
 	if err != nil {
 		return trace, fmt.Errorf("%s: %w", c.what, err)
@@ -114,14 +114,14 @@ func (a *Account) once(ctx context.Context, c call, out any) (trace string, err 
 		return or(e.Trace, trace), e
 	}
 	if len(raw) > maxAnswer {
-		return trace, fmt.Errorf("Meta's answer is larger than %d MiB", maxAnswer>>20)
+		return trace, fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) || len(raw) == 0 { // cut off on its way, or a proxy's page
 			return trace, &broken{a.id, fmt.Errorf("the answer is not whole JSON: %w", err)}
 		}
-		return trace, fmt.Errorf("Meta's answer has another form than expected: %w", err)
+		return trace, fmt.Errorf("the answer has another form than expected: %w", err)
 	}
 	return trace, nil
 }

@@ -122,7 +122,7 @@ func (a *Account) report(ctx context.Context, params url.Values) (id string, err
 	return "", err
 }
 
-var errReport = errors.New("Meta could not make the report")
+var errReport = errors.New("the report could not be made")
 
 // made waits until the report is there.
 func (a *Account) made(ctx context.Context, id string) error {

@@ -46,9 +46,8 @@ func object(name string) (kind, id string, err error) {
 	return m[1], m[2], nil
 }
 
-// maxAdsOfSet is more than Meta admits in one ad set (50 that are not archived).
-const maxAdsOfSet = 100
-
+// stateFields are what is asked of an object. An ad set has at most 50 ads that
+// are not archived, so one page of them is enough.
 var stateFields = map[string]string{
 	"adset": "id,account_id,campaign_id,name,status,effective_status,daily_budget,lifetime_budget,daily_min_spend_target,daily_spend_cap," +
 		"learning_stage_info{status},campaign{id,daily_budget,lifetime_budget},ads.limit(100){id,status}",

@@ -201,7 +201,7 @@ func (a *Account) advance(c *call, after, next string) error {
 	}
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != a.client.base.Scheme || u.Host != a.client.base.Host || !strings.HasSuffix(u.Path, "/"+c.path) {
-		return errors.New("Meta's next page is elsewhere") // the address itself may hold the token
+		return errors.New("the next page is elsewhere") // the address itself may hold the token
 	}
 	for _, name := range []string{"after", "offset"} {
 		c.query.Del(name)

@@ -1,7 +1,10 @@
 package meta_test
 
 import (
+	"bytes"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -73,5 +76,38 @@ func TestAPageThatIsTooMuchBecomesSmaller(t *testing.T) {
 	w.fake.Inject(fakemeta.Fault{Path: "act_77/ads", Status: 500, Code: 1, Message: "Please reduce the amount of data you're asking for, then retry your request"})
 	if ads, err := w.account.Ads(t.Context(), false); err != nil || len(ads) != 1 {
 		t.Errorf("%v %v", ads, err)
+	}
+}
+
+func TestAnAnswerWithoutEndIsNotReadToTheEnd(t *testing.T) {
+	t.Parallel()
+	sent := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for piece := bytes.Repeat([]byte(" "), 1<<20); r.Context().Err() == nil && sent < 200; sent++ {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	_, err := meta.New(meta.Config{BaseURL: server.URL}, meta.Options{}).Account("7", token).Info(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "larger than 32 MiB") || sent > 100 {
+		t.Errorf("%v after %d MiB", err, sent)
+	}
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the token went elsewhere") }))
+	defer elsewhere.Close()
+	w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, o *meta.Options) { o.Attempts = 2 })
+	w.know()
+	w.fake.Inject(fakemeta.Fault{Status: 302, Headers: map[string]string{"Location": elsewhere.URL}, Times: 9})
+	_, err := w.account.SetStatus(t.Context(), "ad/"+w.ad, "PAUSED", false)
+	if err == nil || w.applied() != 0 {
+		t.Errorf("%v", err)
+	}
+	if _, err := w.account.Read(t.Context(), "ad/"+w.ad); err == nil {
+		t.Error("a redirect was an answer")
 	}
 }
