@@ -51,7 +51,7 @@ func newFit(prior belief, group []int) *fit {
 	}
 	// The level's mean is such that the expected rate of an ad of which nothing is
 	// known is the prior's.
-	f.start = math.Log(prior.Mean) - (f.variance[level]+f.spread())/2
+	f.start = math.Log(prior.Mean) - (f.variance[level]+f.between)/2
 	f.effects[0] = f.start
 	return f
 }

@@ -54,7 +54,7 @@ const RejectBelow = 0.70
 // Prediction is what an ad is expected to do, and why.
 type Prediction struct {
 	// CTR (a rate, 0 to 1) and ROAS (pipeline value over spend) are posterior means
-	// of the ad's true, long-run figures.
+	// of the ad's true, long-run figures, that it goes viral not counted on.
 	CTR, ROAS float64
 	// CTRInterval and ROASInterval hold the true, long-run figure (not what a given
 	// number of impressions will show) with a probability of 90%.

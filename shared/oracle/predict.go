@@ -86,12 +86,15 @@ func (e *expectation) expects(c *columns, row []entry, unseen int, near nearness
 		variance += e.Variance[accounts] // an account like those of its niche
 	}
 	mean += near.shift
-	variance = (variance + e.Spread*(1-near.explained)) * e.Scale * e.Scale
+	spread, scale := e.Spread*(1-near.explained), e.Scale*e.Scale
+	// The mean is that of the distribution's body: nobody counts on going viral.
+	body := (variance + spread/(widen*widen)) * scale
+	variance = (variance + spread) * scale
 	wide := min(variance+float64(unseen)*e.Variance[categories], mostVariance)
 	r := rate{log: student{mean, math.Sqrt(wide), e.Freedom}}
 	lift, known := e.says(c, row[c.levels(row):])
 	r.beside = student{lift + near.shift, math.Sqrt((known+e.Spread)*e.Scale*e.Scale + float64(unseen)*e.Variance[categories]), e.Freedom}
-	r.mean = min(math.Exp(mean+min(variance, mostVariance)/2), most)
+	r.mean = min(math.Exp(mean+min(body, mostVariance)/2), most)
 	r.interval = [2]float64{min(math.Exp(r.log.quantile(-z90)), most), min(math.Exp(r.log.quantile(z90)), most)}
 	return r
 }
