@@ -21,22 +21,22 @@ func prepared(t *testing.T) world {
 }
 
 // obeying writes the template's plan of an equal request, changed.
-func obeying(w world, change func(map[string]any)) func(fakegemini.Call) string {
+func obeying(w *world, change func(map[string]any)) func(fakegemini.Call) string {
 	w.T.Helper()
+	w.serve(nil, director.Config{})
 	p := w.plan(good)
 	data, _ := json.Marshal(p.Draft)
 	var draft map[string]any
 	_ = json.Unmarshal(data, &draft)
 	change(draft)
 	data, _ = json.Marshal(draft)
-	w.Exec(`DELETE FROM gv.plans`)
 	return func(fakegemini.Call) string { return string(data) }
 }
 
 func TestAModelsPlanIsKeptAndNamesTheModel(t *testing.T) {
 	t.Parallel()
 	w := prepared(t)
-	write := obeying(w, func(d map[string]any) { d["caption"] = "Written by a model." })
+	write := obeying(&w, func(d map[string]any) { d["caption"] = "Written by a model." })
 	fake := w.asks(director.FallbackError, 20*time.Second)
 	fake.Write = write
 	p := w.plan(good, "Idempotency-Key", "k")
@@ -57,23 +57,20 @@ func TestAModelsPlanIsKeptAndNamesTheModel(t *testing.T) {
 
 func TestAModelThatObeysAnAdNeverWritesThePlan(t *testing.T) {
 	t.Parallel()
+	w := prepared(t)
 	for name, change := range map[string]func(map[string]any){
 		"an address":      func(d map[string]any) { d["caption"] = "Pay at https://evil.example" },
 		"another account": func(d map[string]any) { d["account_id"] = "theirs" },
 		"an unknown ad":   func(d map[string]any) { d["hook"].(map[string]any)["from_ads"] = []string{"unknown"} },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := prepared(t)
-			write := obeying(w, change)
-			fake := w.asks(director.FallbackTemplate, 20*time.Second)
-			fake.Write = write
-			p := w.plan(good)
-			data, _ := json.Marshal(p)
-			if p.GeneratedBy != director.TemplateName || p.FallbackReason == "" || len(fake.Calls()) != 2 || strings.Contains(string(data), "evil") || p.AccountID != "acc" {
-				t.Errorf("by %+v after %d calls: %s", p.By, len(fake.Calls()), data)
-			}
-		})
+		write := obeying(&w, change)
+		fake := w.asks(director.FallbackTemplate, 20*time.Second)
+		fake.Write = write
+		p := w.plan(good)
+		data, _ := json.Marshal(p)
+		if p.GeneratedBy != director.TemplateName || p.FallbackReason == "" || len(fake.Calls()) != 2 || strings.Contains(string(data), "evil") || p.AccountID != "acc" {
+			t.Errorf("%s: by %+v after %d calls: %s", name, p.By, len(fake.Calls()), data)
+		}
 	}
 }
 
@@ -81,32 +78,27 @@ func TestAModelThatObeysAnAdNeverWritesThePlan(t *testing.T) {
 // deadline the caller gets the template's plan, labelled, or a 503 and nothing kept.
 func TestWithTheModelGoneTheCallerGetsWhatIsConfigured(t *testing.T) {
 	t.Parallel()
+	w := prepared(t)
+	w.remember(apitest.Tenant, "win", `{"hook_type":"testimonial"}`, 6)
+	w.Exec(`INSERT INTO gv.embedding_models (tenant_id, active) VALUES ($1, $2) ON CONFLICT (tenant_id) DO UPDATE SET active = excluded.active`, apitest.Tenant, embedderName)
 	for name, fault := range map[string]fakegemini.Fault{
 		"down": fakegemini.Status(503, "UNAVAILABLE"), "slow": fakegemini.Hang(), "out of quota": fakegemini.Quota(time.Hour),
 		"cut off": fakegemini.Drop(),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := prepared(t)
-			w.remember(apitest.Tenant, "win", `{"hook_type":"testimonial"}`, 6)
-			fake := w.asks(director.FallbackTemplate, 300*time.Millisecond)
-			w.Exec(`INSERT INTO gv.embedding_models (tenant_id, active) VALUES ($1, $2)`, apitest.Tenant, embedderName)
-			fake.Break(fault)
-			p := w.plan(good)
-			if p.GeneratedBy != director.TemplateName || p.FallbackReason == "" || p.Grounding != director.OnAccount || !strings.Contains(p.Note, "could not be searched") {
-				t.Errorf("by %+v, %s: %s", p.By, p.Grounding, p.Note)
-			}
-			fake = w.asks(director.FallbackError, 300*time.Millisecond)
-			fake.Break(fault)
-			a := w.ask("POST", "battle-plan", auth.Editor, `{"video_id":"v","account_id":"acc","creative_dna":`+good+`}`)
-			if a.Status != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(a.Body, fakegemini.Key) || w.plans() != "1" {
-				t.Errorf("%d %s %v; %s plans", a.Status, a.Body, a.Header, w.plans())
-			}
-		})
+		w.asks(director.FallbackTemplate, 300*time.Millisecond).Break(fault)
+		p := w.plan(good)
+		if p.GeneratedBy != director.TemplateName || p.FallbackReason == "" || p.Grounding != director.OnAccount || !strings.Contains(p.Note, "could not be searched") {
+			t.Errorf("%s: by %+v, %s: %s", name, p.By, p.Grounding, p.Note)
+		}
+		before := w.plans()
+		w.asks(director.FallbackError, 300*time.Millisecond).Break(fault)
+		a := w.ask("POST", "battle-plan", auth.Editor, `{"video_id":"v","account_id":"acc","creative_dna":`+good+`}`)
+		if a.Status != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(a.Body, fakegemini.Key) || w.plans() != before {
+			t.Errorf("%s: %d %s %v; %s plans", name, a.Status, a.Body, a.Header, w.plans())
+		}
 	}
 }
 
-// Embeddings come back before writing does.
 func TestNonsenseIsNeverKept(t *testing.T) {
 	t.Parallel()
 	w := prepared(t)
