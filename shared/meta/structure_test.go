@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
@@ -81,9 +82,9 @@ func TestAPageThatIsTooMuchBecomesSmaller(t *testing.T) {
 
 func TestAnAnswerWithoutEndIsNotReadToTheEnd(t *testing.T) {
 	t.Parallel()
-	sent := 0
+	var sent atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for piece := bytes.Repeat([]byte(" "), 1<<20); r.Context().Err() == nil && sent < 200; sent++ {
+		for piece := bytes.Repeat([]byte(" "), 1<<20); r.Context().Err() == nil && sent.Load() < 200; sent.Add(1) {
 			if _, err := w.Write(piece); err != nil {
 				return
 			}
@@ -91,8 +92,8 @@ func TestAnAnswerWithoutEndIsNotReadToTheEnd(t *testing.T) {
 	}))
 	defer server.Close()
 	_, err := meta.New(meta.Config{BaseURL: server.URL}, meta.Options{}).Account("7", token).Info(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "larger than 32 MiB") || sent > 100 {
-		t.Errorf("%v after %d MiB", err, sent)
+	if err == nil || !strings.Contains(err.Error(), "larger than 32 MiB") || sent.Load() > 100 {
+		t.Errorf("%v after %d MiB", err, sent.Load())
 	}
 }
 
