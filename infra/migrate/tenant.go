@@ -87,7 +87,9 @@ For the admin to log in, their Supabase user needs this app_metadata:
   {"tenant_id": "%s", "role": "admin"}
 in the SQL editor:
   UPDATE auth.users SET raw_app_meta_data = raw_app_meta_data || '{"tenant_id": "%s", "role": "admin"}' WHERE email = '%s';
-It counts from the next token on: log out and in again.
+It counts from the next token on: log out and in again. For members that are
+added later, name the function gv.access_token_hook as the project's custom
+access token hook (Authentication, Hooks): gv.members then decides at each login.
 `, did, t.name, currency, id, t.admin, id, id, strings.ReplaceAll(t.admin, "'", "''"))
 	return nil
 }
