@@ -155,6 +155,24 @@ func TestAChangeSurvivesItsMessagesAndItsProcesses(t *testing.T) {
 	}
 }
 
+// One message of anybody's is enough: idle tenants are seen to as well.
+func TestEveryTenantChanges(t *testing.T) {
+	t.Parallel()
+	w := around(t, 1)
+	w.exec(t, `INSERT INTO gv.embedding_models (tenant_id, active) VALUES ($1, $2)`, tenantB, local)
+	w.exec(t, `
+		INSERT INTO gv.winners (tenant_id, ad_id, model, embedding, text, creative_dna, pipeline_roas, ctr, content_hash)
+		SELECT $1, 'theirs', model, embedding, text, creative_dna, pipeline_roas, ctr, content_hash FROM gv.winners`, tenantB)
+	w.handle(t, w.message("any", "ad-000"))
+	w.tick(t)
+	if n := w.count(t, `SELECT count(*) FROM gv.embedding_models WHERE active = '`+second+`' AND target IS NULL`); n != 2 {
+		t.Errorf("%d of 2 tenants have changed", n)
+	}
+	if n := w.count(t, `SELECT count(*) FROM gv.gemini_usage WHERE tenant_id = '`+tenantB+`'`); n != 1 {
+		t.Error("what it took is not counted as theirs")
+	}
+}
+
 // A rollout: old and new instances know different models.
 func TestAnOldVersionDoesNotUndoWhatANewOneDoes(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -60,6 +62,7 @@ type function struct {
 	db     *pg.DB
 	worker *pg.Worker
 	models embed.Models
+	begun  atomic.Bool
 }
 
 // New returns the function's consumer. worker keeps what can never be indexed.
@@ -81,6 +84,7 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	if err != nil {
 		return fault.Invalidf("the message does not say whose ad it is about")
 	}
+	f.begin(ctx)
 	var about struct {
 		ads.Winner
 		winners.ChangeDue
@@ -94,6 +98,25 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	}
 	serve.Note(ctx, "tenant", tenant.String(), "ad", about.AdID)
 	return f.remember(ctx, tenant.String(), about.AdID, m.Key())
+}
+
+// begin sees, once in a process's life, to tenants that are searched with another
+// model than the configured one. A tenant that is searched sees to itself.
+func (f *function) begin(ctx context.Context) {
+	if f.begun.Swap(true) {
+		return
+	}
+	err := pg.Across(ctx, f.worker, func(tx pgx.Tx) error {
+		n, err := winners.Begin(ctx, tx, f.models.Configured())
+		if n > 0 {
+			slog.InfoContext(ctx, "the embedding model changes", "to", f.models.Configured(), "tenants", n)
+		}
+		return err
+	})
+	if err != nil {
+		f.begun.Store(false)
+		slog.WarnContext(ctx, "changes of the embedding model wait for another message", "error", err.Error())
+	}
 }
 
 // maxReads bounds how often an ad is read for one message: each further time its

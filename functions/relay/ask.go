@@ -76,7 +76,7 @@ func claimChanges(ctx context.Context, db *pg.Worker) (all []message.Message, er
 // nothing because the model was away for longer than a message is tried again.
 // Each is listed in one minute of the hour, by its name.
 func missingWinners(ctx context.Context, db *pg.Worker) (all []message.Message, err error) {
-	hour := time.Now().UTC().Format("2006010215")
+	day := time.Now().UTC().Format(time.DateOnly) // one that can never be embedded is a dead letter a day, not an hour
 	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, `
 			SELECT a.tenant_id::text, a.ad_id
@@ -92,7 +92,7 @@ func missingWinners(ctx context.Context, db *pg.Worker) (all []message.Message, 
 			if err := row.Scan(&tenant, &found.AdID); err != nil {
 				return message.Message{}, err
 			}
-			return asking(tenant, "missing/"+hour+"/"+found.AdID, found)
+			return asking(tenant, "missing/"+day+"/"+tenant+"/"+found.AdID, found)
 		})
 		return err
 	})

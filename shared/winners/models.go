@@ -34,6 +34,25 @@ func (m Models) All() []string {
 // undo what the other does.
 const settled = "1 hour"
 
+const begin = `
+	UPDATE gv.embedding_models SET target = @model, due_at = now(), last_error = NULL
+	WHERE  active <> @model AND target IS DISTINCT FROM @model
+	AND    (switched_at IS NULL OR switched_at < now() - @settled::interval)`
+
+func beginning(configured string) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{"model": configured, "settled": settled}
+}
+
+// Begin sets the change to the configured model going for every tenant that
+// searches with another one, in a transaction across tenants.
+func Begin(ctx context.Context, tx pgx.Tx, configured string) (tenants int64, err error) {
+	tag, err := tx.Exec(ctx, begin, beginning(configured))
+	if err != nil {
+		return 0, fmt.Errorf("begin to change the embedding model: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
 // Models returns the tenant's models, where configured names the one that new
 // vectors are made with. Where the two differ it sets the change going.
 func (s Store) Models(ctx context.Context, configured string) (Models, error) {
@@ -46,11 +65,7 @@ func (s Store) Models(ctx context.Context, configured string) (Models, error) {
 	case m.Active == configured || m.Target == configured:
 		return m, nil
 	}
-	tag, err := s.tx.Exec(ctx, `
-		UPDATE gv.embedding_models SET target = @model, due_at = now(), last_error = NULL
-		WHERE  tenant_id = gv.tenant() AND active <> @model AND target IS DISTINCT FROM @model
-		AND    (switched_at IS NULL OR switched_at < now() - @settled::interval)`,
-		pgx.StrictNamedArgs{"model": configured, "settled": settled})
+	tag, err := s.tx.Exec(ctx, begin+` AND tenant_id = gv.tenant()`, beginning(configured))
 	if err != nil {
 		return m, fmt.Errorf("begin to change the embedding model: %w", err)
 	}
