@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/changes"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -29,7 +30,12 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 		return nil, 0, err
 	}
 	err = inBatches(s.adsets, f.opts.Batch, func(batch []meta.AdSet) error {
-		return in(func(tx pgx.Tx) error { return putAdSets(ctx, tx, c.AccountID, batch) })
+		return in(func(tx pgx.Tx) error {
+			if err := putAdSets(ctx, tx, c.AccountID, batch); err != nil {
+				return err
+			}
+			return changes.NewStore(tx).Saw(ctx, c.TenantID, asOf, seenSets(batch))
+		})
 	})
 	if err != nil {
 		return nil, 0, err
@@ -40,8 +46,10 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 		var ours []string
 		var n int
 		err := in(func(tx pgx.Tx) (err error) {
-			ours, n, err = putAds(ctx, tx, c.AccountID, batch, own, asOf)
-			return err
+			if ours, n, err = putAds(ctx, tx, c.AccountID, batch, own, asOf); err != nil {
+				return err
+			}
+			return changes.NewStore(tx).Saw(ctx, c.TenantID, asOf, seenAds(batch))
 		})
 		changed += n
 		for _, id := range ours {
@@ -54,6 +62,27 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 	}
 	n, err := f.vanished(ctx, c, account, s)
 	return listed, changed + n, err
+}
+
+// seenSets and seenAds are what the queue of changes wants to know of them: edits
+// that are not ours are respected.
+func seenSets(all []meta.AdSet) []changes.Seen {
+	seen := make([]changes.Seen, len(all))
+	for i, s := range all {
+		seen[i] = changes.Seen{Object: "adset/" + s.ID, Budget: s.DailyBudget, Status: s.Status}
+		if s.DailyBudget == nil {
+			seen[i].Budget = s.SpendCap
+		}
+	}
+	return seen
+}
+
+func seenAds(all []meta.Ad) []changes.Seen {
+	seen := make([]changes.Seen, len(all))
+	for i, a := range all {
+		seen[i] = changes.Seen{Object: "ad/" + a.ID, Status: a.Status}
+	}
+	return seen
 }
 
 // vanished looks for what Meta listed once and lists no more: it was archived,

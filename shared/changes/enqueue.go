@@ -210,12 +210,13 @@ func (s Store) ads(ctx context.Context, tenant string, intents []Intent) ([]Ad, 
 			UNION
 			SELECT b.ad_id FROM gv.ads b WHERE b.tenant_id = @tenant AND b.adset_id <> '' AND b.adset_id IN (SELECT adset_id FROM asked)
 		)
-		SELECT b.ad_id, b.account_id, b.campaign_id, b.adset_id, b.status, b.daily_budget_minor AS daily_budget,
+		SELECT b.ad_id, b.account_id, b.campaign_id, b.adset_id, b.status, b.daily_budget_minor AS daily_budget, s.daily_budget_minor AS adset_budget,
 		       c.daily_budget_minor IS NOT NULL AS campaign_budget, spent.per_day AS spend_per_day, a.currency, a.mode
 		FROM   wanted
 		JOIN   gv.ads b       ON b.tenant_id = @tenant AND b.ad_id = wanted.ad_id
 		JOIN   gv.campaigns c ON c.tenant_id = @tenant AND c.campaign_id = b.campaign_id
 		JOIN   gv.accounts a  ON a.tenant_id = @tenant AND a.account_id = b.account_id
+		LEFT   JOIN gv.ad_sets s ON s.tenant_id = @tenant AND s.adset_id = b.adset_id
 		LEFT   JOIN LATERAL (
 			SELECT round(avg(m.spend_minor))::bigint AS per_day FROM gv.ad_metrics m
 			WHERE  c.daily_budget_minor IS NOT NULL AND m.tenant_id = @tenant AND m.ad_id = b.ad_id AND m.day > current_date - 8 AND m.day < current_date

@@ -18,6 +18,8 @@ type Ad struct {
 	Status  string
 	// DailyBudget is the ad's own part of its ad set's money; nil where not known.
 	DailyBudget *int64
+	// AdsetBudget is the whole ad set's, as the last sync found it.
+	AdsetBudget *int64
 	// CampaignBudget says that the campaign holds the money.
 	CampaignBudget bool
 	// SpendPerDay is the mean of its last days; nil where it has none.
@@ -209,6 +211,9 @@ func (r *resolver) current(object string, set []*Ad) (amount *int64, learned boo
 	}
 	if amount != nil {
 		return amount, false
+	}
+	if len(set) > 0 && set[0].AdsetBudget != nil && !set[0].CampaignBudget {
+		return set[0].AdsetBudget, true
 	}
 	if sum, ok := total(set, func(a *Ad) *int64 { return a.DailyBudget }); ok {
 		return &sum, false

@@ -2,20 +2,16 @@ package changes
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Seen is what a sync found of an object on the platform.
 type Seen struct {
 	// Object is adset/ID or ad/ID.
-	Object                string
-	AccountID, CampaignID string
+	Object string
 	// Budget is an ad set's daily budget, or under a campaign's budget its spend
 	// cap, in minor units; nil where it has none, and for an ad.
 	Budget *int64
@@ -29,7 +25,8 @@ const recent = 2 * time.Minute
 // Saw takes down what a sync found that began to read at from, in a constant
 // number of statements: an amount or a status that is neither what we knew nor
 // what is being written is somebody else's edit, and what was decided before it
-// will not be carried out. What we learned ourselves since then stays.
+// will not be carried out. What we learned ourselves since then stays, and objects
+// that nothing was ever decided for are passed over.
 func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Seen) error {
 	if len(seen) == 0 {
 		return nil
@@ -38,15 +35,11 @@ func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Se
 	for _, one := range seen {
 		byName[one.Object] = one
 	}
-	var names, accounts, campaigns []string
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		names, accounts, campaigns = append(names, name), append(accounts, byName[name].AccountID), append(campaigns, byName[name].CampaignID)
-	}
 	now, err := s.Now(ctx)
 	if err != nil {
 		return err
 	}
-	objects, err := s.lockObjects(ctx, tenant, names, accounts, campaigns)
+	objects, err := s.holdObjects(ctx, tenant, slices.Sorted(maps.Keys(byName)))
 	if err != nil {
 		return err
 	}
@@ -55,8 +48,8 @@ func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Se
 		return err
 	}
 	var changed []*Object
-	for name, one := range byName {
-		o := objects[name]
+	for name, o := range objects {
+		one := byName[name]
 		if busy[name].underWay != nil || o.KnownAt != nil && o.KnownAt.After(from.Add(-recent)) {
 			continue // what is being written is read by whoever writes it
 		}
@@ -77,16 +70,5 @@ func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Se
 		o.KnownMinor, o.KnownStatus, o.KnownAt = one.Budget, one.Status, &now
 		changed = append(changed, o)
 	}
-	if err := s.saveObjects(ctx, tenant, changed); err != nil {
-		return err
-	}
-	_, err = s.tx.Exec(ctx, `
-		UPDATE gv.budget_objects o SET account_id = n.account_id, campaign_id = n.campaign_id
-		FROM   unnest(@names::text[], @accounts::text[], @campaigns::text[]) AS n (name, account_id, campaign_id)
-		WHERE  o.tenant_id = @tenant AND o.budget_object = n.name AND (o.account_id, o.campaign_id) <> (n.account_id, n.campaign_id)`,
-		pgx.StrictNamedArgs{"tenant": tenant, "names": names, "accounts": accounts, "campaigns": campaigns})
-	if err != nil {
-		return fmt.Errorf("move the objects: %w", err)
-	}
-	return nil
+	return s.saveObjects(ctx, tenant, changed)
 }
