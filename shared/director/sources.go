@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -29,10 +30,27 @@ func Ground(winners, best []Example, tired *Tired) (Grounding, []Example) {
 			return len(traits) == 0 || tired != nil && (e.AdID == tired.AdID || tired.Hook != "" && traits[hookType] == tired.Hook)
 		})
 		if len(usable) > 0 {
+			usable = different(usable)
 			return from.grounding, usable[:min(len(usable), MaxExamples)]
 		}
 	}
 	return OnGeneral, []Example{}
+}
+
+// different puts those that repeat what one before them is made of last: five
+// copies of a winner are one example.
+func different(ads []Example) []Example {
+	var first, copies []Example
+	var seen []map[string]string
+	for _, e := range ads {
+		traits := traitsOf(e.DNA)
+		if slices.ContainsFunc(seen, func(t map[string]string) bool { return maps.Equal(t, traits) }) {
+			copies = append(copies, e)
+			continue
+		}
+		seen, first = append(seen, traits), append(first, e)
+	}
+	return append(first, copies...)
 }
 
 // leastSpend is how much an ad must have spent, in units of its account's

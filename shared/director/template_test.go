@@ -172,6 +172,19 @@ func TestGroundingTakesWinnersThenTheAccountsBestThenNothing(t *testing.T) {
 	}
 }
 
+func TestFiveCopiesOfAWinnerAreOneExample(t *testing.T) {
+	t.Parallel()
+	var all []director.Example
+	for i := range 6 {
+		all = append(all, example(t, fmt.Sprint("copy-", i), 0.9, 4, `{"hook_type":"question","visual_pacing":"fast","hook_text":"No. `+fmt.Sprint(i)+`"}`))
+	}
+	all = append(all, example(t, "other", 0.4, 4, `{"hook_type":"story"}`), example(t, "third", 0.3, 4, `{"hook_type":"offer"}`))
+	_, from := director.Ground(all, nil, nil)
+	if len(from) != 5 || from[0].AdID != "copy-0" || from[1].AdID != "other" || from[2].AdID != "third" {
+		t.Errorf("%+v", from)
+	}
+}
+
 // Whatever the brief, the template keeps to the rules that a model is held to,
 // fits the video's length, and writes the same again.
 func TestTheTemplateKeepsToTheRulesOfPlans(t *testing.T) {
