@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/video"
@@ -42,9 +43,9 @@ type incoming struct {
 
 // receive reads up to the file's beginning, which says what it is.
 func (f *function) receive(w http.ResponseWriter, r *http.Request, boundary string) (*incoming, error) {
-	limit := f.limits.MaxRequest
+	limit, tenant := f.limits.MaxRequest, auth.From(r.Context()).Tenant
 	if r.ContentLength > limit {
-		return nil, f.tooLarge(&http.MaxBytesError{Limit: limit})
+		return nil, f.tooLarge(tenant, &http.MaxBytesError{Limit: limit})
 	}
 	body := &patient{src: http.MaxBytesReader(w, r.Body, limit), wire: http.NewResponseController(w)}
 	body.deadline, _ = r.Context().Deadline()
@@ -54,7 +55,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request, boundary stri
 	case errors.Is(err, io.EOF):
 		return nil, fault.Field("body.file", "is missing: send the video in the part file")
 	case err != nil:
-		return nil, f.tooLarge(interrupted(err))
+		return nil, f.tooLarge(tenant, interrupted(err))
 	case part.FormName() != "file":
 		return nil, unknownPart(part.FormName())
 	}
@@ -62,7 +63,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request, boundary stri
 	in.file = bufio.NewReaderSize(io.TeeReader(part, in.sum), video.SniffLen)
 	head, err := in.file.Peek(video.SniffLen)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, f.tooLarge(interrupted(err))
+		return nil, f.tooLarge(tenant, interrupted(err))
 	}
 	if len(head) == 0 {
 		return nil, fault.Field("body.file", "is empty")

@@ -76,7 +76,7 @@ func (f *function) uploadFile(w http.ResponseWriter, r *http.Request, boundary s
 		err = up.finish()
 	}
 	if err != nil {
-		return accepted{}, f.tooLarge(err)
+		return accepted{}, f.tooLarge(tenant, err)
 	}
 	sum := up.sum.Sum(nil)
 	if request, keyed := idempotency.From(ctx); keyed {
@@ -122,13 +122,13 @@ func unfit(field string, err error) error {
 }
 
 // tooLarge tells a caller with a large file what to do instead.
-func (f *function) tooLarge(err error) error {
+func (f *function) tooLarge(tenant string, err error) error {
 	var large *http.MaxBytesError
 	if !errors.As(err, &large) {
 		return err
 	}
 	return serve.Problem(http.StatusRequestEntityTooLarge, fmt.Sprintf(
-		"the upload is larger than %d bytes: put the file into the bucket under your organisation's prefix and send its gcs_uri instead", large.Limit))
+		"the upload is larger than %d bytes: put the file into the bucket under %s and send its address as gcs_uri instead", large.Limit, f.files.Prefix(tenant)))
 }
 
 // sweepFor bounds how long is spent on removing what nobody needs.

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -61,9 +62,10 @@ type store interface {
 
 // Bucket keeps files. It is safe for concurrent use.
 type Bucket struct {
-	name  string
-	cloud bool
-	store store
+	name     string
+	cloud    bool
+	store    store
+	patience time.Duration
 }
 
 var bucketURL = regexp.MustCompile(`^gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])/?$`)
@@ -75,13 +77,13 @@ const folderBucket = "local"
 // for a Cloud Storage client.
 func Open(cfg Config, opts ...option.ClientOption) (*Bucket, error) {
 	if name := bucketURL.FindStringSubmatch(cfg.URL); name != nil {
-		return &Bucket{name: name[1], cloud: true, store: newCloud(name[1], opts)}, nil
+		return &Bucket{name: name[1], cloud: true, store: newCloud(name[1], opts), patience: patience}, nil
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Scheme != "file" || u.Host != "" || len(u.Path) < 2 || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("VIDEO_BUCKET must be gs://bucket or file:///folder")
 	}
-	return &Bucket{name: folderBucket, store: newFolder(u.Path)}, nil
+	return &Bucket{name: folderBucket, store: newFolder(u.Path), patience: patience}, nil
 }
 
 // Cloud reports whether the files' addresses mean anything to Google.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/bucket"
 	"github.com/geminivideo/geminivideo/shared/bucket/buckettest"
-	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
 const (
@@ -245,45 +244,24 @@ func TestALinkOutOfTheFolderLeadsNowhere(t *testing.T) {
 	}
 }
 
-func TestABucketThatStumblesIsAskedAgain(t *testing.T) {
+func TestRemovingAFileRemovesWhatAKilledWriteHasLeft(t *testing.T) {
 	t.Parallel()
-	fake := buckettest.New(t)
-	b := open(t, fake.URL(), fake)
-	fake.Fail(503, "uploadType=resumable")
-	fake.FailAfter("upload_id=")
-	data := noise(5 << 20)
-	f := write(t, b, "a.mp4", data)
-	if o, ok := fake.Object("tenants/" + tenant + "/a.mp4"); !ok || !bytes.Equal(o.Data, data) || o.ContentType != "video/mp4" {
-		t.Errorf("stored %d bytes as %s", len(o.Data), o.ContentType)
+	dir := t.TempDir()
+	own := filepath.Join(dir, "tenants", tenant, "videos")
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		t.Fatal(err)
 	}
-	fake.Fail(503, "GET")
-	if _, err := b.Stat(t.Context(), tenant, "a.mp4"); err != nil {
-		t.Error(err)
-	}
-	fake.FailAfter("uploadType=multipart")
-	if _, err := b.Write(t.Context(), tenant, "small.mp4", "video/mp4", strings.NewReader("small")); err != nil {
-		t.Errorf("the answer was lost, the file is there: %v", err)
-	}
-	fake.FailAfter("DELETE")
-	if err := b.Remove(t.Context(), tenant, f.Name); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestABucketThatIsDownIsUnavailable(t *testing.T) {
-	t.Parallel()
-	fake := buckettest.New(t)
-	fake.Bucket = "another"
-	b := open(t, "gs://videos-test", fake)
-	_, written := b.Write(t.Context(), tenant, "a.mp4", "video/mp4", strings.NewReader("x"))
-	for doing, err := range map[string]error{"write": written, "ping": b.Ping(t.Context())} {
-		if fault.Of(err) != fault.Unavailable {
-			t.Errorf("%s: %v", doing, err)
+	for _, name := range []string{".part-a.mp4-ONE", ".part-a.mp4-TWO", ".part-b.mp4-ONE"} {
+		if err := os.WriteFile(filepath.Join(own, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	fake.Bucket = "videos-test"
-	if err := b.Ping(t.Context()); err != nil {
-		t.Errorf("it is back: %v", err)
+	b := open(t, "file://"+filepath.ToSlash(dir), buckettest.New(t))
+	if err := b.Remove(t.Context(), tenant, "videos/a.mp4"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(own, ".*")); err != nil || len(left) != 1 || filepath.Base(left[0]) != ".part-b.mp4-ONE" {
+		t.Errorf("left are %v, %v", left, err)
 	}
 }
 

@@ -24,18 +24,23 @@ const (
 	chunkPatience = 30 * time.Second
 	chunkStall    = 15 * time.Second
 	tries         = 4
+	// patience bounds a question, the last answer to an upload, and a part that is read.
+	patience = 20 * time.Second
 )
 
 // cloud is a Cloud Storage bucket.
 type cloud struct {
-	name string
-	opts []option.ClientOption
+	name     string
+	opts     []option.ClientOption
+	patience time.Duration
 
 	mu     sync.Mutex
 	client *storage.Client
 }
 
-func newCloud(name string, opts []option.ClientOption) *cloud { return &cloud{name: name, opts: opts} }
+func newCloud(name string, opts []option.ClientOption) *cloud {
+	return &cloud{name: name, opts: opts, patience: patience}
+}
 
 // bucket makes the client on first use, and anew where that failed.
 func (c *cloud) bucket() (*storage.BucketHandle, error) {
@@ -71,6 +76,8 @@ func (c *cloud) write(ctx context.Context, path, contentType string, r io.Reader
 	if err != nil {
 		return File{}, known(err)
 	}
+	late := time.AfterFunc(c.patience, abandon) // all is sent, and one answer is to come
+	defer late.Stop()
 	if err := w.Close(); err != nil {
 		if err = known(err); errors.Is(err, ErrExists) {
 			return c.arrived(ctx, b, path, size, sum.Sum32())
@@ -103,6 +110,8 @@ func (c *cloud) stat(ctx context.Context, path string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
 	attrs, err := b.Object(path).Attrs(ctx)
 	if err != nil {
 		return File{}, known(err)
@@ -127,6 +136,8 @@ func (c *cloud) remove(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
 	// Deleting what is gone is no error, so every try of it is safe.
 	return known(b.Object(path).Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx))
 }

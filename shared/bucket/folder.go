@@ -51,7 +51,7 @@ func (f *folder) write(ctx context.Context, path, _ string, r io.Reader) (File, 
 	if err := root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return File{}, err
 	}
-	part := filepath.Join(filepath.Dir(name), ".part-"+rand.Text())
+	part := parts(name) + rand.Text()
 	file, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return File{}, err
@@ -145,7 +145,23 @@ func (f *folder) remove(_ context.Context, path string) error {
 		return none(err)
 	}
 	defer root.Close()
+	// What a process that was killed had written of it goes, too.
+	left, err := fs.Glob(root.FS(), filepath.ToSlash(parts(name))+"*") // a name holds nothing that means more to Glob
+	if err != nil {
+		return err
+	}
+	for _, part := range left {
+		if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	return none(root.Remove(name))
+}
+
+// parts is what the names of a file's parts begin with; no file's own name has a
+// part that begins with a dot.
+func parts(name string) string {
+	return filepath.Join(filepath.Dir(name), ".part-"+filepath.Base(name)+"-")
 }
 
 func (f *folder) ping(context.Context) error {

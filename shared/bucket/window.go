@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // blockSize is how much is fetched at a time: the heads of most videos are in one.
@@ -16,10 +17,11 @@ const maxBlocks = 4
 // Window reads a file here and there, fetching and keeping a few blocks of it. It
 // is for one goroutine.
 type Window struct {
-	ctx    context.Context //nolint:containedctx // io.ReaderAt has no place for one
-	fetch  func(offset, length int64) (io.ReadCloser, error)
-	size   int64
-	blocks []block // the one that was used last at the end
+	ctx      context.Context //nolint:containedctx // io.ReaderAt has no place for one
+	fetch    func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+	patience time.Duration // for one block
+	size     int64
+	blocks   []block // the one that was used last at the end
 }
 
 type block struct {
@@ -34,7 +36,7 @@ func (b *Bucket) Window(ctx context.Context, tenant string, f File) (*Window, er
 	if err != nil {
 		return nil, err
 	}
-	return &Window{ctx: ctx, size: f.Size, fetch: func(offset, length int64) (io.ReadCloser, error) {
+	return &Window{ctx: ctx, size: f.Size, patience: b.patience, fetch: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 		return b.store.read(ctx, p, f.Generation, offset, length)
 	}}, nil
 }
@@ -62,7 +64,9 @@ func (w *Window) block(at int64) (block, error) {
 		return b, nil
 	}
 	length := min(blockSize, w.size-at)
-	r, err := w.fetch(at, length)
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
+	defer cancel()
+	r, err := w.fetch(ctx, at, length)
 	if err != nil {
 		return block{}, down(w.ctx, "read a part of a file", err)
 	}

@@ -112,6 +112,9 @@ func FuzzTextNeverPanics(f *testing.F) {
 		if dna.Text() != again.Text() {
 			t.Errorf("the canonical form of %q tells another text", in)
 		}
+		if !cmp.Equal(dna.Features(), again.Features()) {
+			t.Errorf("the canonical form of %q has other features", in)
+		}
 	})
 }
 

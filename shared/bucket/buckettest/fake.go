@@ -38,6 +38,7 @@ type Fake struct {
 	objects    map[string]Object
 	sessions   map[string]*session
 	generation int64
+	hangs      string
 	fail       []func(r *http.Request) int
 }
 
@@ -63,24 +64,6 @@ func (f *Fake) URL() string { return "gs://" + f.Bucket }
 // Options make a client talk to it.
 func (f *Fake) Options() []option.ClientOption {
 	return []option.ClientOption{option.WithEndpoint(f.url + "/storage/v1/"), option.WithoutAuthentication()}
-}
-
-// Fail answers the next request whose method and address hold match with a status,
-// without doing anything.
-func (f *Fake) Fail(status int, match string) { f.failing(match, status) }
-
-// FailAfter does what the next such request asks and answers 500 all the same.
-func (f *Fake) FailAfter(match string) { f.failing(match, -1) }
-
-func (f *Fake) failing(match string, status int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.fail = append(f.fail, func(r *http.Request) int {
-		if strings.Contains(r.Method+" "+r.URL.String(), match) {
-			return status
-		}
-		return 0
-	})
 }
 
 // Put stores an object as somebody else would.
@@ -115,6 +98,11 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client went away
 	}
 	f.mu.Lock()
+	if f.hangs != "" && strings.Contains(r.Method+" "+r.URL.String(), f.hangs) {
+		f.mu.Unlock()
+		<-r.Context().Done()
+		return
+	}
 	defer f.mu.Unlock()
 	status := 0
 	for i, fails := range f.fail {
