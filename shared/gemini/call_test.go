@@ -167,6 +167,33 @@ func TestAModelThatIsBackIsAskedAgain(t *testing.T) {
 	}
 }
 
+// On Vertex a batch is many calls, and a model that may be back gets one.
+func TestABatchFindsOutThatAModelIsBack(t *testing.T) {
+	t.Parallel()
+	f := open(t, onVertex)
+	f.Rest(time.Millisecond)
+	texts := strings.Fields(strings.Repeat("word ", 40))
+	f.fake.Break(fakegemini.Quota(time.Millisecond))
+	for range 2 {
+		if _, err := f.Embedder(tenantA).Documents(t.Context(), texts); fault.Of(err) != fault.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	f.fake.Mend()
+	time.Sleep(2 * time.Millisecond)
+	if vectors, err := f.Embedder(tenantA).Documents(t.Context(), texts); err != nil || len(vectors) != 40 {
+		t.Errorf("%d vectors, %v", len(vectors), err)
+	}
+	f.fake.Inject(fakegemini.Fault{}, fakegemini.Fault{}, fakegemini.Status(400, "INVALID_ARGUMENT"))
+	_, failedBefore, before, _, _ := f.used(t, "gemini-embedding-2")
+	if _, err := f.Embedder(tenantA).Documents(t.Context(), texts); fault.Of(err) != fault.Invalid {
+		t.Errorf("one of many is refused: %v", err)
+	}
+	if _, failed, input, _, _ := f.used(t, "gemini-embedding-2"); failed != failedBefore+1 || input <= before || f.held(t) != 0 {
+		t.Errorf("what was used until then: %d tokens, %d failed; %d held", input-before, failed-failedBefore, f.held(t))
+	}
+}
+
 // Refusals and nonsense say nothing of the model's health.
 func TestRefusalsDoNotTripTheBreaker(t *testing.T) {
 	t.Parallel()

@@ -135,15 +135,21 @@ func (e embedder) ask(ctx context.Context, contents []*genai.Content, vectors []
 	}
 	config.AutoTruncate = true
 	told := make([]int64, len(contents))
+	var err error
+	// The first goes alone: a model that was away is asked once, not by several at
+	// a time that keep each other from it.
+	if told[0], err = e.once(ctx, contents[:1], vectors[:1], config); err != nil {
+		return told[0], err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i := range contents {
+	for i := 1; i < len(contents); i++ {
 		group.Go(func() (err error) {
 			told[i], err = e.once(ctx, contents[i:i+1], vectors[i:i+1], config)
 			return err
 		})
 	}
-	err := group.Wait()
+	err = group.Wait()
 	var sum int64
 	for _, n := range told {
 		sum += n
