@@ -42,7 +42,7 @@ type Webhook struct {
 type webhookOutput struct {
 	Body struct {
 		Webhook
-		Secret string `json:"secret,omitempty" doc:"Signs the notices. Shown here once, when it is made."`
+		Secret string `json:"secret,omitempty" doc:"Signs the notices: X-Geminivideo-Signature is v1= and HMAC-SHA256 in hexadecimal digits, keyed with this, over X-Geminivideo-Timestamp, a dot and the body; two of them, with a comma between, while a secret is rotated. X-Geminivideo-Id is the same in every delivery of one notice. Shown here once, when it is made."`
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -175,11 +176,31 @@ func (w *work) do(ctx context.Context) error {
 		err = w.erase(ctx)
 	} else {
 		err = w.refresh(ctx)
+		w.watch(ctx, err)
 	}
 	if err == nil && w.told {
 		outbox.Flush(ctx, w.db, w.connection.TenantID, w.queue)
 	}
 	return err
+}
+
+// watch keeps with the connection whether HubSpot takes it, for its admin to see.
+func (w *work) watch(ctx context.Context, err error) {
+	var refused *fault.Error
+	switch {
+	case errors.Is(err, hubspot.ErrRefused) && errors.As(err, &refused):
+		err = portal.Refused(ctx, w.db, w.connection, refused.Message)
+	case err == nil && w.connection.LastError != nil && w.client != nil: // it was asked, then
+		err = portal.Works(ctx, w.db, w.connection)
+	default:
+		return
+	}
+	w.mu.Lock()
+	delete(w.connections, w.event.PortalID) // it says something else now
+	w.mu.Unlock()
+	if err != nil {
+		slog.WarnContext(ctx, "whether the portal works is not kept", "portal", w.event.PortalID, "error", err.Error())
+	}
 }
 
 // settledAlready reports whether there is nothing to do: the event was handled,

@@ -272,9 +272,15 @@ func TestATroubledCRMIsTriedAgain(t *testing.T) {
 	if err == nil || fault.Permanent(err) || strings.Contains(err.Error(), token) {
 		t.Errorf("with a refused token: %v, want an error that passes and does not show the token", err)
 	}
+	if got := one[string](w, `SELECT last_error FROM gv.hubspot_connections`); !strings.Contains(got, "connect it again") {
+		t.Errorf("the connection says %q", got)
+	}
 	c.SetTokens(token)
 	w.handle(m)
 	if got := one[int64](w, `SELECT count(*) FROM gv.deals`); got != 1 {
 		t.Errorf("%d deals, want 1", got)
+	}
+	if got := one[int64](w, `SELECT count(*) FROM gv.hubspot_connections WHERE last_error IS NULL`); got != 1 {
+		t.Error("a connection that works again does not say so")
 	}
 }

@@ -23,6 +23,7 @@ type Connection struct {
 	PreviousSecret *string
 	PreviousUntil  *time.Time
 	AccessToken    string
+	LastError      *string // why HubSpot refused the connection last, nil while it works
 }
 
 // Secrets returns the names of the client secrets that are valid at now, newest
@@ -62,7 +63,7 @@ func Find(ctx context.Context, db *pg.DB, portals ...int64) (map[int64]Connectio
 	for _, o := range owners {
 		err := pg.InTenant(ctx, db, o.TenantID, func(tx pgx.Tx) error {
 			rows, _ := tx.Query(ctx, `
-				SELECT c.portal_id, c.tenant_id, t.currency, c.client_secret, c.previous_secret, c.previous_until, c.access_token
+				SELECT c.portal_id, c.tenant_id, t.currency, c.client_secret, c.previous_secret, c.previous_until, c.access_token, c.last_error
 				FROM   gv.hubspot_connections c JOIN gv.tenants t USING (tenant_id)
 				WHERE  c.tenant_id = gv.tenant() AND c.portal_id = $1 AND c.disconnected_at IS NULL`, o.PortalID)
 			c, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Connection])
