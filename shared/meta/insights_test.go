@@ -83,6 +83,17 @@ func TestALargeAccountIsReadFromAReport(t *testing.T) {
 	}
 }
 
+func TestAQuestionThatMetaNeverAnswersIsAskedAsAReport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, m *meta.Options) { m.Attempts = 3 })
+	w.days(4)
+	w.know()
+	w.fake.Inject(fakemeta.Fault{Method: "GET", Path: "act_77/insights", Status: 500, Code: 1, Message: "An unknown error occurred", Times: 3})
+	if got, err := w.insights(t.Context(), window(false)); err != nil || len(got) != 4 || w.fake.Requests("POST insights") != 1 {
+		t.Errorf("%d days from %d reports, %v", len(got), w.fake.Requests("POST insights"), err)
+	}
+}
+
 func TestAReportThatComesToNothingEndsInTimeAndSaysSo(t *testing.T) {
 	t.Parallel()
 	for status, reports := range map[string]int{"Job Failed": 2, "Job Skipped": 2, "Job Running": 1, "Gone": 1} {
