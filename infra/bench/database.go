@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -33,14 +36,19 @@ func private(ctx context.Context) (*database, error) {
 		return nil, err
 	}
 	db := &database{}
-	db.close = func() {
-		if db.admin != nil {
-			_ = db.admin.Close(ctx)
-		}
+	remove := sync.OnceFunc(func() {
 		_ = c.Close()
 		_ = cluster.Remove(dir)
 		_ = os.RemoveAll(dir)
-	}
+	})
+	db.close = remove
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stopped
+		remove()
+		os.Exit(1)
+	}()
 	if err := db.prepare(ctx, c); err != nil {
 		db.close()
 		return nil, err

@@ -23,7 +23,7 @@ var commands = []struct {
 	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
-	{"sweep", "a sweep over all active ads beside the one SELECT of their rows, and a query per ad", sweeping},
+	{"sweep", "a sweep over all active ads beside the one SELECT of their rows, and a loop over them", sweeping},
 }
 
 func main() {

@@ -16,19 +16,20 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/changes"
 	"github.com/geminivideo/geminivideo/shared/director"
+	"github.com/geminivideo/geminivideo/shared/fatigue"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/sweep"
 )
 
 // The promises of a sweep: how many times the one SELECT's time, how many times
-// less than a query per ad, and how much memory.
+// less than a loop over the ads, and how much memory.
 const (
 	mostTimes, leastTimes = 3.0, 20.0
 	mostMegabytes         = 300.0
 )
 
 // sweeping sweeps many ads beside reading their rows in one SELECT, and beside a
-// query per ad.
+// loop that asks for each.
 func sweeping(args []string) error {
 	flags := flag.NewFlagSet("sweep", flag.ContinueOnError)
 	n := flags.Int("ads", 100_000, "number of active ads")
@@ -89,15 +90,15 @@ func compareSweeps(db *database, n, days, runs int) error {
 		}
 		again, peak = append(again, r.took()), max(peak, r.Peak)
 	}
-	each, err := queryEach(ctx, conn, n, days)
+	each, err := loopOver(ctx, db.worker, n, days)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("A sweep over %d active ads with %d days of metrics (%d rows), 9 tenants\n\n", n, days, rows)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "\ttime\tbeside the SELECT\tlimit\tbeside a query per ad\tlimit")
+	fmt.Fprintln(out, "\ttime\tbeside the SELECT\tlimit\tbeside the loop\tlimit")
 	fmt.Fprintf(out, "the one SELECT\t%s\n", one.Round(time.Millisecond))
-	fmt.Fprintf(out, "a query per ad\t%s\t(from a sample)\n", each.Round(10*time.Millisecond))
+	fmt.Fprintf(out, "a loop over the ads, a transaction each\t%s\t(from a sample)\n", each.Round(10*time.Millisecond))
 	line := func(name string, took time.Duration) {
 		fmt.Fprintf(out, "%s\t%s\t%.2fx\t%.0fx\t1/%.0f\t1/%.0f\n", name, took.Round(time.Millisecond),
 			float64(took)/float64(one), mostTimes, float64(each)/float64(took), leastTimes)
@@ -118,38 +119,59 @@ func compareSweeps(db *database, n, days, runs int) error {
 // readAll is the one SELECT: the rows that a sweep reads, to their end.
 func readAll(ctx context.Context, conn *pgx.Conn, days int) (time.Duration, int, error) {
 	began, n := time.Now(), 0
-	rows, err := conn.Query(ctx, `
+	rows, _ := conn.Query(ctx, `
 		SELECT m.tenant_id, m.ad_id, m.day, m.impressions, m.clicks, m.spend_minor, m.frequency
 		FROM   gv.ads a JOIN gv.ad_metrics m USING (tenant_id, ad_id)
 		WHERE  a.status = 'ACTIVE' AND m.day > current_date - $1::int`, days+1)
-	if err != nil {
-		return 0, 0, err
-	}
-	for rows.Next() {
-		n++
-	}
-	return time.Since(began), n, rows.Err()
+	var (
+		tenant                     [16]byte
+		ad                         string
+		day                        time.Time
+		impressions, clicks, spend int64
+		frequency                  float32
+	)
+	_, err := pgx.ForEachRow(rows, []any{&tenant, &ad, &day, &impressions, &clicks, &spend, &frequency}, func() error { n++; return nil })
+	return time.Since(began), n, err
 }
 
-// queryEach is what a query per ad takes for all of them, from a sample.
-func queryEach(ctx context.Context, conn *pgx.Conn, n, days int) (time.Duration, error) {
-	const sample = 5000
-	rows, _ := conn.Query(ctx, `SELECT tenant_id::text || ' ' || ad_id FROM gv.ads ORDER BY md5(ad_id) LIMIT $1`, sample)
-	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+// loopOver is what a loop over the ads takes for all of them, from a sample: a
+// transaction each that reads the ad's days, judges them and writes its status.
+func loopOver(ctx context.Context, url string, n, days int) (time.Duration, error) {
+	const sample = 1000
+	db, err := pg.OpenWorker(ctx, pg.WorkerConfig{URL: url, MaxConns: 1})
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	var keys [][2]string
+	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, `SELECT tenant_id::text, ad_id FROM gv.ads ORDER BY md5(ad_id) LIMIT $1`, sample)
+		keys, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k [2]string, err error) { return k, row.Scan(&k[0], &k[1]) })
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
 	for _, k := range keys {
-		rows, err := conn.Query(ctx, `
-			SELECT day, impressions, clicks, spend_minor, frequency FROM gv.ad_metrics
-			WHERE  tenant_id = $1 AND ad_id = $2 AND day > current_date - $3::int ORDER BY day`, k[:36], k[37:], days+1)
+		err := pg.Across(ctx, db, func(tx pgx.Tx) error {
+			var history []fatigue.Day
+			var d fatigue.Day
+			rows, _ := tx.Query(ctx, `
+				SELECT day, impressions, clicks::float8 / impressions, 10.0::float8 * spend_minor / impressions, frequency::float8 FROM gv.ad_metrics
+				WHERE  tenant_id = $1 AND ad_id = $2 AND day > current_date - $3::int ORDER BY day`, k[0], k[1], days+1)
+			_, err := pgx.ForEachRow(rows, []any{&d.Date, &d.Impressions, &d.CTR, &d.CPM, &d.Frequency}, func() error {
+				history = append(history, d)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE gv.ads SET fatigue_status = $3, fatigue_checked_at = now() WHERE tenant_id = $1 AND ad_id = $2`,
+				k[0], k[1], fatigue.Decide(history, fatigue.Context{}))
+			return err
+		})
 		if err != nil {
-			return 0, err
-		}
-		for rows.Next() {
-		}
-		if err := rows.Err(); err != nil {
 			return 0, err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
@@ -24,9 +26,10 @@ type key struct {
 	tenant, account, ad string
 	impressions         int64
 	was, is             fatigue.Status
-	stamped             bool // it was written down lately that it was looked at
-	of                  int  // its account's place
-	first, end          int  // its rows
+	row                 pgtype.TID // where it is stored
+	stamped             bool       // it was written down lately that it was looked at
+	of                  int        // its account's place
+	first, end          int        // its rows
 }
 
 // account is one of a batch's.
@@ -216,7 +219,7 @@ func unfinished(rows []row, today int32) []row {
 }
 
 // verdict is the whole judgement of an ad that tires, with what else is known.
-func (b *ads) verdict(i int, budgets []time.Time) fatigue.Verdict {
-	days, beside := b.history(i, nil, nil)
+func (b *ads) verdict(i int32, budgets []time.Time) fatigue.Verdict {
+	days, beside := b.history(int(i), nil, nil)
 	return fatigue.Judge(days, fatigue.Context{Account: beside, BudgetChanged: budgets})
 }

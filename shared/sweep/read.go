@@ -100,7 +100,7 @@ func (b *ads) read(ctx context.Context, tx pgx.Tx, from place, own []string, mos
 // readKeys reads which ads come next.
 func (b *ads) readKeys(ctx context.Context, tx pgx.Tx, from place, own []string, most int) error {
 	rows, _ := tx.Query(ctx, `
-		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, a.fatigue_status,
+		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, a.fatigue_status, a.ctid,
 		         coalesce(a.fatigue_checked_at > @now::timestamptz - @stamped::interval, false)
 		FROM     gv.ads a
 		WHERE    a.status = 'ACTIVE' AND (a.tenant_id, a.ad_id) > (@tenant::uuid, @ad)
@@ -119,10 +119,10 @@ func (b *ads) readKeys(ctx context.Context, tx pgx.Tx, from place, own []string,
 func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, error) {
 	sample := &ads{now: b.now}
 	rows, _ := tx.Query(ctx, `
-		SELECT c.tenant_id::text, c.account_id, a.ad_id, a.impressions, a.fatigue_status, true
+		SELECT c.tenant_id::text, c.account_id, a.ad_id, a.impressions, a.fatigue_status, a.ctid, true
 		FROM   gv.accounts c
 		CROSS  JOIN LATERAL (
-			SELECT   ad_id, impressions, fatigue_status
+			SELECT   ad_id, impressions, fatigue_status, ctid
 			FROM     gv.ads
 			WHERE    tenant_id = c.tenant_id AND account_id = c.account_id AND status = 'ACTIVE'
 			ORDER BY impressions DESC, ad_id
@@ -151,7 +151,7 @@ func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, e
 func (b *ads) collectKeys(rows pgx.Rows) error {
 	var k key
 	texts := map[string]string{} // few accounts, many ads: one text of each
-	_, err := pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &k.stamped}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &k.row, &k.stamped}, func() error {
 		for _, text := range []*string{&k.tenant, &k.account} {
 			if known, ok := texts[*text]; ok {
 				*text = known

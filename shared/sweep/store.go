@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
 // progress returns where the last sweep was cut short; the beginning where it was
@@ -102,32 +105,76 @@ func (w *writer) clear(ctx context.Context, tx pgx.Tx) error {
 
 // setStatus writes what changed, and for the rest at times that it was looked at.
 // An ad that is no longer as it was read, because it was paused or another sweep
-// has judged it, stays as it is; the others are returned by their place.
-func (b *ads) setStatus(ctx context.Context, tx pgx.Tx) (written map[int]bool, err error) {
-	var (
-		tenants, ids, was, is []string
-		places                []int32
-	)
+// has judged it, stays as it is. The others are returned, by their place.
+func (b *ads) setStatus(ctx context.Context, tx pgx.Tx) (written map[int32]bool, err error) {
+	type change struct{ was, is fatigue.Status }
+	groups := map[change][]int32{}
 	for i := range b.keys {
 		if k := &b.keys[i]; k.is != k.was || !k.stamped {
-			tenants, ids, places = append(tenants, k.tenant), append(ids, k.ad), append(places, int32(i))
-			was, is = append(was, string(k.was)), append(is, string(k.is))
+			groups[change{k.was, k.is}] = append(groups[change{k.was, k.is}], int32(i))
 		}
 	}
-	written = map[int]bool{}
-	if len(places) == 0 {
-		return written, nil
-	}
-	rows, _ := tx.Query(ctx, `
-		UPDATE gv.ads a SET fatigue_status = k.becomes, fatigue_checked_at = @now
-		FROM   unnest(@tenants::uuid[], @ads::text[], @was::text[], @is::text[], @places::int4[]) AS k (tenant_id, ad_id, was, becomes, place)
-		WHERE  a.tenant_id = k.tenant_id AND a.ad_id = k.ad_id AND a.status = 'ACTIVE' AND a.fatigue_status = k.was
-		RETURNING k.place`,
-		pgx.StrictNamedArgs{"now": b.now, "tenants": tenants, "ads": ids, "was": was, "is": is, "places": places})
-	var at int32
-	_, err = pgx.ForEachRow(rows, []any{&at}, func() error { written[int(at)] = true; return nil })
-	if err != nil {
-		return nil, fmt.Errorf("write the ads' status: %w", err)
+	written = map[int32]bool{}
+	for c, places := range groups { // a handful: from each status to each
+		done, err := b.setOne(ctx, tx, c.was, c.is, places)
+		if err != nil {
+			return nil, fmt.Errorf("write the ads' status: %w", err)
+		}
+		if done < len(places) { // some have moved since they were read: their figures changed
+			if places, err = b.locate(ctx, tx, c.was, places); err == nil {
+				_, err = b.setOne(ctx, tx, c.was, c.is, places)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("write the ads' status: %w", err)
+			}
+		}
+		for _, at := range places {
+			written[at] = true
+		}
 	}
 	return written, nil
+}
+
+// setOne writes ads where they were read. It joins nothing, so no plan can be a bad
+// one; that a row is still that of one of these ads is asked of it.
+func (b *ads) setOne(ctx context.Context, tx pgx.Tx, was, is fatigue.Status, places []int32) (int, error) {
+	ids, rows := make([]string, len(places)), make([]pgtype.TID, len(places))
+	for i, at := range places {
+		ids[i], rows[i] = b.keys[at].tenant+b.keys[at].ad, b.keys[at].row
+	}
+	done, err := tx.Exec(ctx, `
+		UPDATE gv.ads SET fatigue_status = @is, fatigue_checked_at = @now
+		WHERE  ctid = ANY (@rows::tid[]) AND status = 'ACTIVE' AND fatigue_status = @was
+		AND    tenant_id::text || ad_id = ANY (@ids::text[])`,
+		pgx.StrictNamedArgs{"is": is, "was": was, "now": b.now, "rows": rows, "ids": ids})
+	return int(done.RowsAffected()), err
+}
+
+// locate finds where ads are now, and keeps them there until the transaction ends;
+// those that are still as they were read, or written already.
+func (b *ads) locate(ctx context.Context, tx pgx.Tx, was fatigue.Status, places []int32) ([]int32, error) {
+	tenants, ids := make([]string, len(places)), make([]string, len(places))
+	for i, at := range places {
+		tenants[i], ids[i] = b.keys[at].tenant, b.keys[at].ad
+	}
+	rows, _ := tx.Query(ctx, `
+		SELECT k.place, a.ctid
+		FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
+		CROSS  JOIN LATERAL (
+			SELECT ctid FROM gv.ads
+			WHERE  tenant_id = k.tenant_id AND ad_id = k.ad_id AND status = 'ACTIVE' AND (fatigue_status = @was OR fatigue_checked_at = @now)
+			LIMIT  1 FOR NO KEY UPDATE
+		) AS a`,
+		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "was": was, "now": b.now.Truncate(time.Microsecond)})
+	var (
+		at    int32
+		row   pgtype.TID
+		found []int32
+	)
+	_, err := pgx.ForEachRow(rows, []any{&at, &row}, func() error {
+		b.keys[at].row = row
+		found = append(found, at)
+		return nil
+	})
+	return found, err
 }

@@ -12,15 +12,16 @@ import (
 
 // tiredAd is an ad of the batch that needs action.
 type tiredAd struct {
-	at      int  // its key's place
-	due     bool // something is to be done
+	at      int32 // its key's place
+	fresh   bool  // it did not tire when it was last looked at
+	due     bool  // something is to be done
 	resting string
 	reason  string
 	budgets []time.Time // when its budget was changed
 }
 
-// readTired looks at those ads that need action: which are still active, for which
-// of them something has been done lately, and when their budgets were changed.
+// readTired looks at those ads that need action: which are still active, and for
+// which of them something has been done lately.
 func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 	var (
 		tenants, ids []string
@@ -35,42 +36,28 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 		return nil, nil
 	}
 	rows, _ := tx.Query(ctx, `
-		SELECT k.place, a.status = 'ACTIVE', r.ad_id IS NOT NULL, coalesce(r.skipped, ''),
-		       r.change_id IS NOT NULL OR r.refresh_id IS NOT NULL, changed.at
+		SELECT k.place, a.status = 'ACTIVE', r.ad_id IS NOT NULL, coalesce(r.skipped, ''), r.refresh_id IS NOT NULL
 		FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
 		JOIN   gv.ads a USING (tenant_id, ad_id)
-		LEFT   JOIN gv.fatigue_remedies r ON r.tenant_id = k.tenant_id AND r.ad_id = k.ad_id AND r.until > @now
-		CROSS  JOIN LATERAL (
-			SELECT array_agg(at ORDER BY at) AS at FROM (
-				SELECT at FROM gv.ad_change_history h
-				WHERE  r.ad_id IS NULL AND h.tenant_id = k.tenant_id AND h.ad_id = k.ad_id AND h.at > @since AND h.at <= @now
-				AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
-				UNION
-				SELECT at FROM gv.ad_change_history h
-				WHERE  r.ad_id IS NULL AND a.adset_id <> '' AND h.tenant_id = k.tenant_id AND h.budget_object = 'adset/' || a.adset_id
-				AND    h.at > @since AND h.at <= @now AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
-			) AS moved
-		) AS changed`,
-		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now, "since": b.now.AddDate(0, 0, -window)})
+		LEFT   JOIN gv.fatigue_remedies r ON r.tenant_id = k.tenant_id AND r.ad_id = k.ad_id AND r.until > @now`,
+		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now})
 	tired := make([]tiredAd, 0, len(places))
 	var (
-		place                 int32
-		active, resting, done bool
-		skipped               string
-		budgets               []time.Time
+		place                      int32
+		active, resting, refreshed bool
+		skipped                    string
 	)
-	_, err := pgx.ForEachRow(rows, []any{&place, &active, &resting, &skipped, &done, &budgets}, func() error {
-		t := tiredAd{at: int(place), due: active && !resting, budgets: budgets}
-		budgets = nil
+	_, err := pgx.ForEachRow(rows, []any{&place, &active, &resting, &skipped, &refreshed}, func() error {
+		t := tiredAd{at: place, due: active && !resting}
 		switch {
 		case !active:
 			t.resting = "it was paused meanwhile"
-		case resting && skipped != "" && done:
-			t.resting = "a new creative was asked for lately; no cut: " + skipped
-		case resting && skipped != "":
-			t.resting = "tried within the last day; no cut: " + skipped
-		case resting:
+		case resting && skipped == "":
 			t.resting = fmt.Sprintf("its budget was cut in the last %d days", int(rest.Hours()/24))
+		case resting && refreshed:
+			t.resting = "a new creative was asked for lately; no cut: " + skipped
+		case resting:
+			t.resting = "tried within the last day; no cut: " + skipped
 		}
 		tired = append(tired, t)
 		return nil
@@ -79,6 +66,47 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 		return nil, fmt.Errorf("read what was done for tired ads: %w", err)
 	}
 	return tired, nil
+}
+
+// readBudgets finds when the budgets of those ads were changed that something is to
+// be said of.
+func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) error {
+	if len(tired) == 0 {
+		return nil
+	}
+	tenants, ids, places := make([]string, len(tired)), make([]string, len(tired)), make([]int32, len(tired))
+	for i, t := range tired {
+		k := &b.keys[t.at]
+		tenants[i], ids[i], places[i] = k.tenant, k.ad, int32(i)
+	}
+	rows, _ := tx.Query(ctx, `
+		WITH k AS (
+			SELECT k.*, a.adset_id
+			FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
+			JOIN   gv.ads a USING (tenant_id, ad_id)
+		)
+		SELECT   place, array_agg(DISTINCT at ORDER BY at)
+		FROM     k CROSS JOIN LATERAL (
+			SELECT at FROM gv.ad_change_history h
+			WHERE  h.tenant_id = k.tenant_id AND h.ad_id = k.ad_id AND h.at > @since AND h.at <= @now
+			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
+			UNION  ALL
+			SELECT at FROM gv.ad_change_history h
+			WHERE  k.adset_id <> '' AND h.tenant_id = k.tenant_id AND h.budget_object = 'adset/' || k.adset_id AND h.at > @since AND h.at <= @now
+			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
+		) AS changed
+		GROUP BY place`,
+		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now, "since": b.now.AddDate(0, 0, -window)})
+	var at int32
+	var times []time.Time
+	_, err := pgx.ForEachRow(rows, []any{&at, &times}, func() error {
+		tired[at].budgets, times = times, nil
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the tired ads' budget changes: %w", err)
+	}
+	return nil
 }
 
 // claim puts down, before anything is done for these ads, that it is: of two sweeps
@@ -124,13 +152,15 @@ func (b *ads) remember(ctx context.Context, tx pgx.Tx, tenant string, all []Tire
 		}
 	}
 	_, err := tx.Exec(ctx, `
-		UPDATE gv.fatigue_remedies r
-		SET    until = k.until, skipped = nullif(k.skipped, ''),
-		       change_id = nullif(k.change_id, '')::uuid, refresh_id = nullif(k.refresh_id, '')::uuid
+		INSERT INTO gv.fatigue_remedies (tenant_id, ad_id, remedied_at, until, skipped, change_id, refresh_id)
+		SELECT @tenant, ad_id, @now, until, nullif(skipped, ''), nullif(change_id, '')::uuid, nullif(refresh_id, '')::uuid
 		FROM   unnest(@ads::text[], @changes::text[], @refreshes::text[], @skipped::text[], @until::timestamptz[])
 		       AS k (ad_id, change_id, refresh_id, skipped, until)
-		WHERE  r.tenant_id = @tenant AND r.ad_id = k.ad_id`,
-		pgx.StrictNamedArgs{"tenant": tenant, "ads": ids, "changes": changes, "refreshes": renewed, "skipped": skipped, "until": until})
+		ON     CONFLICT (tenant_id, ad_id) DO UPDATE
+		SET    until = excluded.until, skipped = excluded.skipped, change_id = excluded.change_id, refresh_id = excluded.refresh_id`,
+		pgx.StrictNamedArgs{
+			"tenant": tenant, "now": b.now, "ads": ids, "changes": changes, "refreshes": renewed, "skipped": skipped, "until": until,
+		})
 	if err != nil {
 		return fmt.Errorf("put down what was done for tired ads: %w", err)
 	}

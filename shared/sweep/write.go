@@ -34,9 +34,6 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 	)
 	end := b.keys[len(b.keys)-1]
 	err := w.in(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, plain); err != nil {
-			return fmt.Errorf("set up the batch: %w", err)
-		}
 		reports = b.counted()
 		written, err := b.setStatus(ctx, tx)
 		if err != nil {
@@ -127,10 +124,24 @@ func (b *ads) counted() map[string]*Report {
 
 // act does for the ads that tire what has not been done, and tells of those that
 // are new among them.
-func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, written map[int]bool, reports map[string]*Report) error {
+func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, written map[int32]bool, reports map[string]*Report) error {
 	tired, err := b.readTired(ctx, tx)
 	if err != nil || len(tired) == 0 {
 		return err
+	}
+	var told []*tiredAd
+	for i := range tired {
+		t := &tired[i]
+		t.fresh = written[t.at] && !b.keys[t.at].was.NeedsAction()
+		if t.fresh || t.due {
+			told = append(told, t)
+		}
+	}
+	if err := b.readBudgets(ctx, tx, told); err != nil {
+		return err
+	}
+	for _, t := range told {
+		t.reason = b.verdict(t.at, t.budgets).Reason
 	}
 	notices := map[string][]notice.Notice{}
 	due := map[string][]*tiredAd{}
@@ -138,11 +149,7 @@ func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, written map[int]boo
 	for i := range tired {
 		t := &tired[i]
 		k, r := &b.keys[t.at], reports[b.keys[t.at].tenant]
-		fresh := written[t.at] && !k.was.NeedsAction()
-		if fresh || t.due {
-			t.reason = b.verdict(t.at, t.budgets).Reason
-		}
-		if fresh {
+		if t.fresh {
 			r.NewlyFatigued++
 			notices[k.tenant] = append(notices[k.tenant], notice.Notice{
 				Kind: notice.AdFatigued, AdID: k.ad, AccountID: k.account, At: b.now,
