@@ -130,18 +130,19 @@ type campaign struct {
 }
 
 type adRow struct {
-	ID           string    `json:"id"`
-	Name         string    `json:"name"`
-	Status       string    `json:"status"`
-	DailyBudget  float64   `json:"daily_budget"` // 0 where nobody said
-	Impressions  int64     `json:"impressions"`
-	Clicks       int64     `json:"clicks"`
-	Spend        float64   `json:"spend"`
-	Pipeline     float64   `json:"pipeline_value"`
-	Revenue      float64   `json:"revenue"`
-	CreatedAt    time.Time `json:"created_at"`
-	CampaignID   string    `json:"-"`
-	CampaignName string    `json:"-"`
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	Status        string    `json:"status"`
+	DailyBudget   float64   `json:"daily_budget"` // 0 where nobody said
+	Impressions   int64     `json:"impressions"`
+	Clicks        int64     `json:"clicks"`
+	Spend         float64   `json:"spend"`
+	Pipeline      float64   `json:"pipeline_value"`
+	Revenue       float64   `json:"revenue"`
+	FatigueStatus string    `json:"fatigue_status"`
+	CreatedAt     time.Time `json:"created_at"`
+	CampaignID    string    `json:"-"`
+	CampaignName  string    `json:"-"`
 }
 
 // roas is pipeline value over spend, spend counted as at least 1.

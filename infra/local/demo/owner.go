@@ -147,3 +147,21 @@ func (o owner) ledger(ctx context.Context, t Tenant) (map[int64]entry, error) {
 	}
 	return all, nil
 }
+
+// days returns an ad's ad set and its stored days, oldest first.
+func (o owner) days(ctx context.Context, t Tenant, ad string) (adset string, days []day, err error) {
+	err = pg.InTenant(ctx, o.db, t.ID, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT adset_id FROM gv.ads WHERE tenant_id = gv.tenant() AND ad_id = $1`, ad).Scan(&adset); err != nil {
+			return err
+		}
+		rows, _ := tx.Query(ctx, `
+			SELECT   day, impressions, clicks, spend_minor AS spend, coalesce(reach, 0) AS reach, coalesce(frequency, 0)::float8 AS frequency
+			FROM     gv.ad_metrics WHERE tenant_id = gv.tenant() AND ad_id = $1 ORDER BY day`, ad)
+		days, err = pgx.CollectRows(rows, pgx.RowToStructByName[day])
+		return err
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("read the days of ad %s: %w", ad, err)
+	}
+	return adset, days, nil
+}

@@ -52,6 +52,10 @@ func Play(ctx context.Context, sys System, out io.Writer) error {
 		{"Appointments turn out to be worth more", p.revalue},
 		{"The new budgets", p.after},
 		{"The decision, computed again", p.replay},
+		{"An ad tires", p.tires},
+		{"The sweep catches it: a cut, and a new creative", p.swept},
+		{"The cut is carried out at Meta", p.executed},
+		{"And taken back", p.undone},
 		{"What another advertiser sees of all this", p.stranger},
 		{"The deal falls through after all", p.lost},
 	} {
@@ -84,6 +88,7 @@ type play struct {
 	deal    int64
 	sent    []byte // the webhook of the deal's win
 	dna     any
+	tired   tired
 }
 
 const (
