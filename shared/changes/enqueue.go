@@ -46,7 +46,7 @@ func (s Store) Enqueue(ctx context.Context, tenant string, intents []Intent) ([]
 		return nil, err
 	}
 	p := &planner{tenant: tenant, now: now, objects: objects, open: waits, tired: tired, touched: map[string]bool{}}
-	done, asked := p.all(newResolver(ads, objects, intents), intents, known)
+	done, asked := p.all(newResolver(ads, objects, waits, intents), intents, known)
 	if err := s.supersede(ctx, tenant, p.replaced); err != nil {
 		return nil, err
 	}
@@ -105,6 +105,8 @@ func (p *planner) all(r *resolver, intents []Intent, known map[string]Enqueued) 
 	for i, in := range intents {
 		if e, ok := known[in.Key]; ok {
 			done[i], skip[i] = e, true
+		} else if e, ok := p.twice(in); ok {
+			done[i], skip[i] = e, true
 		}
 	}
 	r.resolve(skip)
@@ -120,7 +122,7 @@ func (p *planner) all(r *resolver, intents []Intent, known map[string]Enqueued) 
 		for _, i := range w.intents {
 			in := intents[i]
 			first := !slices.ContainsFunc(asked, func(a request) bool { return a.key == in.Key })
-			if first && came.changeID != "" && came.status != Refused {
+			if first && came.changeID != "" {
 				asked = append(asked, request{in.Key, in.AdID, came.changeID, in.Source, p.now})
 			}
 			// An ad that is paused, or started, and whose set's money moves too has two

@@ -23,9 +23,8 @@ func TestAnAdsBudgetIsItsAdSets(t *testing.T) {
 	if row != "adset/s1 budget 10000 9000 live 9000" {
 		t.Error(row)
 	}
-	wait := w.text(`SELECT extract(epoch FROM due_at - created_at)::float8 FROM gv.pending_ad_changes`)
-	if wait < "3" && wait > "18" {
-		t.Errorf("due %s s later", wait)
+	if fits := w.text(`SELECT due_at - created_at BETWEEN interval '3 s' AND interval '18 s' FROM gv.pending_ad_changes`); fits != "true" {
+		t.Error("it is not due 3 to 18 s later")
 	}
 }
 
@@ -185,6 +184,22 @@ func TestAFatigueCutForbidsRaisesFor48HoursAndComesOncePerAd(t *testing.T) {
 	w.now = w.now.Add(46 * time.Hour) // 48 h after the cut, to the second
 	if raise := w.enqueue(tenant, to("a", 1_100))[0]; raise.Status != changes.Pending {
 		t.Errorf("at 48 h: %+v", raise)
+	}
+}
+
+func TestAnAdOfASharedSetThatWasCutIsNotCutAgainWithItsNeighbour(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "a", "s1", 5_000)
+	w.ad(tenant, "b", "s1", 5_000)
+	w.enqueue(tenant, cut("b"))
+	w.now = w.now.Add(time.Hour)
+	got := w.enqueue(tenant, cut("a"), cut("b"))
+	if got[0].Status != changes.Pending || got[1].Status != changes.Refused {
+		t.Errorf("%+v", got)
+	}
+	if target := w.text(`SELECT target_minor FROM gv.pending_ad_changes WHERE change_id = $1`, got[0].ChangeID); target != "8000" {
+		t.Errorf("to %s, want what is left of both", target)
 	}
 }
 

@@ -26,7 +26,7 @@ type Filter struct {
 
 func (f Filter) args(tenant string) pgx.StrictNamedArgs {
 	args := pgx.StrictNamedArgs{
-		"tenant": tenant, "account": f.AccountID, "ad": f.AdID, "change": f.ChangeID, "limit": f.Limit, "first": f.BeforeID == "", "at": f.Before, "id": f.BeforeID,
+		"tenant": tenant, "account": f.AccountID, "ad": f.AdID, "change": orNull(f.ChangeID), "limit": f.Limit, "first": f.BeforeID == "", "at": f.Before, "id": f.BeforeID,
 	}
 	if f.BeforeID == "" {
 		args["id"] = "00000000-0000-0000-0000-000000000000"
@@ -80,7 +80,7 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status
 		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown')) AND (@account = '' OR p.account_id = @account)
 		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)
-		AND    (@change = '' OR p.change_id::text = @change)
+		AND    (@change::uuid IS NULL OR p.change_id = @change::uuid)
 		AND    (@first OR (p.created_at, p.change_id) < (@at, @id::uuid))
 		ORDER  BY p.created_at DESC, p.change_id DESC
 		LIMIT  @limit`, args)
@@ -126,7 +126,7 @@ func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, er
 		WHERE  h.tenant_id = @tenant AND (@outcome = '' OR h.outcome = @outcome) AND (@account = '' OR h.account_id = @account)
 		AND    (@ad = '' OR h.ad_id = @ad OR EXISTS (SELECT FROM gv.change_requests r
 		        WHERE r.tenant_id = h.tenant_id AND r.change_id = h.change_id AND r.ad_id = @ad))
-		AND    (@change = '' OR h.change_id::text = @change)
+		AND    (@change::uuid IS NULL OR h.change_id = @change::uuid)
 		AND    (@first OR (h.at, h.history_id) < (@at, @id::uuid))
 		ORDER  BY h.at DESC, h.history_id DESC
 		LIMIT  @limit`, args)

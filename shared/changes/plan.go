@@ -50,8 +50,8 @@ func (p *planner) place(w *wish, in Intent) outcome {
 	if in.Decision != nil {
 		decided = decisionTime(*in.Decision)
 	}
-	if why, of := p.refuse(w, in, o, decided); why != "" {
-		return outcome{of, Refused, why}
+	if why := p.refuse(w, in, o, decided); why != "" {
+		return outcome{"", Refused, why}
 	}
 	if w.learned {
 		o.KnownMinor, o.KnownAt = w.current, &p.now
@@ -86,23 +86,28 @@ func (p *planner) place(w *wish, in Intent) outcome {
 
 func withWaiting(o open, c *Change) open { o.waiting = c; return o }
 
-// refuse says why a wish cannot be queued, and which change stands for it.
-func (p *planner) refuse(w *wish, in Intent, o *Object, decided time.Time) (why, changeID string) {
-	if in.Source == Fatigue {
-		if e, ok := p.tired[in.AdID]; ok && within(e.at, p.now, RaiseBan) {
-			return fmt.Sprintf("the ad had a fatigue cut at %s (%s), and has at most one in 48 h", clock(e.at), e.status), e.changeID
-		}
+// twice says whether the ad of a fatigue cut had one lately.
+func (p *planner) twice(in Intent) (Enqueued, bool) {
+	e, ok := p.tired[in.AdID]
+	if !ok || in.Source != Fatigue || !within(e.at, p.now, RaiseBan) {
+		return Enqueued{}, false
 	}
+	why := fmt.Sprintf("the ad had a fatigue cut at %s (%s), and has at most one in 48 h", clock(e.at), e.status)
+	return Enqueued{in.AdID, e.changeID, Refused, why}, true
+}
+
+// refuse says why a wish cannot be queued.
+func (p *planner) refuse(w *wish, in Intent, o *Object, decided time.Time) string {
 	switch {
 	case in.Decision == nil:
 	case !within(decided, p.now, Stale):
-		return fmt.Sprintf("the decision was made at %s, on figures that are too old by now: ask for a new one", clock(decided)), ""
+		return fmt.Sprintf("the decision was made at %s, on figures that are too old by now: ask for a new one", clock(decided))
 	case o.DecidedAt != nil && o.DecidedAt.After(decided):
-		return fmt.Sprintf("something newer was decided for %s at %s, after this decision (%s)", w.object, clock(*o.DecidedAt), clock(decided)), ""
+		return fmt.Sprintf("something newer was decided for %s at %s, after this decision (%s)", w.object, clock(*o.DecidedAt), clock(decided))
 	case o.ForeignAt != nil && o.ForeignAt.After(decided):
-		return foreign(o, w.ad.Currency, w.object) + ", after this decision", ""
+		return foreign(o, w.ad.Currency, w.object) + ", after this decision"
 	}
-	return "", ""
+	return ""
 }
 
 // banned says whether a fatigue cut forbids the wish.

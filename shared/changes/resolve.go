@@ -54,14 +54,15 @@ type resolver struct {
 	ads     map[string]*Ad
 	sets    map[string][]*Ad // by adset/ID, without those that are gone, in the order of ids
 	objects map[string]*Object
+	open    map[string]open
 
 	intents []Intent
 	why     []string // by intent: why it is refused
 	wishes  []wish
 }
 
-func newResolver(ads []Ad, objects map[string]*Object, intents []Intent) *resolver {
-	r := &resolver{ads: map[string]*Ad{}, sets: map[string][]*Ad{}, objects: objects, intents: intents, why: make([]string, len(intents))}
+func newResolver(ads []Ad, objects map[string]*Object, waits map[string]open, intents []Intent) *resolver {
+	r := &resolver{ads: map[string]*Ad{}, sets: map[string][]*Ad{}, objects: objects, open: waits, intents: intents, why: make([]string, len(intents))}
 	for i := range ads {
 		a := &ads[i]
 		r.ads[a.AdID] = a
@@ -154,7 +155,11 @@ func (r *resolver) setMoney(object string, intents []int) {
 		switch {
 		case ok && r.intents[i].Target != nil:
 			part, known = *r.intents[i].Target, true
-		case ok && known:
+		case !ok: // what was decided for it and is on its way stays so
+			if planned, is := r.planned(object, w.kind, ad.AdID); is {
+				part, known = planned, true
+			}
+		case known:
 			left := CutFrom(part, r.intents[i].Cut)
 			if left == part {
 				r.refuseAll(intents, fmt.Sprintf("a cut of %.0f%% of %s is less than its smallest coin",
@@ -181,6 +186,17 @@ func (r *resolver) setMoney(object string, intents []int) {
 			r.setStatus(i, ad, active)
 		}
 	}
+}
+
+// planned is an ad's part in what is on its way for a shared ad set.
+func (r *resolver) planned(object string, kind Kind, ad string) (part int64, ok bool) {
+	for _, c := range []*Change{r.open[object].waiting, r.open[object].underWay} {
+		if c != nil && c.Kind == kind {
+			part, ok = c.Splits[ad]
+			return part, ok
+		}
+	}
+	return 0, false
 }
 
 func unknownPart(object string, ad *Ad, alone bool) string {
