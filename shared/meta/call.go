@@ -104,6 +104,9 @@ func (a *Account) once(ctx context.Context, c call, out any) (trace string, err 
 	if err != nil {
 		return trace, &broken{a.id, fmt.Errorf("read the answer: %w", err)}
 	}
+	if len(raw) > maxAnswer {
+		return trace, fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
+	}
 	if e := a.refusal(resp.StatusCode, resp.Header, raw); e != nil {
 		if e.kind() == throttled {
 			e.wait = a.client.quota.throttled(a.id, c.class, e)
@@ -112,9 +115,6 @@ func (a *Account) once(ctx context.Context, c call, out any) (trace string, err 
 			e.wait = time.Hour
 		}
 		return or(e.Trace, trace), e
-	}
-	if len(raw) > maxAnswer {
-		return trace, fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		var syntax *json.SyntaxError
