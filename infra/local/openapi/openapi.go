@@ -28,6 +28,7 @@ var Environment = map[string]string{
 	"GOOGLE_CLOUD_PROJECT": "nothing",
 	"PUBLIC_BASE_URL":      "http://127.0.0.1:1",
 	"SUPABASE_URL":         "http://127.0.0.1:1",
+	"VIDEO_BUCKET":         "gs://nothing",
 }
 
 // Document returns the OpenAPI document of the HTTP functions in linked, in the
