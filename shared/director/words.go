@@ -33,13 +33,13 @@ func unfit(text string, most int, known map[string]bool) string {
 	}
 	text = withoutIDs(text, known)
 	switch {
-	case address.MatchString(text):
+	case strings.ContainsAny(text, ".:@") && address.MatchString(text):
 		return "must not hold a web or mail address: the ad's link stays what it is"
-	case markup.MatchString(text):
+	case strings.ContainsAny(text, "<]{") && markup.MatchString(text):
 		return "must be plain text without markup"
 	case order.MatchString(text):
 		return "must speak to the viewer and not to a language model"
-	case phone.MatchString(text):
+	case strings.ContainsAny(text, "0123456789") && phone.MatchString(text):
 		return "must not hold a telephone number or the id of an ad that is not among the examples"
 	}
 	return ""
