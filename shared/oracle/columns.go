@@ -56,6 +56,7 @@ type columns struct {
 	category map[category]int
 	number   map[string]int
 	account  map[string]int
+	kept     []int // by column: its place in a covariance, -1 for another account's level
 }
 
 // entry is a column of a row that is not zero.
@@ -98,6 +99,7 @@ func newColumns(account string, ads []ad) *columns {
 	c.index()
 	if len(ads) >= pairsFrom {
 		c.choosePairs(ads)
+		c.index()
 	}
 	return c
 }
@@ -157,6 +159,15 @@ func (c *columns) index() {
 	for _, n := range c.Numbers {
 		c.number[n.Name], at = at, at+1+len(n.Knots)
 	}
+	c.kept = make([]int, c.size())
+	n := 0
+	for j := range c.kept {
+		c.kept[j] = -1
+		if c.group(j) != accounts || c.Accounts[j-1] == c.Account {
+			c.kept[j] = n
+			n++
+		}
+	}
 }
 
 // main is the first column after the main effects, and first the first of them.
@@ -213,6 +224,7 @@ func (c *columns) row(account string, features []creative.Feature) []entry {
 	if len(c.Pairs) > 0 {
 		row = c.together(row, row[from:to])
 	}
+	slices.SortFunc(row, func(a, b entry) int { return cmp.Compare(a.Col, b.Col) })
 	return row
 }
 

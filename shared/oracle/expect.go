@@ -50,7 +50,8 @@ func expect(prior belief, c *columns, ads []ad, data []observed) expected {
 	}
 	f := newFit(prior, group)
 	f.learn(data, rounds)
-	f.solve(data) // with no data, the prior
+	f.solve(data)
+	f.invert(data)
 	e := expected{data: data, sites: f.sites, held: make([]held, len(data))}
 	e.Effects, e.Spread, e.Variance = f.effects, f.spread(), f.variance
 	e.Covariance = packed(c, f.covariance)
@@ -81,16 +82,13 @@ func (e *expected) without(f *fit, fold int, ads []ad) twin {
 		}
 	}
 	g := &fit{prior: f.prior, group: f.group, start: f.start, effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance}
-	if len(out) > 0 {
-		again := 10
-		if len(rest) > 4000 {
-			again = 4
-		}
-		g.learn(rest, again)
-		if len(rest) == 0 {
-			g = newFit(f.prior, f.group)
-			g.solve(nil)
-		}
+	switch {
+	case len(rest) == 0:
+		g = newFit(f.prior, f.group)
+		g.solve(nil)
+		g.invert(nil)
+	case len(out) > 0:
+		g.relearn(rest)
 	}
 	t := twin{Effects: make([]float32, len(g.effects)), Variance: g.spread()}
 	for j, b := range g.effects {
@@ -150,26 +148,13 @@ func (f *fit) evidence(data []observed) float64 {
 	return max(sum, 0)
 }
 
-// kept numbers the columns that a prediction for the model's account needs: all
-// but the other accounts' levels, -1 for those.
-func (c *columns) kept() (at []int, n int) {
-	at = make([]int, c.size())
-	for j := range at {
-		at[j] = -1
-		if c.group(j) != accounts || c.Accounts[j-1] == c.Account {
-			at[j] = n
-			n++
-		}
-	}
-	return at, n
-}
-
+// packed returns of a covariance what a prediction for the model's account needs:
+// all but the other accounts' levels, the lower triangle.
 func packed(c *columns, m symmetric) []float32 {
-	at, n := c.kept()
-	all := make([]float32, 0, n*(n+1)/2)
-	for i := range at {
+	var all []float32
+	for i := range m.n {
 		for j := range i + 1 {
-			if at[i] >= 0 && at[j] >= 0 {
+			if c.kept[i] >= 0 && c.kept[j] >= 0 {
 				all = append(all, float32(*m.at(i, j)))
 			}
 		}
@@ -180,12 +165,11 @@ func packed(c *columns, m symmetric) []float32 {
 // says returns what is expected of an ad of the model's account: the mean of its
 // log rate, and the variance of it by what is not known of the effects.
 func (e *expectation) says(c *columns, row []entry) (mean, variance float64) {
-	at, _ := c.kept()
 	for j, x := range row {
 		mean += x.X * e.Effects[x.Col]
-		i := at[x.Col]
+		i := c.kept[x.Col]
 		for k, y := range row[:j+1] {
-			part := x.X * y.X * float64(e.Covariance[packedAt(i, at[y.Col])])
+			part := x.X * y.X * float64(e.Covariance[packedAt(i, c.kept[y.Col])])
 			if k < j {
 				part *= 2
 			}

@@ -23,6 +23,7 @@ type fit struct {
 	start float64
 
 	effects    []float64
+	factor     symmetric // of the effects' precision
 	covariance symmetric
 	between    float64         // variance of an ad's own deviation, its scale
 	variance   [groups]float64 // of a group's effects
@@ -64,6 +65,7 @@ func (f *fit) spread() float64 { return f.between * widen * widen }
 const (
 	rounds = 60
 	settle = 1e-3 // of a logarithm
+	again  = 4    // where the start is near
 )
 
 // learn fits the effects, and where hyper is set the variances, to data.
@@ -76,6 +78,7 @@ func (f *fit) learn(data []observed, most int) {
 		before := append([]float64{}, f.effects...)
 		f.approximate(data)
 		f.solve(data)
+		f.invert(data)
 		moved := f.spreads(data, round)
 		for j, b := range before {
 			moved = max(moved, math.Abs(f.effects[j]-b))
@@ -85,6 +88,21 @@ func (f *fit) learn(data []observed, most int) {
 		}
 	}
 	f.approximate(data)
+}
+
+// relearn fits the effects to other data from where they are. The variances stay:
+// they are a handful of numbers of all the data, and an ad more or less does not
+// move them.
+func (f *fit) relearn(data []observed) {
+	f.sites = make([]site, len(data))
+	for i, o := range data {
+		f.sites[i] = site{mean: f.predictor(o.row), robust: 1}
+	}
+	for range again {
+		f.approximate(data)
+		f.solve(data)
+	}
+	f.covariance = f.factor.inverse()
 }
 
 // predictor is what a row says.
@@ -126,7 +144,7 @@ func (s *site) fit(o observed, mu, prior float64) {
 // weight is how much an ad says of the effects.
 func (f *fit) weightOf(s *site) float64 { return 1 / (f.between/s.robust + 1/s.weight) }
 
-// solve finds the effects and their covariance, given the ads' Gaussians.
+// solve finds the effects, given the ads' Gaussians.
 func (f *fit) solve(data []observed) {
 	p := len(f.effects)
 	a, b := newSymmetric(p), make([]float64, p)
@@ -138,13 +156,8 @@ func (f *fit) solve(data []observed) {
 			b[x.Col] += wx * s.at
 			at := a.v[int(x.Col)*p:]
 			at[x.Col] += wx * x.X
-			for _, y := range row[:j] {
-				// The factor reads the lower triangle.
-				if y.Col < x.Col {
-					at[y.Col] += wx * y.X
-				} else {
-					*a.at(int(y.Col), int(x.Col)) += wx * y.X
-				}
+			for _, y := range row[:j] { // rows are sorted: this is the lower triangle
+				at[y.Col] += wx * y.X
 			}
 		}
 	}
@@ -153,8 +166,12 @@ func (f *fit) solve(data []observed) {
 	}
 	b[0] += f.start / f.variance[level]
 	a.factor()
-	f.effects = a.solve(b)
-	f.covariance = a.inverse()
+	f.effects, f.factor = a.solve(b), a
+}
+
+// invert brings the covariance up to what was solved last.
+func (f *fit) invert(data []observed) {
+	f.covariance = f.factor.inverse()
 	for i := range data {
 		f.sites[i].leverage = f.uncertainty(data[i].row)
 	}

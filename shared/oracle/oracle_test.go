@@ -211,13 +211,13 @@ func TestACreativesWeaknessIsNamedWithWhatBetterAdsDid(t *testing.T) {
 
 func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
 	t.Parallel()
-	past := account(5, 120)
+	past := account(5, 100)
 	wrong := slices.Clone(past) // as if an import had mixed up the creatives
 	for i := range wrong {
 		wrong[i].DNA = past[(i+37)%len(past)].DNA
 	}
 	champion, challenger := oracle.Train("acc", past), oracle.Train("acc", wrong)
-	if c := oracle.Compare(champion, challenger, past); c.Better || c.Ads != 120 || !(c.Champion > c.Challenger) {
+	if c := oracle.Compare(champion, challenger, past); c.Better || c.Ads != 100 || !(c.Champion > c.Challenger) {
 		t.Errorf("%+v", c)
 	}
 	if c := oracle.Compare(challenger, champion, past); !c.Better {
@@ -226,7 +226,7 @@ func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
 	if c := oracle.Compare(champion, champion, past); c.Better {
 		t.Errorf("itself: %+v", c)
 	}
-	if m := champion.Metrics; m.AUC == nil || *m.AUC < 0.6 || *m.LogLoss > *m.AccountLogLoss || *m.Coverage < 0.8 || m.Held != 120 {
+	if m := champion.Metrics; m.AUC == nil || *m.AUC < 0.6 || *m.LogLoss > *m.AccountLogLoss || *m.Coverage < 0.8 || m.Held != 100 {
 		t.Errorf("%+v", m)
 	}
 }

@@ -34,6 +34,7 @@ type totals struct {
 type ad struct {
 	Past
 	features []creative.Feature
+	hash     uint64 // of its id
 	fold     int
 }
 
@@ -88,7 +89,8 @@ func prepared(past []Past) []ad {
 		if p.Impressions == 0 && p.Spend == 0 {
 			continue
 		}
-		ads = append(ads, ad{Past: p, fold: int(hash(p.AccountID+"\x00"+p.AdID) % folds)})
+		h := hash(p.AccountID + "\x00" + p.AdID)
+		ads = append(ads, ad{Past: p, hash: h, fold: int(h % folds)})
 	}
 	slices.SortFunc(ads, func(a, b ad) int {
 		return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.AdID, b.AdID), cmp.Compare(a.Impressions, b.Impressions),
@@ -96,9 +98,9 @@ func prepared(past []Past) []ad {
 	})
 	if len(ads) > maxAds {
 		picked := slices.Clone(ads)
-		slices.SortStableFunc(picked, func(a, b ad) int { return cmp.Compare(hash(a.AdID), hash(b.AdID)) })
-		limit := hash(picked[maxAds].AdID)
-		ads = slices.DeleteFunc(ads, func(a ad) bool { return hash(a.AdID) >= limit })
+		slices.SortStableFunc(picked, func(a, b ad) int { return cmp.Compare(a.hash, b.hash) })
+		limit := picked[maxAds].hash
+		ads = slices.DeleteFunc(ads, func(a ad) bool { return a.hash >= limit })
 	}
 	for i := range ads {
 		ads[i].features = ads[i].DNA.Features()
