@@ -54,18 +54,23 @@ type Client struct {
 	vertex bool
 	api    *genai.Client
 	usage  usage
-	secret []string
 
 	rest     time.Duration // how long a model that failed repeatedly is left alone
 	mu       sync.Mutex
 	breakers map[string]*gobreaker.CircuitBreaker[any]
 }
 
+// maxCap is more USD than anybody means, and fits in millionths.
+const maxCap = 1e9
+
 // Open returns a client, or nil without an error where neither a key nor a
 // Vertex location is configured: callers then do without it.
 func Open(_ context.Context, cfg Config, db *pg.DB) (*Client, error) {
 	if cfg.APIKey == "" && cfg.Location == "" {
 		return nil, nil
+	}
+	if !(cfg.DailyCap >= 0 && cfg.DailyCap <= maxCap) || cfg.DailyTokens < 0 || cfg.Timeout <= 0 {
+		return nil, errors.New("GEMINI_DAILY_CAP_USD and GEMINI_DAILY_TOKENS must not be negative, and GEMINI_TIMEOUT must be longer than nothing")
 	}
 	c := &Client{cfg: cfg, vertex: cfg.Location != "", usage: usage{db}, rest: breakerRest, breakers: map[string]*gobreaker.CircuitBreaker[any]{}}
 	cc := &genai.ClientConfig{
@@ -84,7 +89,6 @@ func Open(_ context.Context, cfg Config, db *pg.DB) (*Client, error) {
 		}
 	} else {
 		cc.APIKey = cfg.APIKey
-		c.secret = []string{cfg.APIKey}
 	}
 	api, err := genai.NewClient(context.Background(), cc)
 	if err != nil {

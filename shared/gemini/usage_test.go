@@ -3,6 +3,7 @@ package gemini_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/gemini"
+	"github.com/geminivideo/geminivideo/shared/settings"
 )
 
 func TestTwinsTogetherStayBelowTheCap(t *testing.T) {
@@ -122,6 +124,35 @@ func TestADeadDatabaseAsksNothing(t *testing.T) {
 	f.db.Close()
 	if _, err := ask(t.Context(), f); err == nil || f.fake.Requests() != 0 {
 		t.Errorf("%v after %d requests", err, f.fake.Requests())
+	}
+}
+
+func TestSettingsAreReadFromTheEnvironment(t *testing.T) {
+	t.Setenv("GEMINI_API_KEY", fakegemini.Key)
+	t.Setenv("GEMINI_PRICES", "gemini-3.8-flash:0.3/2.5,gemini-embedding-2:0.2")
+	t.Setenv("GEMINI_TIMEOUT", "20s")
+	cfg, err := settings.Load[gemini.Config](t.Context())
+	if err != nil || cfg.Prices["gemini-3.8-flash"] != (gemini.Price{Input: 0.3, Output: 2.5}) || cfg.Timeout != 20*time.Second ||
+		cfg.DailyCap != 10 || cfg.EmbeddingModel != "gemini-embedding-2" || cfg.Location != "" {
+		t.Errorf("%+v, %v", cfg.Prices, err)
+	}
+	for name, change := range map[string]func(*gemini.Config){
+		"a negative cap": func(c *gemini.Config) { c.DailyCap = -1 },
+		"no number":      func(c *gemini.Config) { c.DailyCap = math.NaN() },
+		"no time":        func(c *gemini.Config) { c.Timeout = 0 },
+		"fewer tokens":   func(c *gemini.Config) { c.DailyTokens = -1 },
+	} {
+		bad := cfg
+		change(&bad)
+		_, err := gemini.Open(t.Context(), bad, nil)
+		if err == nil {
+			t.Errorf("%s is taken", name)
+		}
+		clean(t, name, err)
+	}
+	t.Setenv("GEMINI_PRICES", "free")
+	if _, err := settings.Load[gemini.Config](t.Context()); err == nil || !strings.Contains(err.Error(), "GEMINI_PRICES has the wrong form") {
+		t.Errorf("bad prices: %v", err)
 	}
 }
 
