@@ -243,7 +243,7 @@ func winnersChange(before, now map[string]json.RawMessage) bool {
 const settledAtOnce = 1000
 
 func settle(ctx context.Context, tx pgx.Tx, store accounts.Store, account string) error {
-	ids, err := store.AdIDs(ctx, account)
+	ids, err := store.Candidates(ctx, account)
 	if err != nil {
 		return err
 	}

@@ -170,8 +170,10 @@ func TestOnlyAnAdminWritesAndViewersReadAccounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'act_1')`, apitest.Tenant)
-	for path, want := range map[string]int{"GET /api/accounts": 200, "GET /api/accounts/act_1": 200, "GET /api/tenants": 200, "GET " + members: 403, "GET " + keys: 403,
-		"PUT /api/tenants": 403, "PUT /api/accounts/act_1": 403, "POST " + members: 403, "POST " + members + "/remove": 403, "POST " + keys: 403} {
+	for path, want := range map[string]int{
+		"GET /api/accounts": 200, "GET /api/accounts/act_1": 200, "GET /api/tenants": 200, "GET " + members: 403, "GET " + keys: 403,
+		"PUT /api/tenants": 403, "PUT /api/accounts/act_1": 403, "POST " + members: 403, "POST " + members + "/remove": 403, "POST " + keys: 403,
+	} {
 		method, at, _ := strings.Cut(path, " ")
 		var body any
 		if method != "GET" {

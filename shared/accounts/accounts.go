@@ -154,13 +154,16 @@ func (s Store) Save(ctx context.Context, a Account) error {
 	return nil
 }
 
-// AdIDs returns the account's ads: they are to be settled when what makes a
-// winner changes.
-func (s Store) AdIDs(ctx context.Context, id string) ([]string, error) {
-	rows, _ := s.tx.Query(ctx, `SELECT ad_id FROM gv.ads WHERE tenant_id = gv.tenant() AND account_id = $1 ORDER BY ad_id`, id)
+// Candidates returns the account's ads that are winners or may become ones: they
+// are to be settled when what makes a winner changes. One without value is none
+// by any threshold.
+func (s Store) Candidates(ctx context.Context, id string) ([]string, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT ad_id FROM gv.ads
+		WHERE  tenant_id = gv.tenant() AND account_id = $1 AND (is_winner OR pipeline_minor > 0) ORDER BY ad_id`, id)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list ads of account %s: %w", id, err)
+		return nil, fmt.Errorf("list candidates of account %s: %w", id, err)
 	}
 	return ids, nil
 }
