@@ -40,9 +40,12 @@ func (s *system) backstage() http.Handler {
 	mux.HandleFunc("GET /_local/queue", s.showQueue)
 	mux.HandleFunc("POST /_local/run/{function}", s.passTo(functions.Schedule))
 	mux.HandleFunc("POST /_local/deliver/{function}", s.passTo(functions.PubSub))
-	// A page of another origin must not move deals behind its reader's back.
-	sameOrigin := http.NewCrossOriginProtection().Handler(mux)
-	outside := map[string]http.Handler{hubspotPath: http.StripPrefix(hubspotPath, s.hubspot), metaPath: http.StripPrefix(metaPath, s.meta)}
+	// A page of another origin must not move deals or budgets behind its reader's back.
+	sameOrigin := http.NewCrossOriginProtection().Handler
+	inside := sameOrigin(mux)
+	outside := map[string]http.Handler{
+		hubspotPath: sameOrigin(http.StripPrefix(hubspotPath, s.hubspot)), metaPath: sameOrigin(http.StripPrefix(metaPath, s.meta)),
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
@@ -55,7 +58,7 @@ func (s *system) backstage() http.Handler {
 				return
 			}
 		}
-		sameOrigin.ServeHTTP(w, r)
+		inside.ServeHTTP(w, r)
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,19 @@ func TestWhatMetaHasIsSyncedAndShown(t *testing.T) {
 	}
 	if text := p.want(200, "GET", "/api/campaigns", "OTHER_TENANT_TOKEN", ""); strings.Contains(text, "Winter") {
 		t.Errorf("another tenant sees %s", text)
+	}
+	page, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/_local/meta/control/objects/"+ad, strings.NewReader(`{"status": "PAUSED"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Header.Set("Origin", "https://elsewhere.example")
+	resp, err := http.DefaultClient.Do(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("another origin's page changed an ad: %d", resp.StatusCode)
 	}
 	log, err := os.ReadFile(filepath.Join(dir, "local.log"))
 	if err != nil || strings.Contains(string(log), p.env["META_ACCESS_TOKEN"]) {
