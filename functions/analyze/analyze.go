@@ -62,9 +62,12 @@ func build(ctx context.Context) (serve.Consumer, error) {
 const (
 	// watchFor is how long a model may take to watch a video.
 	watchFor = 4 * time.Minute
-	// claimFor is a little more than this function's timeout: a run that died frees
-	// its video then.
-	claimFor = 10*time.Minute + 30*time.Second
+	// claimFor is how long a claim holds: a run that died frees its video then. One
+	// that lives renews it every renewEvery.
+	claimFor   = time.Minute
+	renewEvery = 15 * time.Second
+	// longest is what a run may take where its caller sets no end.
+	longest = 10 * time.Minute
 	// putDown is kept of a run's time to say what became of it.
 	putDown = 10 * time.Second
 	// tries is how many analyses are begun before a video is given up; nonsense is
@@ -78,12 +81,13 @@ type function struct {
 	worker *pg.Worker
 	files  *bucket.Bucket
 	client *gemini.Client
+	renew  time.Duration
 }
 
 // New returns the function's consumer. client may be nil: then the file alone is
 // asked. worker keeps messages that can never be handled.
 func New(db *pg.DB, worker *pg.Worker, files *bucket.Bucket, client *gemini.Client) serve.Consumer {
-	return &function{db, worker, files, client}
+	return &function{db, worker, files, client, renewEvery}
 }
 
 // Health reports whether the database and the bucket answer.
@@ -120,6 +124,7 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	}
 	work, cancel := context.WithTimeout(ctx, timeFor(ctx))
 	defer cancel()
+	go f.hold(work, tenant.String(), claim)
 	found, err := f.describe(work, tenant.String(), claim.Video)
 	return f.settle(ctx, tenant.String(), claim, found, err)
 }
@@ -128,9 +133,27 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 func timeFor(ctx context.Context) time.Duration {
 	end, ok := ctx.Deadline()
 	if !ok {
-		return claimFor - time.Minute
+		return longest
 	}
 	return max(time.Until(end)-putDown, time.Second)
+}
+
+// hold renews the claim until ctx ends. Where that fails, another run may take the
+// video over, and this one will change nothing.
+func (f *function) hold(ctx context.Context, tenant string, c *video.Claim) {
+	tick := time.NewTicker(f.renew)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error { return video.NewStore(tx).Renew(ctx, c, claimFor) })
+		if err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "a claim was not renewed", "tenant", tenant, "video", c.Video.VideoID, "error", err.Error())
+		}
+	}
 }
 
 // settle puts down what became of the analysis. What is worth another try stays

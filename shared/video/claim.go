@@ -43,6 +43,18 @@ func (s Store) Claim(ctx context.Context, id string, ttl time.Duration) (*Claim,
 	return nil, nil
 }
 
+// Renew lets the claim hold for ttl from now on, where it still is the run's own.
+func (s Store) Renew(ctx context.Context, c *Claim, ttl time.Duration) error {
+	_, err := s.q.Exec(ctx, `
+		UPDATE gv.videos SET claimed_until = clock_timestamp() + @ttl::interval
+		WHERE  tenant_id = gv.tenant() AND video_id = @id AND status = 'analyzing' AND claim = @token`,
+		pgx.StrictNamedArgs{"id": c.Video.VideoID, "token": c.token, "ttl": ttl})
+	if err != nil {
+		return fmt.Errorf("renew the claim of video %s: %w", c.Video.VideoID, err)
+	}
+	return nil
+}
+
 // Analyzed keeps what the video was found to be made of, and who says so.
 func (s Store) Analyzed(ctx context.Context, c *Claim, dna creative.DNA, by string) error {
 	return s.settle(ctx, c, outcome{status: StatusAnalyzed, dna: dna.JSON(), by: &by})
