@@ -43,6 +43,7 @@ func TestAWriteThatDidNotArriveIsSentAgainOnceThatIsRead(t *testing.T) {
 	w.is(id, "unknown", "")
 	w.run()
 	w.is(id, "pending", "has 100.00 USD still, so the write was not made")
+	w.pass(time.Minute)
 	w.run()
 	w.is(id, "applied", "")
 	if n := len(w.fake.Applied("")); n != 1 {
@@ -58,10 +59,10 @@ func TestAStepThatNeverArrivesFailsInTheEnd(t *testing.T) {
 	w.fake.Inject(fakemeta.Fault{Method: "POST", Status: 502, Times: 100})
 	for range 2*changes.MaxSends + 2 {
 		w.run()
+		w.pass(time.Hour)
 	}
 	w.is(id, "failed", "given up")
 	w.fake.Heal()
-	w.pass(time.Hour)
 	raise := w.queue(tenant, to("11", 11_000)) // a cut that was not made forbids nothing
 	w.run()
 	w.is(raise, "applied", "")

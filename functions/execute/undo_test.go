@@ -166,6 +166,7 @@ func TestAnExecutorThatDiedBetweenTheCallAndTheRecordIsRepaired(t *testing.T) {
 	w.run()
 	w.is(made, "applied", "")
 	w.is(lost, "pending", "so the write was not made")
+	w.pass(time.Minute)
 	w.run()
 	w.is(lost, "applied", "")
 	if got := w.history(lost); got != "unknown budget 10000 8000, applied budget 10000 8000" {

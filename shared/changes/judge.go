@@ -123,7 +123,8 @@ func (m Moment) again(is string) Verdict {
 	if m.Change.Sends >= MaxSends {
 		return Verdict{Action: Fail, Reason: fmt.Sprintf("%s after %d tries; given up", reason, m.Change.Sends)}
 	}
-	return Verdict{Action: Again, Until: m.Now.Add(Jitter(m.Change.ChangeID, m.Change.Steps+m.Change.Sends)), Reason: reason}
+	until := m.Now.Add(Retry(m.Change.Sends) + Jitter(m.Change.ChangeID, m.Change.Steps+m.Change.Sends))
+	return Verdict{Action: Again, Until: until, Reason: reason + "; it is tried again at " + until.UTC().Format("2006-01-02 15:04:05") + " UTC"}
 }
 
 // shape holds a change whose object is not what it was decided for.

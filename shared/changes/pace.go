@@ -25,8 +25,9 @@ const (
 	// Stale is how long a change may wait without a move before the figures that it
 	// was decided on are too old to act on.
 	Stale = 48 * time.Hour
-	// MaxSends is how often one step is sent before it counts as failed.
-	MaxSends = 4
+	// MaxSends is how often one step is sent before it counts as failed: over some
+	// hours, so that an outage of the platform is survived.
+	MaxSends = 8
 
 	minJitter = 3 * time.Second
 	maxJitter = 18 * time.Second
@@ -46,6 +47,16 @@ func Jitter(changeID string, step int) time.Duration {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(changeID), uint64(step)))
 	span := uint64((maxJitter-minJitter)/time.Millisecond) + 1
 	return minJitter + time.Duration(binary.BigEndian.Uint64(sum[:8])%span)*time.Millisecond
+}
+
+// Retry is how long a step rests after its nth try was not made: half a minute,
+// then four times as long each time, an hour at most.
+func Retry(tries int) time.Duration {
+	wait := 30 * time.Second
+	for range tries - 1 {
+		wait = min(4*wait, time.Hour)
+	}
+	return wait
 }
 
 // Pace says how far an object that has current may move towards target now:

@@ -84,15 +84,6 @@ func (w *world) in(tenant string, fn func(s changes.Store) error) {
 	}
 }
 
-// across runs fn as the worker does.
-func (w *world) across(fn func(s changes.Store) error) {
-	w.t.Helper()
-	err := pg.Across(w.t.Context(), w.worker, func(tx pgx.Tx) error { return fn(changes.NewStore(tx).Warped(w.warp)) })
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 func (w *world) enqueue(tenant string, intents ...changes.Intent) []changes.Enqueued {
 	w.t.Helper()
 	var done []changes.Enqueued
