@@ -49,8 +49,8 @@ func TestGeminisModelsHaveAnIndexThatIsUsed(t *testing.T) {
 			if _, err := s.tx.Exec(t.Context(), `SET LOCAL enable_sort = off`); err != nil { // so few would be sorted
 				return err
 			}
-			rows, _ := s.tx.Query(t.Context(), `EXPLAIN `+nearest, pgx.StrictNamedArgs{
-				"model": model, "vector": vectorText(vector(t, "alpha")), "k": 5, "candidates": 20, "min_ctr": 0.0, "min_similarity": 0.0,
+			rows, _ := s.tx.Query(t.Context(), `EXPLAIN `+approximate, pgx.StrictNamedArgs{
+				"model": model, "vector": vectorText(vector(t, "alpha")), "n": 5, "candidates": 20, "min_ctr": 0.0, "min_similarity": 0.0,
 			})
 			plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
 			if !strings.Contains(strings.Join(plan, "\n"), index) {

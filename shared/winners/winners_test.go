@@ -203,8 +203,8 @@ func TestTheIndexIsUsedForALargeTenant(t *testing.T) {
 		t.Fatal(err)
 	}
 	in(t, db, tenantA, func(s Store) error {
-		rows, _ := s.tx.Query(t.Context(), `EXPLAIN `+nearest, pgx.StrictNamedArgs{
-			"model": embed.LocalModel, "vector": vectorText(vector(t, "alpha")), "k": 5, "candidates": 20, "min_ctr": 0.0, "min_similarity": 0.0,
+		rows, _ := s.tx.Query(t.Context(), `EXPLAIN `+approximate, pgx.StrictNamedArgs{
+			"model": embed.LocalModel, "vector": vectorText(vector(t, "alpha")), "n": 5, "candidates": 20, "min_ctr": 0.0, "min_similarity": 0.0,
 		})
 		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if !strings.Contains(strings.Join(plan, "\n"), "winners_local") {
