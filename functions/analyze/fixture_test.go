@@ -53,7 +53,7 @@ func open(t *testing.T, change ...func(*gemini.Config)) *fixture {
 	f.fake.Write = func(fakegemini.Call) string { return described(nil) }
 	cfg := gemini.Config{
 		APIKey: fakegemini.Key, BaseURL: url, Model: "gemini-3.8-flash", EmbeddingModel: "gemini-embedding-2",
-		Timeout: 5 * time.Second, DailyCap: 10, DailyTokens: 20_000_000, Prices: gemini.Prices{"gemini-3.8-flash": {Input: 1, Output: 4}},
+		Timeout: 30 * time.Second, DailyCap: 10, DailyTokens: 20_000_000, Prices: gemini.Prices{"gemini-3.8-flash": {Input: 1, Output: 4}},
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -205,5 +205,7 @@ func TestARunWhoseTimeIsUpSaysSo(t *testing.T) {
 	if w.Code != 503 {
 		t.Errorf("answered %d", w.Code)
 	}
-	f.want(id, video.StatusWaiting, "did not answer in time")
+	if v := f.show(id); v.Status != video.StatusWaiting || value(v.WaitingFor) == "" {
+		t.Errorf("it is %s for %q", v.Status, value(v.WaitingFor))
+	}
 }
