@@ -93,9 +93,9 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		"gv.campaigns": "SELECT", "gv.dead_letters": "INSERT SELECT UPDATE", "gv.decisions": "SELECT", "gv.hubspot_connections": "SELECT",
 		"gv.idempotency_keys": "DELETE SELECT", "gv.inbox": "DELETE SELECT", "gv.learning_cycles": "INSERT SELECT UPDATE",
 		"gv.leases": "DELETE INSERT SELECT UPDATE", "gv.meta_connections": "SELECT UPDATE", "gv.model_registry": "INSERT SELECT UPDATE",
-		"gv.outbox": "DELETE SELECT UPDATE", "gv.patterns": "DELETE INSERT SELECT UPDATE",
+		"gv.outbox": "DELETE INSERT SELECT UPDATE", "gv.patterns": "DELETE INSERT SELECT UPDATE",
 		"gv.pending_ad_changes": "INSERT SELECT UPDATE", "gv.refreshes": "INSERT SELECT", "gv.schedules": "SELECT", "gv.sweeps": "INSERT SELECT",
-		"gv.tenants": "SELECT", "gv.told": "DELETE SELECT", "gv.winners": "INSERT SELECT UPDATE",
+		"gv.tenants": "SELECT", "gv.told": "DELETE SELECT", "gv.webhooks": "SELECT", "gv.winners": "INSERT SELECT UPDATE",
 	}
 	if diff := gocmp.Diff(want, grants(t, admin, "gv_worker")); diff != "" {
 		t.Errorf("grants of gv_worker: %s", diff)
