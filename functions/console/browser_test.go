@@ -15,12 +15,18 @@ import (
 	"github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/functions/allocate"
 	"github.com/geminivideo/geminivideo/functions/campaigns"
+	"github.com/geminivideo/geminivideo/functions/changes"
 	"github.com/geminivideo/geminivideo/functions/console"
+	"github.com/geminivideo/geminivideo/functions/direct"
+	"github.com/geminivideo/geminivideo/functions/fatigue"
+	"github.com/geminivideo/geminivideo/functions/predict"
 	"github.com/geminivideo/geminivideo/functions/replay"
 	"github.com/geminivideo/geminivideo/functions/revenue"
+	"github.com/geminivideo/geminivideo/functions/tenants"
 	"github.com/geminivideo/geminivideo/functions/winners"
 	"github.com/geminivideo/geminivideo/infra/local/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
 
@@ -47,6 +53,11 @@ func surface(t *testing.T, role auth.Role) string {
 	for name, h := range map[string]http.Handler{
 		"allocate":  allocate.New(w.App, w.Access(), w.Queue),
 		"campaigns": campaigns.New(w.App, w.Access(), w.Queue),
+		"changes":   changes.New(w.App, w.Access(), w.Queue),
+		"direct":    direct.New(w.App, w.Access(), w.Queue, nil, director.Config{Fallback: "template"}),
+		"fatigue":   fatigue.New(w.App, w.Access(), w.Queue),
+		"predict":   predict.New(w.App, w.Access(), embed.Only(embed.Local{})),
+		"tenants":   tenants.New(w.App, w.Access(), w.Queue),
 		"console":   console.New(nil),
 		"replay":    replay.New(w.App, w.Access(), w.Queue),
 		"revenue":   revenue.New(w.App, w.Access(), w.Queue),
@@ -179,12 +190,21 @@ func TestPicturesOfALocalSystem(t *testing.T) {
 		b.wait("document.querySelector('form button.primary')")
 		b.press("Optimize budget")
 		b.wait("document.querySelector('[aria-label=\"Recommended budgets\"]')")
+		b.press("Queue these changes")
+		b.wait("document.querySelector('a[href=\"#/changes\"]:not(nav a)')")
 		shoot("campaign", false)
 		shoot("whole-campaign", true)
-		for _, view := range []string{"winners", "pipeline", "decisions", "import", "dead-letters"} {
+		for _, view := range []string{"changes", "creatives", "winners", "pipeline", "decisions", "import", "dead-letters"} {
 			b.eval("location.hash = '#/" + view + "'")
 			b.wait("!document.querySelector('.loading') && document.querySelector('nav a[aria-current]').hash === '#/" + view + "'")
-			if view == "winners" {
+			switch view {
+			case "changes":
+				b.press("Look for tired ads")
+				b.wait("document.querySelector('.said.good')")
+			case "creatives":
+				b.press("Judge it")
+				b.wait("document.querySelector('[role=status] h3')")
+			case "winners":
 				b.eval("document.querySelector('.examples button').click()")
 				b.wait("document.querySelector('.match, .empty')")
 			}
@@ -195,6 +215,11 @@ func TestPicturesOfALocalSystem(t *testing.T) {
 		b.eval("document.querySelector('td a').click()")
 		b.wait("document.querySelector('details')")
 		shoot("decision", true)
+		b.eval("location.hash = '#/creatives'")
+		b.wait("document.querySelector('form button') && location.hash === '#/creatives'")
+		b.press("Write the plan")
+		b.wait("document.querySelector('[aria-label=Scenes]')")
+		shoot("plan", true)
 	}
 	b.noTroubles()
 }

@@ -67,6 +67,21 @@ export const api = {
   putStage: (name, body) =>
     send('PUT', path`/api/ml/synthetic-revenue/stages/${name}`, { body: { tenant_id: session()?.tenant, ...body } }),
 
+  apply: (id) => send('POST', '/api/ml/battle-hardened/apply', { body: { decision_id: id } }),
+  sweep: () => send('POST', '/api/ml/fatigue/sweep'),
+  changes: (query) => send('GET', '/api/ads/changes', { query }),
+  history: (query) => send('GET', '/api/ads/history', { query }),
+  approveChange: (id, digest) => send('POST', path`/api/ads/changes/${id}/approve`, { body: { digest } }),
+  rejectChange: (id) => send('POST', path`/api/ads/changes/${id}/reject`, { body: {} }),
+  undoChange: (id) => send('POST', path`/api/ads/changes/${id}/undo`),
+  accounts: () => send('GET', '/api/accounts'),
+  putAccount: (id, body) => send('PUT', path`/api/accounts/${id}`, { body }),
+
+  predict: (body) => send('POST', '/api/ml/predict-creative', { body }),
+  battlePlan: (body) => send('POST', '/api/titan/director/battle-plan', { body }),
+  plans: (cursor) => send('GET', '/api/titan/director/plans', { query: { cursor } }),
+  plan: (id) => send('GET', path`/api/titan/director/plans/${id}`),
+
   deadLetters: (query) => send('GET', '/api/dead-letters', { query }),
   replayLetter: (id) => send('POST', path`/api/dead-letters/${id}/replay`),
 };

@@ -6,6 +6,8 @@ import { may, byItself, session, signOut } from './session.js';
 import { signInView } from './signin.js';
 import { campaignsView } from './campaigns.js';
 import { campaignView } from './campaign.js';
+import { changesView } from './changes.js';
+import { creativesView, creativeView } from './creatives.js';
 import { winnersView } from './winners.js';
 import { pipelineView } from './pipeline.js';
 import { decisionView, decisionsView } from './decisions.js';
@@ -14,6 +16,8 @@ import { lettersView } from './letters.js';
 
 const views = [
   { name: 'campaigns', title: 'Campaigns', show: (id) => (id ? campaignView(id) : campaignsView()) },
+  { name: 'changes', title: 'Changes', show: changesView },
+  { name: 'creatives', title: 'Creatives', show: (id) => (id ? creativeView(id) : creativesView()) },
   { name: 'winners', title: 'Winners', show: winnersView },
   { name: 'pipeline', title: 'Pipeline', show: pipelineView },
   { name: 'decisions', title: 'Decisions', show: (id) => (id ? decisionView(id) : decisionsView()) },

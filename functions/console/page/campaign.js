@@ -50,14 +50,23 @@ function optimizer(campaign, ads) {
     const chosen = withPaused.checked ? [...active, ...paused] : active;
     if (chosen.length === 0) throw new Error('No ad of this campaign is active. Tick the box to look at the paused ones.');
     const split = await api.select({ ad_states: chosen.map(stateOf), total_budget: Number(total.value), account_id: campaign.account_id });
-    fill(result, splitView(split, Object.fromEntries(ads.map((ad) => [ad.id, ad.name]))));
+    fill(result, splitView(split, Object.fromEntries(ads.map((ad) => [ad.id, ad.name]))), queuer(split));
   }, { primary: true, submit: true, busy: 'Splitting …' });
   return sheet(
     h('h2', null, 'Budget'),
-    h('p', { class: 'soft small' }, `Splits the day’s budget across ${plural(active.length, 'active ad')} by what each is likely to return. These are recommendations: nothing is applied from here.`),
+    h('p', { class: 'soft small' }, `Splits the day’s budget across ${plural(active.length, 'active ad')} by what each is likely to return. These are recommendations: nothing moves before you queue them, and then by the account’s mode.`),
     form({ class: 'row' }, optimize, field(`Budget a day, ${campaign.currency}`, total),
       paused.length > 0 && h('label', null, withPaused, `with ${plural(paused.length, 'paused ad')}`), optimize),
     result);
+}
+
+// queuer queues what a split recommends.
+function queuer(split) {
+  return action('Queue these changes', async () => {
+    const told = await api.apply(split.decision_id);
+    const not = told.ads.filter((ad) => !ad.change_id && ad.status !== 'unchanged');
+    return [`${plural(told.queued, 'ad')} of ${told.ads.length} queued. `, h('a', { href: '#/changes' }, 'See the changes'), not.length > 0 && ` ${not[0].ad_id}: ${not[0].reason}`];
+  }, { busy: 'Queueing …' });
 }
 
 // stateOf is an ad as the allocation takes it. A budget that is not known is left

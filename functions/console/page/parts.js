@@ -20,6 +20,7 @@ export const facts = (pairs) => h('dl', { class: 'facts' }, pairs.map(([name, fa
 
 const moods = {
   ACTIVE: 'good', HEALTHY: 'good', scale: 'good', FATIGUING: 'warn', SATURATED: 'warn', AUDIENCE_EXHAUSTED: 'bad', kill: 'bad', DELETED: 'bad',
+  applied: 'good', awaiting_approval: 'warn', held: 'warn', unknown: 'warn', failed: 'bad',
 };
 
 export const badge = (name, mood = moods[name] ?? '') => h('span', { class: `badge ${mood}` }, words(name));
