@@ -216,3 +216,20 @@ func TestUnderACampaignBudgetTheAdSetsLimitsAreSet(t *testing.T) {
 		t.Errorf("after the undo: %+v", s)
 	}
 }
+
+func TestAFirstSpendCapMovesFromWhatTheAdSetSpends(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "act_1", "11", 0)
+	w.fake.Account("act_1").PutCampaign(fakemeta.Campaign{ID: "91", DailyBudget: 50_000})
+	w.exec(`UPDATE gv.campaigns SET daily_budget_minor = 50000`)
+	w.exec(`INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor)
+	        SELECT $1, '11', current_date - n, 1000, 10, 10000 FROM generate_series(1, 7) AS n`, tenant)
+	id := w.queue(tenant, to("11", 5_000))
+	w.run()
+	w.run()
+	if s := w.fake.AdSet("511"); s.SpendCap != 8_000 || s.MinSpend != 0 {
+		t.Errorf("%+v", s)
+	}
+	w.is(id, "pending", "step 1 was made")
+}

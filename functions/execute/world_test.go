@@ -14,6 +14,7 @@ import (
 	"github.com/geminivideo/geminivideo/functions/execute"
 	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/pgtest"
@@ -37,6 +38,8 @@ type world struct {
 	meta  meta.Options
 	url   string
 
+	workerURL string
+
 	mu     sync.Mutex
 	now    time.Time
 	tokens map[string]string
@@ -44,6 +47,9 @@ type world struct {
 
 // Get returns a token by its secret's name.
 func (w *world) Get(_ context.Context, name string) (string, error) {
+	if name == "unreadable" {
+		return "", fault.Down("a credential cannot be read", nil)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tokens[name], nil
@@ -61,7 +67,7 @@ func open(t *testing.T) *world {
 	}
 	t.Cleanup(db.Close)
 	w := &world{
-		t: t, db: db, admin: made.Admin(t), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), tokens: map[string]string{},
+		t: t, workerURL: made.WorkerURL, db: db, admin: made.Admin(t), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), tokens: map[string]string{},
 		opts: execute.Options{Tick: 400 * time.Millisecond, Poll: 20 * time.Millisecond, ChangeLease: 6 * time.Second},
 		meta: meta.Options{Timeout: 2 * time.Second, Budget: 2 * time.Second, Attempts: 1},
 	}

@@ -83,12 +83,14 @@ func PauseReason(account string, own, all bool) string {
 }
 
 // windows reads what the limits count: the object's moves and writes, and the
-// campaign's writes, with what is under way there.
+// campaign's writes, with what is under way there. A first spend cap has moved from
+// what the ad set was taken to have.
 func (s Store) windows(ctx context.Context, c *Claim, h *held) error {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT at, outcome, budget_object = @object AS own, before_minor, after_minor
-		FROM   gv.ad_change_history
-		WHERE  tenant_id = @tenant AND budget_object = @object AND at > @moves AND outcome IN ('applied', 'unknown') AND action <> 'none'
+		SELECT h.at, h.outcome, true AS own, coalesce(h.before_minor, p.before_minor), h.after_minor
+		FROM   gv.ad_change_history h
+		LEFT   JOIN gv.pending_ad_changes p ON p.change_id = h.change_id
+		WHERE  h.tenant_id = @tenant AND h.budget_object = @object AND h.at > @moves AND h.outcome IN ('applied', 'unknown') AND h.action <> 'none'
 		UNION ALL
 		SELECT at, outcome, false, NULL, NULL
 		FROM   gv.ad_change_history

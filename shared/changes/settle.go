@@ -149,7 +149,7 @@ func (s Store) applied(ctx context.Context, c *Claim, h *held, r Result) error {
 	if h.newer != nil {
 		return s.giveWay(ctx, c, h)
 	}
-	moves := append(h.moment.Moves, Move{At: h.now, Before: amountOr(c.StepBefore, *c.StepMinor), After: *c.StepMinor})
+	moves := append(h.moment.Moves, Move{At: h.now, Before: amountOr(c.StepBefore, amountOr(c.BeforeMinor, *c.StepMinor)), After: *c.StepMinor})
 	_, until := Pace(h.now, *c.StepMinor, *c.TargetMinor, moves, meta.Step(c.Currency))
 	if until.Before(h.now) {
 		until = h.now
