@@ -65,6 +65,7 @@ type world struct {
 	*apitest.World
 	t       *testing.T
 	handler http.Handler
+	outside connections.Outside
 	vault   *vault.Server
 	store   *secrets.Store
 	hubspot *fakehubspot.Fake
@@ -89,12 +90,13 @@ func newWorld(t *testing.T) *world {
 	hub, graph := httptest.NewServer(w.hubspot), httptest.NewServer(w.meta)
 	t.Cleanup(hub.Close)
 	t.Cleanup(graph.Close)
-	w.handler = serve.Wrap("connections", connections.New(w.App, w.Access(), connections.Outside{
+	w.outside = connections.Outside{
 		Project: "p", Vault: w.store, Queue: w.Queue,
 		HubSpot: connections.HubSpotConfig{URL: hub.URL, Patience: 2 * time.Second},
 		Meta:    meta.New(meta.Config{BaseURL: graph.URL}, meta.Options{Timeout: time.Second, Budget: 2 * time.Second, Attempts: 1}),
 		Webhook: webhook.New(webhook.Config{AllowLocal: true, Deadline: 500 * time.Millisecond}),
-	}))
+	}
+	w.handler = serve.Wrap("connections", connections.New(w.App, w.Access(), w.outside))
 	t.Cleanup(w.noCanary)
 	return w
 }

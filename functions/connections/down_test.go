@@ -1,0 +1,67 @@
+package connections_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/geminivideo/geminivideo/functions/connections"
+	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
+)
+
+func TestADatabaseThatIsDownIsUnavailableAndNothingIsStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dead, err := pg.Open(t.Context(), pg.Config{URL: "postgres://gv_app@127.0.0.1:1/none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := serve.Wrap("connections", connections.New(dead, w.Access(), w.outside))
+	for call, body := range map[string]any{
+		"GET hubspot": nil, "GET meta": nil, "GET webhook": nil, "GET hubspot/stages": nil, "POST webhook/test": nil,
+		"PUT hubspot": map[string]any{"portal_id": portal, "access_token": token, "client_secret": appKey},
+		"PUT meta":    map[string]any{"account_id": "77", "access_token": metaKey},
+		"PUT webhook": map[string]any{"url": "https://example.com"},
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		if a := w.Call(h, method, "/api/connections/"+path, w.Token(auth.Admin), body); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", call, a.Status, a.Body)
+		}
+	}
+	for _, what := range []string{"hubspot-62515-access-token", "hubspot-62515-client-secret", "meta-act_77-access-token", "webhook-secret"} {
+		if got := w.vault.Versions(secretOf(apitest.Tenant, what)); len(got) != 0 {
+			t.Errorf("%s was stored: %v", what, got)
+		}
+	}
+}
+
+func TestTwinsOfOneRequestMakeOneSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var mu sync.Mutex
+	shown := map[any]bool{}
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			a := w.as(w.Token(auth.Admin), http.MethodPut, "webhook", `{"url": "https://example.com"}`, "Idempotency-Key", "k")
+			switch a.Status {
+			case 200:
+				mu.Lock()
+				shown[a.JSON(t)["secret"]] = true
+				mu.Unlock()
+			case 409:
+			default:
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+	w.want(200, "webhook", `{"url": "https://example.com"}`, "Idempotency-Key", "k")
+	if len(shown) != 1 || shown[nil] {
+		t.Errorf("%d secrets were shown", len(shown))
+	}
+}
