@@ -124,6 +124,10 @@ func (f *function) clear(ctx context.Context, s winners.Store, attempt int64) (m
 	return false, s.Resume(ctx, attempt, winners.Never, "")
 }
 
+// unreadable is embedded in the place of a text that the model refuses: one such
+// must not keep all the others from being searched.
+const unreadable = "an ad that cannot be described"
+
 func (f *function) embed(ctx context.Context, tenant, model string, texts []winners.Text) ([]winners.Embedded, error) {
 	e, ok := f.models.Of(tenant, model)
 	if !ok {
@@ -134,6 +138,19 @@ func (f *function) embed(ctx context.Context, tenant, model string, texts []winn
 		said[i] = t.Text
 	}
 	vectors, err := e.Documents(ctx, said)
+	if err != nil && fault.Permanent(err) {
+		if len(texts) > 1 { // which of them is it?
+			half := len(texts) / 2
+			first, err := f.embed(ctx, tenant, model, texts[:half])
+			if err != nil {
+				return nil, err
+			}
+			second, err := f.embed(ctx, tenant, model, texts[half:])
+			return append(first, second...), err
+		}
+		slog.WarnContext(ctx, "the model refuses a winner's text: it is embedded as one without", "tenant", tenant, "ad", texts[0].AdID, "model", model, "error", err.Error())
+		vectors, err = e.Documents(ctx, []string{unreadable})
+	}
 	if err != nil {
 		return nil, err
 	}

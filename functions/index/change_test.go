@@ -155,6 +155,17 @@ func TestAChangeSurvivesItsMessagesAndItsProcesses(t *testing.T) {
 	}
 }
 
+func TestATextThatTheModelRefusesHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	w := around(t, 30)
+	w.fake.Refuse = func(text string) bool { return strings.Contains(text, "word13") || strings.Contains(text, "word21") }
+	w.find(t, "x", 1)
+	w.tick(t)
+	if active, target, why := w.state(t); active != second || target != "" || w.uneven(t) != 0 {
+		t.Errorf("%s, %s, %q", active, target, why)
+	}
+}
+
 // One message of anybody's is enough: idle tenants are seen to as well.
 func TestEveryTenantChanges(t *testing.T) {
 	t.Parallel()

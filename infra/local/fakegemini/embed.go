@@ -127,6 +127,9 @@ func (f *Fake) vector(model, task string, content wireContent, dimensions int, o
 	if tokens(text) > limits[model] {
 		return nil, fmt.Sprintf("the input token count exceeds the maximum number of tokens allowed (%d)", limits[model])
 	}
+	if f.Refuse != nil && f.Refuse(text) {
+		return nil, "Request contains an invalid argument."
+	}
 	f.mu.Lock()
 	f.texts = append(f.texts, Embedded{model, task, text})
 	f.mu.Unlock()

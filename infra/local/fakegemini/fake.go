@@ -43,6 +43,8 @@ type Fake struct {
 	// makes a vector of the asked dimensions of it. A random one that depends on
 	// the text alone, unless set.
 	Embed func(model, text string) []float32
+	// Refuse reports texts that the embedding models answer 400 to.
+	Refuse func(text string) bool
 	// Look is how often a file is asked after before it is ACTIVE; 1 unless set.
 	// A file whose bytes begin with "broken" becomes FAILED.
 	Look int
