@@ -109,16 +109,20 @@ func (f *function) show(ctx context.Context, in *showInput) (*showOutput, error)
 
 type statsOutput struct {
 	Body struct {
-		TotalWinners   int64   `json:"total_winners_in_memory" doc:"Winners that searches find."`
-		IndexSize      int64   `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
-		Remembered     int64   `json:"total_remembered" doc:"With the ads that wait to be winners again."`
-		Dimension      int     `json:"dimension"`
-		EmbeddingModel string  `json:"embedding_model"`
-		MemoryBackend  string  `json:"memory_backend"`
-		StorageBackend string  `json:"storage_backend"`
-		IndexBytes     int64   `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
-		Indexed        bool    `json:"indexed" doc:"Whether there is an index for this model; without one a memory of any size is searched exactly, and more slowly."`
-		Change         *change `json:"embedding_change,omitempty" doc:"While everything is embedded with another model; searches use embedding_model until that is complete."`
+		TotalWinners   int64      `json:"total_winners_in_memory" doc:"Winners that searches find."`
+		IndexSize      int64      `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
+		Remembered     int64      `json:"total_remembered" doc:"With the ads that wait to be winners again."`
+		Dimension      int        `json:"dimension"`
+		EmbeddingModel string     `json:"embedding_model"`
+		MemoryBackend  string     `json:"memory_backend"`
+		StorageBackend string     `json:"storage_backend"`
+		IndexBytes     int64      `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
+		Indexed        bool       `json:"indexed" doc:"Whether there is an index for this model; without one a memory of any size is searched exactly, and more slowly."`
+		Search         string     `json:"search" enum:"exact,hnsw" doc:"How queries are answered: by comparing all, or through the index."`
+		Recall         float64    `json:"recall" doc:"Of the ten nearest to some of your own winners, the share that searches find: 1 where they compare all. Measured at most daily."`
+		RecallSample   int        `json:"recall_sample" doc:"How many of your winners that was measured with; 0 where searches compare all."`
+		RecallAt       *time.Time `json:"recall_measured_at,omitempty"`
+		Change         *change    `json:"embedding_change,omitempty" doc:"While everything is embedded with another model; searches use embedding_model until that is complete."`
 	}
 }
 
@@ -156,6 +160,14 @@ func (f *function) stats(ctx context.Context, _ *struct{}) (*statsOutput, error)
 		b.TotalWinners, b.IndexSize, b.Remembered, b.IndexBytes = stats.Active, stats.Active, stats.Remembered, stats.IndexBytes
 		b.Dimension, b.EmbeddingModel = embed.Dimensions, model
 		b.MemoryBackend, b.StorageBackend = backend, "postgresql"
+		recall, err := store.Recall(ctx, model)
+		if err != nil {
+			return err
+		}
+		b.Search, b.Recall, b.RecallSample = "exact", recall.Recall, recall.Sampled
+		if recall.Sampled > 0 {
+			b.Search, b.RecallAt = "hnsw", &recall.MeasuredAt
+		}
 		if b.Indexed, err = store.Indexed(ctx, model); err != nil || models.Target == "" {
 			return err
 		}
