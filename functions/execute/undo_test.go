@@ -84,6 +84,10 @@ func TestWhatIsUnderWayEndsBeforeANewerDecisionBegins(t *testing.T) {
 	w.fake.Inject(fakemeta.Fault{Method: "POST", Status: 500, After: true})
 	w.run()
 	w.is(first, "unknown", "")
+	w.queue(tenant, to("11", 25_000))
+	if back := w.queue(tenant, to("11", 20_000)); back == first {
+		t.Error("what is under way stands for a newer decision, though another came between")
+	}
 	second := w.queue(tenant, to("11", 9_000))
 	w.run()
 	w.is(first, "superseded", "a newer decision took its place")

@@ -15,6 +15,14 @@ type open struct {
 	waiting, underWay *Change
 }
 
+// last is where the object is led in the end; nil where it stays.
+func (o open) last() *Change {
+	if o.waiting != nil {
+		return o.waiting
+	}
+	return o.underWay
+}
+
 // earlier is a fatigue cut that an ad had.
 type earlier struct {
 	changeID string
@@ -64,11 +72,9 @@ func (p *planner) place(w *wish, in Intent) outcome {
 		p.fresh = append(p.fresh, c)
 		return outcome{c.ChangeID, Held, banned}
 	}
-	for _, c := range []*Change{open.waiting, open.underWay} {
-		if c != nil && onItsWay(w, in, c) {
-			p.ban(in, w, c.ChangeID)
-			return outcome{c.ChangeID, c.Status, "it is on its way already"}
-		}
+	if c := open.last(); c != nil && onItsWay(w, in, c) {
+		p.ban(in, w, c.ChangeID)
+		return outcome{c.ChangeID, c.Status, "it is on its way already"}
 	}
 	c := p.draft(w, in, o, decided)
 	p.decide(o, c, decided)

@@ -190,13 +190,10 @@ func (r *resolver) setMoney(object string, intents []int) {
 
 // planned is an ad's part in what is on its way for a shared ad set.
 func (r *resolver) planned(object string, kind Kind, ad string) (part int64, ok bool) {
-	for _, c := range []*Change{r.open[object].waiting, r.open[object].underWay} {
-		if c != nil && c.Kind == kind {
-			part, ok = c.Splits[ad]
-			return part, ok
-		}
+	if c := r.open[object].last(); c != nil && c.Kind == kind {
+		part, ok = c.Splits[ad]
 	}
-	return 0, false
+	return part, ok
 }
 
 func unknownPart(object string, ad *Ad, alone bool) string {
