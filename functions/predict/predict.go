@@ -134,7 +134,7 @@ type Evidence struct {
 	ModelVersion   string      `json:"model_version" doc:"The same data train the same version."`
 	Ads            int         `json:"ads_in_history" doc:"Ads of the account and its niche."`
 	OwnAds         int         `json:"own_ads_in_history"`
-	Neighbours     []neighbour `json:"neighbours" nullable:"false" doc:"The winners most like it whose figures took part."`
+	Neighbours     []neighbour `json:"neighbours" nullable:"false" doc:"The winners most like it, of those whose figures the model knows. They move the numbers as far as likeness has been seen to tell in this account."`
 	EmbeddingModel string      `json:"embedding_model" doc:"What the neighbours were found with; empty where no search was possible or needed."`
 	RAGContext     *ragUse     `json:"rag_context,omitempty" doc:"What became of the rag_context, where one was sent."`
 }

@@ -74,7 +74,8 @@ type Prediction struct {
 	Ads, Own int
 	// Weaknesses are what costs CTR, the dearest first; never nil.
 	Weaknesses []Weakness
-	// Near are the neighbours whose figures took part, most like it first; never nil.
+	// Near are the neighbours whose figures the model knows, most like it first; never
+	// nil. They move the numbers as far as likeness has been seen to tell.
 	Near []Neighbour
 	// Reject is set where CTR < RejectBelow x Baseline.
 	Reject bool
@@ -90,7 +91,8 @@ type Weakness struct {
 	Effect float64
 	// Probability is that it costs anything at all, 0 to 1.
 	Probability float64
-	// Instead is what better ads did, and Ads up to three of them, best first.
+	// Instead is what better ads did, more clicks that were worth no less, and Ads up
+	// to three of them, best first; "" where none is known.
 	Instead string
 	Ads     []string
 }

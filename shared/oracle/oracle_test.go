@@ -209,6 +209,26 @@ func TestACreativesWeaknessIsNamedWithWhatBetterAdsDid(t *testing.T) {
 	}
 }
 
+func TestClicksThatBringNoDealsAreNoAdvice(t *testing.T) {
+	t.Parallel()
+	var past []oracle.Past
+	for i := range 60 {
+		hook := []string{"clickbait", "offer", "statistic"}[i%3]
+		p := oracle.Past{
+			AdID: fmt.Sprintf("ad-%02d", i), AccountID: "acc", DNA: creative.DNA{"hook_type": hook}, Impressions: 20_000,
+			Clicks: map[string]int64{"clickbait": 600, "offer": 400, "statistic": 150}[hook] + int64(i), Spend: 500,
+		}
+		if hook != "clickbait" && i%2 == 0 {
+			p.Value = 3000
+		}
+		past = append(past, p)
+	}
+	weak := oracle.Train("acc", past).Predict(creative.DNA{"hook_type": "statistic"}, nil).Weaknesses
+	if len(weak) != 1 || weak[0].Instead != "offer" {
+		t.Errorf("%+v", weak)
+	}
+}
+
 func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
 	t.Parallel()
 	past := account(5, 100)

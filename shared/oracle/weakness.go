@@ -23,6 +23,8 @@ type way struct {
 	Value string
 	Row   []entry
 	Ads   []string // up to three good ones, best first; the account's own before others
+	Total totals   // of all that went it
+	Worth float64  // logarithm of their value over spend, against all ads'; shrunk
 }
 
 // Limits of what is told.
@@ -87,8 +89,11 @@ func exemplify(c *columns, ads []ad, ctr expected) []example {
 			for _, x := range c.effect(features) {
 				sums[name][x.Col] += x.X
 			}
-			if w := e.way(c, features); w != nil && lift[i] > 0 && len(w.Ads) < maxExamples && !slices.Contains(w.Ads, ads[i].AdID) {
-				w.Ads = append(w.Ads, ads[i].AdID)
+			if w := e.way(c, features); w != nil {
+				w.Total.add(ads[i].Past)
+				if lift[i] > 0 && len(w.Ads) < maxExamples && !slices.Contains(w.Ads, ads[i].AdID) {
+					w.Ads = append(w.Ads, ads[i].AdID)
+				}
 			}
 		}
 	}
@@ -99,7 +104,28 @@ func exemplify(c *columns, ads []ad, ctr expected) []example {
 		}
 		slices.SortFunc(e.Usual, func(a, b entry) int { return cmp.Compare(a.Col, b.Col) })
 	}
+	appraise(all, ads)
 	return all
+}
+
+// appraise says of every way what its ads were worth: their value over what it
+// would be at all ads' ROAS, with a typical deal added to both, so that one lucky
+// deal, or none in a few clicks, says little.
+func appraise(all []example, ads []ad) {
+	var spent, value, square float64
+	for _, a := range ads {
+		spent, value, square = spent+a.Spend, value+a.Value, square+a.Value*a.Value
+	}
+	if spent <= 0 || value <= 0 {
+		return
+	}
+	deal := square / value
+	for i := range all {
+		for j := range all[i].Ways {
+			w := &all[i].Ways[j]
+			w.Worth = math.Log((w.Total.Value + deal) / (w.Total.Spend*value/spent + deal))
+		}
+	}
 }
 
 func compareBool(a, b bool) int {
@@ -187,7 +213,9 @@ func (m Model) weaknesses(features []creative.Feature) []Weakness {
 		best := 0.0
 		for _, other := range e.Ways {
 			gain, sd := m.CTR.between(m.Columns, other.Row, mine)
-			if sure := gain - sd/2; sure > best { // a value that two ads had is not the best by their luck
+			// A value that two ads had is not the best by their luck, and clicks that
+			// bring no deals are nothing to copy.
+			if sure := gain - sd/2 + min(other.Worth, 0); sure > best {
 				best, w.Instead, w.Ads = sure, other.Value, append([]string{}, other.Ads...)
 			}
 		}
