@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // TestKilledAtRandom lets two executors and two sweeps, each a process of its own,
 // work on 500 changes while they are killed at random moments and Meta fails in
-// every way it knows. A day of the rules' clock pass meanwhile; the rules
+// every way it knows. Twelve hours of the rules' clock pass meanwhile; the rules
 // are the real ones. Run it for a minute with -kill 1m -v.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
@@ -103,8 +103,8 @@ func (c *crash) trouble(random *rand.Rand) fakemeta.Fault {
 // and with 100.00 USD, at Meta and in the database.
 func newCrash(t *testing.T) *crash {
 	t.Helper()
-	// Whatever the time there is, it is a day by the rules' clock.
-	c := &crash{t: t, clock: clock{start: time.Now(), speed: float64(24*time.Hour) / float64(*killFor)}}
+	// Whatever the time there is, it is twelve hours by the rules' clock.
+	c := &crash{t: t, clock: clock{start: time.Now(), speed: float64(12*time.Hour) / float64(*killFor)}}
 	c.open()
 	var err error
 	if c.fake, err = fakemeta.New(fakemeta.Options{Now: c.clock.now}); err != nil {
