@@ -66,7 +66,7 @@ func Train(account string, past []Past) Model {
 	m.CTR = ctr.expectation
 	roas := expect(roasBelief, c, ads, worth(ads, rows))
 	m.ROAS = roas.expectation
-	m.Examples = exemplify(c, ads, ctr)
+	m.Examples = exemplify(c, ads, ctr, roas)
 	m.Remembered = remember(ads, ctr, roas)
 	m.Metrics = measure(m, ads, ctr, roas)
 	return m

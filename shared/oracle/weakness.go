@@ -36,24 +36,23 @@ const (
 )
 
 // exemplify collects examples of every feature from ads.
-func exemplify(c *columns, ads []ad, ctr expected) []example {
-	lift := make([]float64, len(ads)) // how much better an ad did than its account
+func exemplify(c *columns, ads []ad, ctr, roas expected) []example {
+	// How much better an ad's CTR was than its account's, and how good it was: with
+	// what it lacked in value taken off.
+	lift, good := make([]float64, len(ads)), make([]float64, len(ads))
 	for i, a := range ads {
-		usual := ctr.Effects[0]
-		if at, ok := c.account[a.AccountID]; ok {
-			usual += ctr.Effects[at]
-		}
-		lift[i] = ctr.sites[i].mean - usual
+		lift[i] = ctr.above(c, i, a)
 		if a.Impressions == 0 {
 			lift[i] = math.Inf(-1)
 		}
+		good[i] = lift[i] + min(roas.above(c, i, a), 0)
 	}
 	order := make([]int, len(ads))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(-compareBool(ads[i].AccountID == c.Account, ads[j].AccountID == c.Account), cmp.Compare(lift[j], lift[i]), cmp.Compare(ads[i].AdID, ads[j].AdID))
+		return cmp.Or(-compareBool(ads[i].AccountID == c.Account, ads[j].AccountID == c.Account), cmp.Compare(good[j], good[i]), cmp.Compare(ads[i].AdID, ads[j].AdID))
 	})
 	var all []example
 	for _, k := range c.Categories {
@@ -126,6 +125,15 @@ func appraise(all []example, ads []ad) {
 			w.Worth = math.Log((w.Total.Value + deal) / (w.Total.Spend*value/spent + deal))
 		}
 	}
+}
+
+// above is by how much an ad's log rate is above its account's level.
+func (e *expected) above(c *columns, i int, a ad) float64 {
+	usual := e.Effects[0]
+	if at, ok := c.account[a.AccountID]; ok {
+		usual += e.Effects[at]
+	}
+	return e.sites[i].mean - usual
 }
 
 func compareBool(a, b bool) int {
