@@ -104,7 +104,14 @@ func (a *account) change(ctx context.Context, c *changes.Claim) (outcome string,
 	}
 	r, rest := a.write(ctx, c, v)
 	err = a.record(ctx, func(s changes.Store, ctx context.Context) error { return s.Settle(ctx, c, v, told, r) })
-	return string(c.Status), rest, err
+	outcome = string(c.Status)
+	if c.Status == changes.Pending {
+		outcome = "waiting"
+		if r.Effect == changes.Took {
+			outcome = "step"
+		}
+	}
+	return outcome, rest, err
 }
 
 var names = map[changes.Action]string{

@@ -20,7 +20,8 @@ type report struct {
 	// Accounts is how many accounts had something due.
 	Accounts int `json:"accounts"`
 	// Outcomes counts what became of the changes that were looked at, by what was
-	// done: applied, dry_run, held, failed, unknown, found, again, waiting, ...
+	// done: applied, step (more follow), dry_run, held, failed, unknown, found, again,
+	// so_already, awaiting_approval, superseded, waiting, lost.
 	Outcomes map[string]int `json:"outcomes"`
 	// Busy counts accounts that another run was working on.
 	Busy int `json:"busy"`

@@ -31,7 +31,7 @@ func TestAnUndoGoesBackAtOnceAndLiftsWhatTheCutForbade(t *testing.T) {
 	w.run() // a minute after the cut, by 25% up: only an undo may
 	w.is(back, "applied", "")
 	w.is(id, "undone", "")
-	if got := w.history(id); !strings.HasSuffix(got, "undone none 10000 8000") {
+	if got := w.history(id); !strings.HasSuffix(got, "undone none 8000 10000") {
 		t.Error(got)
 	}
 	if budget := w.text(`SELECT daily_budget_minor FROM gv.ads`); budget != "10000" || w.fake.AdSet("511").DailyBudget != 10_000 {
@@ -61,6 +61,22 @@ func TestAnUndoOfALongMoveGivesUpWhatIsLeftOfIt(t *testing.T) {
 	if now := w.fake.AdSet("511").DailyBudget; now != 10_000 {
 		t.Errorf("Meta has %d", now)
 	}
+}
+
+func TestStepsThatWereMadeBeforeAHoldCanBeUndone(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "act_1", "11", 10_000)
+	id := w.queue(tenant, to("11", 30_000))
+	w.run()
+	w.pass(6 * time.Hour)
+	w.fake.Inject(fakemeta.Fault{Method: "POST", Code: 100, Message: "Not now."})
+	w.run()
+	w.is(id, "failed", "Not now.")
+	back := w.undo(id)
+	w.run()
+	w.is(back, "applied", "")
+	w.is(id, "undone", "")
 }
 
 func TestAnUndoRespectsSomebodyElsesEdit(t *testing.T) {

@@ -3,7 +3,6 @@ package changes
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -116,13 +115,14 @@ func (p *planner) all(r *resolver, intents []Intent, known map[string]Enqueued) 
 		}
 	}
 	var asked []request
+	stands := map[string]bool{} // keys that a change stands for
 	for wi := range r.wishes {
 		w := &r.wishes[wi]
 		came := p.place(w, intents[w.intents[0]])
 		for _, i := range w.intents {
 			in := intents[i]
-			first := !slices.ContainsFunc(asked, func(a request) bool { return a.key == in.Key })
-			if first && came.changeID != "" {
+			if !stands[in.Key] && came.changeID != "" {
+				stands[in.Key] = true
 				asked = append(asked, request{in.Key, in.AdID, came.changeID, in.Source, p.now})
 			}
 			// An ad that is paused, or started, and whose set's money moves too has two

@@ -187,7 +187,7 @@ func (s Store) undoable(ctx context.Context, tenant string, was *Change) (*Chang
 	var newer string
 	err = s.tx.QueryRow(ctx, `
 		SELECT change_id::text FROM gv.pending_ad_changes
-		WHERE  tenant_id = @tenant AND budget_object = @object AND change_id <> @id AND status IN ('applied', 'superseded', 'pending', 'applying', 'unknown')
+		WHERE  tenant_id = @tenant AND budget_object = @object AND change_id <> @id AND status <> 'undone'
 		AND    (steps > 0 OR status IN ('applying', 'unknown')) AND progress_at > @since
 		ORDER  BY progress_at DESC LIMIT 1`,
 		pgx.StrictNamedArgs{"tenant": tenant, "object": was.BudgetObject, "id": was.ChangeID, "since": was.ProgressAt}).Scan(&newer)

@@ -209,7 +209,7 @@ func (s Store) undone(ctx context.Context, c *Claim, h *held) error {
 	found, err := s.changes(ctx, `
 		WITH done AS (
 			UPDATE gv.pending_ad_changes SET status = 'undone', finished_at = coalesce(finished_at, @now)
-			WHERE  tenant_id = @tenant AND change_id = @change AND status IN ('applied', 'superseded')
+			WHERE  tenant_id = @tenant AND change_id = @change AND status IN ('applied', 'superseded', 'held', 'failed', 'rejected')
 			RETURNING *
 		)
 		SELECT `+changeColumns+` FROM done p JOIN gv.accounts a USING (tenant_id, account_id)`,
@@ -224,6 +224,11 @@ func (s Store) undone(ctx context.Context, c *Claim, h *held) error {
 	for _, was := range found {
 		e := was.entry(Undone, "taken back by "+c.RequestedBy+": "+c.Reason, h.now)
 		e.Initiator = c.RequestedBy
+		if c.Kind != KindStatus { // from what it had come to, back to what it came from
+			e.BeforeMinor, e.AfterMinor = was.StepMinor, c.StepMinor
+		} else {
+			e.BeforeStatus, e.AfterStatus = was.TargetStatus, c.TargetStatus
+		}
 		if err := s.note(ctx, c.TenantID, []Entry{e}); err != nil {
 			return err
 		}
