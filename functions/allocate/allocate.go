@@ -1,8 +1,9 @@
 // Package allocate splits a budget across ads by Thompson sampling, keeps every
-// decision so that it can be computed again, takes feedback on how ads did, and
-// replays an account's past days. It serves POST /api/ml/battle-hardened/ and
-// /api/decisions; repeating a request is safe: a split is a suggestion and
-// changes no budget, feedback tells totals, a backtest only reads.
+// decision so that it can be computed again, queues what one recommended, takes
+// feedback on how ads did, and replays an account's past days. It serves POST
+// /api/ml/battle-hardened/ and /api/decisions; repeating a request is safe: a split
+// is a suggestion and changes no budget, a decision is queued once, feedback tells
+// totals, a backtest only reads.
 package allocate
 
 import (
