@@ -86,7 +86,7 @@ type gateAnswer struct {
 	Decision        string     `json:"decision" enum:"PROCEED,REJECT" doc:"REJECT where predicted_ctr is below 0.70 x account_baseline."`
 	Reason          string     `json:"reason"`
 	Recommendation  string     `json:"recommendation"`
-	PredictedCTR    float64    `json:"predicted_ctr" doc:"A rate, 0 to 1: the posterior mean of the ad's long-run CTR, that it goes viral not counted on."`
+	PredictedCTR    float64    `json:"predicted_ctr" doc:"A rate, 0 to 1: the long-run mean of ads with such a DNA in the account; that it goes viral is not counted on."`
 	PredictedROAS   float64    `json:"predicted_roas" doc:"Pipeline value over spend, of the long run."`
 	Confidence      float64    `json:"confidence" doc:"The probability that the decision is right: that the true CTR is on the decision's side of 0.70 x account_baseline."`
 	AccountBaseline float64    `json:"account_baseline" doc:"The average CTR that it is held against, a rate: clicks over impressions."`
@@ -99,7 +99,7 @@ type gateAnswer struct {
 type predictOutput struct{ Body predictAnswer }
 
 type predictAnswer struct {
-	PredictedCTR   float64    `json:"predicted_ctr" doc:"A rate, 0 to 1: the posterior mean of the ad's long-run CTR, that it goes viral not counted on."`
+	PredictedCTR   float64    `json:"predicted_ctr" doc:"A rate, 0 to 1: the long-run mean of ads with such a DNA in the account; that it goes viral is not counted on."`
 	PredictedROAS  float64    `json:"predicted_roas" doc:"Pipeline value over spend, of the long run."`
 	Confidence     float64    `json:"confidence" doc:"The probability that predict-creative's decision would be right."`
 	Intervals      intervals  `json:"intervals"`

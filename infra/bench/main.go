@@ -3,8 +3,9 @@
 //
 //	go run ./infra/bench allocate [-worlds 40] [-days 60]
 //	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
-//	go run ./infra/bench oracle [-accounts 40] [-fresh 60] [-seed 1]
+//	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
+//	go run ./infra/bench search [-queries 10]
 //	go run ./infra/bench sweep [-ads 100000] [-days 7] [-tired 0.05] [-runs 5]
 package main
 
@@ -23,6 +24,7 @@ var commands = []struct {
 	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
+	{"search", "the winner memory of 50 tenants beside exact searches, and beside its SQL alone", searching},
 	{"sweep", "a sweep over all active ads beside the one SELECT of their rows, and a loop over them", sweeping},
 }
 

@@ -50,9 +50,8 @@ func newFit(prior belief, group []int) *fit {
 	for g := range f.variance {
 		f.variance[g] = prior.Effect[g] * prior.Effect[g]
 	}
-	// The level's mean is such that the expected rate of an ad of which nothing is
-	// known is the prior's.
-	f.start = math.Log(prior.Mean) - (f.variance[level]+f.between)/2
+	// So that the mean of ads of which nothing is known is the prior's.
+	f.start = math.Log(prior.Mean) - f.between/2
 	f.effects[0] = f.start
 	return f
 }

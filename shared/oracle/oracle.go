@@ -53,8 +53,9 @@ const RejectBelow = 0.70
 
 // Prediction is what an ad is expected to do, and why.
 type Prediction struct {
-	// CTR (a rate, 0 to 1) and ROAS (pipeline value over spend) are posterior means
-	// of the ad's true, long-run figures, that it goes viral not counted on.
+	// CTR (a rate, 0 to 1) and ROAS (pipeline value over spend) are the long-run
+	// means of ads with such a DNA in the account, by what its features most probably
+	// do; that it goes viral is not counted on.
 	CTR, ROAS float64
 	// CTRInterval and ROASInterval hold the true, long-run figure (not what a given
 	// number of impressions will show) with a probability of 90%.

@@ -87,8 +87,9 @@ func (e *expectation) expects(c *columns, row []entry, unseen int, near nearness
 	}
 	mean += near.shift
 	spread, scale := e.Spread*(1-near.explained), e.Scale*e.Scale
-	// The mean is that of the distribution's body: nobody counts on going viral.
-	body := (variance + spread/(widen*widen)) * scale
+	// The mean is of ads around the most probable rate, of the distribution's body:
+	// nobody counts on going viral, nor on what is merely not known.
+	body := spread / (widen * widen) * scale
 	variance = (variance + spread) * scale
 	wide := min(variance+float64(unseen)*e.Variance[categories], mostVariance)
 	r := rate{log: student{mean, math.Sqrt(wide), e.Freedom}}
