@@ -18,10 +18,10 @@ import (
 
 type indexInput struct {
 	Body struct {
-		AdID        string   `json:"ad_id" minLength:"1" maxLength:"256"`
+		AdID        string   `json:"ad_id" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"text that is not blank"`
 		AdData      openJSON `json:"ad_data" doc:"Open. Its creative_dna, or else all of it, is what searches compare."`
 		CTR         float64  `json:"ctr" minimum:"0" maximum:"1" doc:"A rate: 0.02 is 2%."`
-		ROAS        *float64 `json:"roas,omitempty" minimum:"0" doc:"Pipeline value over spend; the stored ad's where it is not given."`
+		ROAS        *float64 `json:"roas,omitempty" minimum:"0" doc:"Pipeline value over spend; where it is not given, the stored ad's, or what is remembered of it."`
 		Conversions *int64   `json:"conversions,omitempty" minimum:"0"`
 		Spend       *float64 `json:"spend,omitempty" minimum:"0" doc:"In units of the account's currency."`
 	}
@@ -119,8 +119,12 @@ func (f *function) described(in *indexInput) (memory.Memory, error) {
 		return memory.Memory{}, fault.Field("body.ad_data", err.Error())
 	}
 	dna := data
-	if section, ok := data["creative_dna"].(map[string]any); ok {
-		dna = section
+	switch said := data["creative_dna"].(type) {
+	case nil:
+	case map[string]any:
+		dna = said
+	default:
+		return memory.Memory{}, fault.Field("body.ad_data.creative_dna", creative.ErrNotObject.Error())
 	}
 	name, _ := data["name"].(string)
 	m := memory.Memory{
@@ -134,7 +138,8 @@ func (f *function) described(in *indexInput) (memory.Memory, error) {
 }
 
 // judge returns why the figures that were given are no winner's, or nothing. A
-// stored ad lends its own account's bar, and its ROAS where none is given.
+// stored ad lends its own account's bar, and its ROAS where none is given; of an ad
+// that is not stored, the ROAS that is remembered stays.
 func judge(ctx context.Context, store memory.Store, in *indexInput, m *memory.Memory) (string, error) {
 	minROAS, minSpend := ads.WinnerROAS, float64(ads.WinnerSpend)
 	ad, err := store.Ad(ctx, m.AdID)
@@ -149,6 +154,10 @@ func judge(ctx context.Context, store memory.Store, in *indexInput, m *memory.Me
 		}
 	case fault.Of(err) != fault.NotFound:
 		return "", err
+	default:
+		if m.ROAS, err = store.ROAS(ctx, m.AdID); err != nil {
+			return "", err
+		}
 	}
 	if in.Body.ROAS != nil {
 		m.ROAS = *in.Body.ROAS

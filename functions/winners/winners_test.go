@@ -123,6 +123,17 @@ func TestBelowTheBarIsSkippedWithTheReason(t *testing.T) {
 	}
 }
 
+func TestIndexingAgainWithoutAROASKeepsWhatIsRemembered(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.post(t, auth.Editor, "index-winner", `{"ad_id":"elsewhere","ad_data":{"x":"y"},"ctr":0.03,"roas":5.5}`)
+	f.post(t, auth.Editor, "index-winner", `{"ad_id":"elsewhere","ad_data":{"x":"y"},"ctr":0.04}`)
+	_, answer := f.get(t, auth.Viewer, "winner/elsewhere")
+	if kept := answer["metadata"].(map[string]any); kept["pipeline_roas"] != 5.5 || kept["ctr"] != 0.04 {
+		t.Errorf("%v, want the ROAS as it was and the new CTR", kept)
+	}
+}
+
 func TestBadInputIsNamedAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	f := open(t)
@@ -145,6 +156,8 @@ func TestBadInputIsNamedAndWritesNothing(t *testing.T) {
 		"unknown field":    {"search-winners", `{"query":"x","k":5}`, "body.k"},
 		"no ad":            {"index-winner", `{"ad_data":{"a":"b"},"ctr":0.1}`, "body.ad_id"},
 		"empty ad":         {"index-winner", `{"ad_id":"","ad_data":{"a":"b"},"ctr":0.1}`, "body.ad_id"},
+		"blank ad":         {"index-winner", `{"ad_id":" \t","ad_data":{"a":"b"},"ctr":0.1}`, "body.ad_id"},
+		"DNA no object":    {"index-winner", `{"ad_id":"a","ad_data":{"creative_dna":5},"ctr":0.1}`, "body.ad_data.creative_dna"},
 		"no data":          {"index-winner", `{"ad_id":"a","ctr":0.1}`, "body.ad_data"},
 		"data no object":   {"index-winner", `{"ad_id":"a","ad_data":[],"ctr":0.1}`, "body.ad_data"},
 		"data says naught": {"index-winner", `{"ad_id":"a","ad_data":{},"ctr":0.1}`, "body.ad_data"},
