@@ -75,10 +75,10 @@ func (a *account) resultOf(err error) (changes.Result, time.Duration) {
 	case meta.Unauthorized(err), meta.Forbidden(err):
 		a.tokens.Forget(a.secret)
 		return changes.Result{Effect: changes.Barred, Why: why + "; connect the account again and decide again"}, 0
-	case fault.Of(err) == fault.Unavailable: // it never left this process
-		return changes.Result{Effect: changes.Later, Why: why, Wait: time.Minute}, 0
+	case fault.Permanent(err):
+		return changes.Result{Effect: changes.Denied, Why: why}, 0
 	}
-	return changes.Result{Effect: changes.Denied, Why: why}, 0
+	return changes.Result{Effect: changes.Later, Why: why, Wait: time.Minute}, 0 // it never left this process
 }
 
 // readBack makes sure that Meta has what it took. Where it says otherwise, that is
@@ -107,7 +107,7 @@ func because(err error) string {
 	switch {
 	case errors.As(err, &own) && own.Message != "":
 		return fmt.Sprintf("%s (code %d/%d)", own.Message, own.Code, own.Subcode)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return "no answer in time"
 	case errors.As(err, &known):
 		return known.Message
