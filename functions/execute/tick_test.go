@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/functions/execute"
+	"github.com/geminivideo/geminivideo/shared/changes"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -70,4 +71,41 @@ func TestASecretThatCannotBeReadStopsItsAccountAlone(t *testing.T) {
 	w.run()
 	w.is(broken, "pending", "")
 	w.is(fine, "applied", "")
+}
+
+func TestTwoVerdictsAtOnceDoNotBothTakeACampaignsLastAction(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	for _, id := range []string{"11", "12"} {
+		w.ad(tenant, "act_1", id, 10_000)
+	}
+	w.queue(tenant, cut("11"), cut("12"))
+	w.exec(`INSERT INTO gv.ad_change_history (tenant_id, account_id, campaign_id, ad_id, budget_object, action, outcome, reason, initiator, at)
+	        SELECT $1, 'act_1', '91', 'x', 'adset/x' || n, 'budget', 'applied', 'x', 'x', $2 FROM generate_series(1, 14) AS n`, tenant, w.clock())
+	w.pass(20 * time.Second)
+	var claims []*changes.Claim
+	for range 2 { // as two runs have them where the first has lost its account's lease
+		w.across(func(s changes.Store) error {
+			c, err := s.Claim(t.Context(), tenant, "act_1", time.Minute)
+			claims = append(claims, c)
+			return err
+		})
+	}
+	acts := make(chan int, len(claims))
+	for _, c := range claims {
+		go func() {
+			live, act := int64(10_000), 0
+			_ = pg.Across(t.Context(), w.db, func(tx pgx.Tx) error {
+				v, _, err := changes.NewStore(tx).Warped(w.opts.Warp).Decide(t.Context(), c, changes.Live{Amount: &live, Status: "ACTIVE"})
+				if act = 0; err == nil && v.Action == changes.Act {
+					act = 1
+				}
+				return err
+			})
+			acts <- act
+		}()
+	}
+	if n := <-acts + <-acts; n != 1 {
+		t.Errorf("%d verdicts took the last action", n)
+	}
 }

@@ -92,7 +92,7 @@ func (s Store) Claim(ctx context.Context, tenant, account string, lease time.Dur
 }
 
 // held is what Decide and Settle hold and know: the rows, locked in the order of
-// ads, objects, change.
+// ads, objects, change, campaign.
 type held struct {
 	now    time.Time
 	moment Moment
@@ -116,6 +116,9 @@ func (s Store) hold(ctx context.Context, c *Claim) (*held, error) {
 		return nil, err
 	}
 	if err := s.holdChange(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.holdCampaign(ctx, c); err != nil {
 		return nil, err
 	}
 	if h.now, err = s.Now(ctx); err != nil {

@@ -51,6 +51,17 @@ func (s Store) holdChange(ctx context.Context, c *Claim) error {
 	return nil
 }
 
+// holdCampaign lets one verdict at a time count a campaign's actions, even where a
+// run that lost its account's lease is still at its last change.
+func (s Store) holdCampaign(ctx context.Context, c *Claim) error {
+	_, err := s.tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended(@campaign, 0))`,
+		pgx.StrictNamedArgs{"campaign": "changes " + c.TenantID + " " + c.CampaignID})
+	if err != nil {
+		return fmt.Errorf("lock campaign %s: %w", c.CampaignID, err)
+	}
+	return nil
+}
+
 // account reads how the account's changes are made, and what waits behind this one.
 func (s Store) account(ctx context.Context, c *Claim, h *held) error {
 	var own, all bool
