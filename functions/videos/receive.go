@@ -9,9 +9,11 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -57,7 +59,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request, boundary stri
 	case err != nil:
 		return nil, f.tooLarge(tenant, interrupted(err))
 	case part.FormName() != "file":
-		return nil, unknownPart(part.FormName())
+		return nil, unknown(part.FormName(), "file")
 	}
 	in.name = shortName(part.FileName())
 	in.file = bufio.NewReaderSize(io.TeeReader(part, in.sum), video.SniffLen)
@@ -94,14 +96,16 @@ func (in *incoming) finish() error {
 	case part.FormName() == "file":
 		return fault.Field("body.file", "is there twice: send one video at a time")
 	}
-	return unknownPart(part.FormName())
+	return unknown(part.FormName(), "file")
 }
 
-func unknownPart(name string) error {
+// unknown refuses a part or member that is not the only one there is to send; it is
+// named where its name can be shown.
+func unknown(name, only string) error {
 	if name == "" || len(name) > 100 || strings.ContainsFunc(name, unicode.IsControl) {
-		return fault.Field("body", "holds a part that is not known here: send file, and nothing else")
+		return fault.Field("body", "holds what is not known here: send "+only+", and nothing else")
 	}
-	return fault.Field("body."+name, "is not known here: send file, and nothing else")
+	return fault.Field("body."+name, "is not known here: send "+only+", and nothing else")
 }
 
 // shortName keeps of a file's name what can be shown.
@@ -171,7 +175,7 @@ func readURI(w http.ResponseWriter, r *http.Request) (string, error) {
 	case !there:
 		return "", fault.Field("body.gcs_uri", "is required")
 	case len(members) > 0:
-		return "", fault.Field("body", "holds a field that is not known here: send gcs_uri, and nothing else")
+		return "", unknown(slices.Min(slices.Collect(maps.Keys(members))), "gcs_uri")
 	case json.Unmarshal(raw, &uri) != nil || uri == "":
 		return "", fault.Field("body.gcs_uri", "must be a text such as gs://bucket/tenants/<tenant_id>/video.mp4")
 	}

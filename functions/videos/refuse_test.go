@@ -58,6 +58,9 @@ func TestWhatIsRefusedLeavesNothing(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", name, a.Status, a.Body, c.status)
 		}
 	}
+	if a := f.Call(f.h, "POST", "/api/videos/upload", f.Token(auth.Editor), `{"gcs_uri":"gs://b/x","y":2,"x":1}`, "Content-Type", "application/json"); !reads(a, "body.x is not known here") {
+		t.Errorf("an unknown field: %d %s", a.Status, a.Body)
+	}
 	f.wantLeft(nothing)
 }
 

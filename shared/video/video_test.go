@@ -89,6 +89,7 @@ func TestABrokenFileSaysWhatIsWrongWithIt(t *testing.T) {
 		"does not say how long":    silent.WebM(),
 		"has no segment":           bytes.Replace(webm, []byte("\x18\x53\x80\x67"), []byte("\x18\x53\x80\x66"), 1),
 		"ends in":                  webm[:80],
+		"ends in its middle: it":   webm[:len(webm)-1],
 	} {
 		_, err := video.Probe(bytes.NewReader(data), int64(len(data)))
 		var broken *video.Broken

@@ -15,7 +15,6 @@ const (
 	idScale         = 0x2AD7B1
 	idDuration      = 0x4489
 	idTracks        = 0x1654AE6B
-	idCluster       = 0x1F43B675
 	idTrack         = 0xAE
 	idTrackType     = 0x83
 	idCodec         = 0x86
@@ -79,9 +78,6 @@ func (f *file) element(at, end int64) (element, error) {
 		return e, nil
 	}
 	if size > math.MaxInt64 || int64(size) > end-from {
-		if e.id == idSegment || e.id == idCluster { // a file that was cut off still says what it was
-			return e, nil
-		}
 		return element{}, broken("ends in its middle: it is cut off or damaged")
 	}
 	e.to = from + int64(size)
