@@ -48,11 +48,10 @@ type Setting struct {
 
 // Settings lists them, by name. The schema holds only those that were set.
 var Settings = []Setting{
-	{"gemini_daily_cap_usd", 0, 1e6, "USD that may be spent on Gemini in a day; the deployment's cap where it is lower or this is not set"},
+	{"gemini_daily_cap_usd", 0, 1e6, "USD that your organisation may spend on Gemini in a day (UTC), where that is less than the system allows; the lowest of its accounts' counts"},
 	{"verdict_spend", 0, 1e9, "units of the account's currency spent before an ad is judged; the sampler's own where it is not set"},
 	{"winner_roas", 0, 1000, "pipeline ROAS above which an ad is a winner; 3 where it is not set"},
 	{"winner_spend", 0, 1e9, "units of the account's currency spent before an ad can be a winner; 50 where it is not set"},
-	{"gemini_daily_cap_usd", 0, 1e6, "USD that your organisation may spend on Gemini in a day (UTC), where that is less than the system allows; the lowest of its accounts' counts"},
 }
 
 // Store reads and writes accounts in a tenant's transaction.
