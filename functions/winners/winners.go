@@ -119,8 +119,8 @@ type statsOutput struct {
 		IndexBytes     int64      `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
 		Indexed        bool       `json:"indexed" doc:"Whether there is an index for this model; without one a memory of any size is searched exactly, and more slowly."`
 		Search         string     `json:"search" enum:"exact,hnsw" doc:"How queries are answered: by comparing all, or through the index."`
-		Recall         float64    `json:"recall" doc:"Of the ten nearest to some of your own winners, the share that searches find: 1 where they compare all. Measured at most daily."`
-		RecallSample   int        `json:"recall_sample" doc:"How many of your winners that was measured with; 0 where searches compare all."`
+		Recall         float64    `json:"recall" doc:"Of the nearest that an exact search finds, the share that one through the index finds, measured daily: below 0.995, searches compare all. 1 where there are too few winners for the index."`
+		RecallSample   int        `json:"recall_sample" doc:"How many searches that was measured with; 0 where there are too few winners for the index."`
 		RecallAt       *time.Time `json:"recall_measured_at,omitempty"`
 		Change         *change    `json:"embedding_change,omitempty" doc:"While everything is embedded with another model; searches use embedding_model until that is complete."`
 	}
@@ -166,7 +166,10 @@ func (f *function) stats(ctx context.Context, _ *struct{}) (*statsOutput, error)
 		}
 		b.Search, b.Recall, b.RecallSample = "exact", recall.Recall, recall.Sampled
 		if recall.Sampled > 0 {
-			b.Search, b.RecallAt = "hnsw", &recall.MeasuredAt
+			b.RecallAt = &recall.MeasuredAt
+		}
+		if recall.Trusted {
+			b.Search = "hnsw"
 		}
 		if b.Indexed, err = store.Indexed(ctx, model); err != nil || models.Target == "" {
 			return err

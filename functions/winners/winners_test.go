@@ -215,7 +215,7 @@ func TestStatsSayWhatIsThere(t *testing.T) {
 	_, after := f.get(t, auth.Viewer, "memory-stats")
 	for key, want := range map[string]any{
 		"dimension": 768.0, "embedding_model": embed.LocalModel, "memory_backend": "pgvector", "storage_backend": "postgresql",
-		"total_winners_in_memory": 1.0, "faiss_index_size": 1.0,
+		"total_winners_in_memory": 1.0, "faiss_index_size": 1.0, "recall": 1.0, "recall_sample": 0.0, "search": "exact",
 	} {
 		if after[key] != want {
 			t.Errorf("%s is %v", key, after[key])

@@ -38,7 +38,7 @@ func private(ctx context.Context) (*database, error) {
 	db := &database{}
 	remove := sync.OnceFunc(func() {
 		_ = c.Close()
-		_ = cluster.Remove(dir)
+		removeCluster(dir)
 		_ = os.RemoveAll(dir)
 	})
 	db.close = remove
@@ -125,3 +125,6 @@ func (db *database) fillAds(n, days int, tired float64) error {
 	_, err = db.admin.Exec(ctx, `VACUUM (ANALYZE) gv.ads, gv.ad_metrics`)
 	return err
 }
+
+// removeCluster removes what a cluster has kept of its data, wherever that is.
+func removeCluster(dir string) { _ = cluster.Remove(dir) }

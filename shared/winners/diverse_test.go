@@ -117,34 +117,3 @@ func sent(v embed.Vector) []byte {
 	}
 	return raw
 }
-
-func TestTheRecallIsMeasuredOnceADayAndWhereTheIndexIsUsed(t *testing.T) {
-	t.Parallel()
-	db := open(t)
-	fill(t, db, tenantA, 300, 5)
-	recall := func(exactUpTo int64) (r Recall) {
-		in(t, db, tenantA, func(s Store) (err error) {
-			s.exactUpTo = exactUpTo
-			r, err = s.Recall(t.Context(), embed.LocalModel)
-			return err
-		})
-		return r
-	}
-	if r := recall(1000); r.Recall != 1 || r.Sampled != 0 || !r.MeasuredAt.IsZero() {
-		t.Errorf("a small memory: %+v", r)
-	}
-	first := recall(100)
-	if first.Recall < 0.99 || first.Recall > 1 || first.Sampled != probes || first.MeasuredAt.IsZero() {
-		t.Errorf("a large one: %+v", first)
-	}
-	if again := recall(100); !again.MeasuredAt.Equal(first.MeasuredAt) || again.Recall != first.Recall {
-		t.Errorf("asked again: %+v, before %+v", again, first)
-	}
-	fill(t, db, tenantB, 300, 6)
-	if _, err := db.admin.Exec(t.Context(), `UPDATE gv.winners SET tenant_id = $1, ad_id = 'more-' || ad_id WHERE tenant_id = $2`, tenantA, tenantB); err != nil {
-		t.Fatal(err)
-	}
-	if grown := recall(100); grown.MeasuredAt.Equal(first.MeasuredAt) {
-		t.Errorf("twice as large, it is not measured anew: %+v", grown)
-	}
-}

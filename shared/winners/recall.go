@@ -2,7 +2,6 @@ package winners
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,14 +9,16 @@ import (
 	"github.com/pgvector/pgvector-go"
 )
 
-// Recall is how good a tenant's searches are: the share of the ten nearest that
-// they find.
+// Recall is how good the index is for a tenant: the share of the nearest that a
+// search through it finds.
 type Recall struct {
-	// Recall is from 0 to 1; 1 where all are compared with each query.
+	// Recall is from 0 to 1; 1 where the memory is too small for the index.
 	Recall float64
-	// Sampled is how many of the tenant's own vectors were looked for; 0 where
-	// searches are exact and there is nothing to measure.
+	// Sampled is how many searches were made both ways; 0 where there is nothing to
+	// measure.
 	Sampled int
+	// Trusted: searches go through the index. Otherwise they compare all.
+	Trusted bool
 	// MeasuredAt is the zero time where nothing was measured.
 	MeasuredAt time.Time
 }
@@ -27,34 +28,93 @@ const (
 	probes   = 4
 	recallAt = 10
 	// fresh is how long a measurement stands, where the memory has not grown by a
-	// quarter since: comparing all of a large one takes a second.
+	// quarter since.
 	fresh = 24 * time.Hour
+
+	// The index is trusted once so many searches were made both ways and it found
+	// that share; where it has not after the most, all are compared until the
+	// measurement is a day old.
+	leastSampled = 8
+	mostSampled  = 50
+	trusted      = 0.995
 )
 
-// Recall returns how good searches with model are: as they were measured in the
-// last day, or measured now.
-func (s Store) Recall(ctx context.Context, model string) (r Recall, err error) {
-	var (
-		total   int64
-		indexed bool
-	)
-	err = s.tx.QueryRow(ctx, size, pgx.StrictNamedArgs{"model": model}).Scan(&total, &indexed)
-	if err != nil {
-		return r, fmt.Errorf("measure winners: %w", err)
+// measured is what is known of a memory before it is searched.
+type measured struct {
+	total   int64
+	indexed bool
+	recall  float64
+	sampled int
+	at      time.Time
+}
+
+func (m *measured) scan(row pgx.Row) error {
+	return row.Scan(&m.total, &m.indexed, &m.recall, &m.sampled, &m.at)
+}
+
+func (m *measured) trusted() bool {
+	return m.indexed && m.sampled >= leastSampled && m.recall >= trusted
+}
+
+// Recall returns how good searches through the index are with model: as they were
+// measured in the last day, or measured now.
+func (s Store) Recall(ctx context.Context, model string) (Recall, error) {
+	var know measured
+	if err := know.scan(s.tx.QueryRow(ctx, size, pgx.StrictNamedArgs{"model": model, "fresh": fresh})); err != nil {
+		return Recall{}, fmt.Errorf("read the recall: %w", err)
 	}
-	if total <= s.exactUpTo || !indexed {
+	switch {
+	case know.total <= s.exactUpTo || !know.indexed:
 		return Recall{Recall: 1}, nil
+	case know.sampled > 0:
+		return Recall{know.recall, know.sampled, know.trusted(), know.at}, nil
 	}
+	return s.measure(ctx, model, know.total)
+}
+
+// learn does a search that was made exactly through the index, too, and puts down
+// how much of it that finds.
+func (s Store) learn(ctx context.Context, q Query, best []candidate, total int64) error {
+	best = best[:min(q.K, len(best))]
+	var near []candidate
+	if _, err := s.approximate(ctx, q, len(best), &near); err != nil {
+		return err
+	}
+	_, err := s.keep(ctx, q.Model, shareOf(near, 1-best[len(best)-1].Similarity, len(best)), 1, total)
+	return err
+}
+
+// shareOf is how many of n are no further than the furthest is to be: who is as near
+// is as good.
+func shareOf(near []candidate, furthest float64, n int) float64 {
+	found := 0
+	for _, c := range near {
+		if 1-c.Similarity <= furthest+1e-6 {
+			found++
+		}
+	}
+	return min(1, float64(found)/float64(n))
+}
+
+// keep adds searches to what is known of the index.
+func (s Store) keep(ctx context.Context, model string, recall float64, searches int, total int64) (r Recall, err error) {
 	err = s.tx.QueryRow(ctx, `
-		SELECT recall, sampled, measured_at FROM gv.search_recall
-		WHERE  tenant_id = gv.tenant() AND model = @model AND measured_at > now() - @fresh::interval AND winners * 5 / 4 >= @total`,
-		pgx.StrictNamedArgs{"model": model, "fresh": fresh, "total": total}).Scan(&r.Recall, &r.Sampled, &r.MeasuredAt)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return s.measure(ctx, model, total)
-	}
+		INSERT INTO gv.search_recall AS r (tenant_id, model, recall, sampled, winners)
+		VALUES (gv.tenant(), @model, @recall, @searches, @total)
+		ON CONFLICT (tenant_id, model) DO UPDATE
+		SET (recall, sampled, winners, measured_at) = (
+			SELECT CASE WHEN stands THEN (r.recall * r.sampled + excluded.recall * excluded.sampled) / (r.sampled + excluded.sampled) ELSE excluded.recall END,
+			       CASE WHEN stands THEN r.sampled ELSE 0 END + excluded.sampled,
+			       CASE WHEN stands THEN r.winners ELSE excluded.winners END,
+			       CASE WHEN stands THEN r.measured_at ELSE excluded.measured_at END
+			FROM   (SELECT r.measured_at > now() - @fresh::interval AND r.winners * 5 / 4 >= excluded.winners AS stands) AS s)
+		RETURNING recall, sampled, measured_at`,
+		pgx.StrictNamedArgs{"model": model, "recall": recall, "searches": searches, "total": total, "fresh": fresh}).
+		Scan(&r.Recall, &r.Sampled, &r.MeasuredAt)
 	if err != nil {
-		return r, fmt.Errorf("read the recall: %w", err)
+		return r, fmt.Errorf("keep the recall: %w", err)
 	}
+	r.Trusted = r.Sampled >= leastSampled && r.Recall >= trusted
 	return r, nil
 }
 
@@ -91,27 +151,16 @@ func (s Store) measure(ctx context.Context, model string, total int64) (Recall, 
 	if err != nil {
 		return Recall{}, fmt.Errorf("compare all winners with a sample: %w", err)
 	}
-	found := 0
+	sum := 0.0
 	for _, p := range all {
 		var near []candidate
 		if _, err := s.approximate(ctx, Query{Model: model, Vector: p.vector.Slice(), K: recallAt}, recallAt, &near); err != nil {
 			return Recall{}, err
 		}
-		for _, c := range near {
-			if 1-c.Similarity <= p.furthest+1e-6 { // who is as near is as good
-				found++
-			}
-		}
+		sum += shareOf(near, p.furthest, recallAt)
 	}
-	r := Recall{Recall: float64(found) / float64(recallAt*max(1, len(all))), Sampled: len(all)}
-	err = s.tx.QueryRow(ctx, `
-		INSERT INTO gv.search_recall (tenant_id, model, recall, sampled, winners) VALUES (gv.tenant(), @model, @recall, @sampled, @total)
-		ON CONFLICT (tenant_id, model) DO UPDATE
-		SET recall = excluded.recall, sampled = excluded.sampled, winners = excluded.winners, measured_at = excluded.measured_at
-		RETURNING measured_at`,
-		pgx.StrictNamedArgs{"model": model, "recall": r.Recall, "sampled": max(1, r.Sampled), "total": total}).Scan(&r.MeasuredAt)
-	if err != nil {
-		return r, fmt.Errorf("keep the recall: %w", err)
+	if len(all) == 0 {
+		return Recall{Recall: 1}, nil
 	}
-	return r, nil
+	return s.keep(ctx, model, sum/float64(len(all)), len(all), total)
 }

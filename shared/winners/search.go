@@ -54,31 +54,35 @@ const (
 )
 
 // nearest returns the n winners nearest to the query, best first: a small memory's
-// in one trip to the database.
+// in one trip to the database, a large one's through the index where that has been
+// seen to find what an exact search finds.
 func (s Store) nearest(ctx context.Context, q Query, n int) (total int64, found []candidate, err error) {
 	var (
-		batch   pgx.Batch
-		indexed bool
+		batch pgx.Batch
+		know  measured
 	)
-	batch.Queue(size, pgx.StrictNamedArgs{"model": q.Model}).QueryRow(func(row pgx.Row) error { return row.Scan(&total, &indexed) })
+	batch.Queue(size, pgx.StrictNamedArgs{"model": q.Model, "fresh": fresh}).QueryRow(func(row pgx.Row) error { return know.scan(row) })
 	batch.Queue(exact, s.args(q, n, s.exactUpTo)).Query(func(rows pgx.Rows) error { return collect(rows, &found) })
 	if err := s.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return 0, nil, fmt.Errorf("search winners: %w", err)
 	}
-	if total <= s.exactUpTo {
-		return total, found, nil
+	if know.total <= s.exactUpTo {
+		return know.total, found, nil
 	}
-	if indexed {
+	if know.trusted() {
 		enough, err := s.approximate(ctx, q, n, &found)
 		if err != nil || enough {
-			return total, found, err
+			return know.total, found, err
 		}
 	}
-	rows, _ := s.tx.Query(ctx, exact, s.args(q, n, total))
+	rows, _ := s.tx.Query(ctx, exact, s.args(q, n, know.total))
 	if err := collect(rows, &found); err != nil {
 		return 0, nil, fmt.Errorf("search all winners: %w", err)
 	}
-	return total, found, nil
+	if !know.indexed || know.sampled >= mostSampled || len(found) == 0 {
+		return know.total, found, nil
+	}
+	return know.total, found, s.learn(ctx, q, found, know.total)
 }
 
 // approximate searches the index, and goes on with it until there are enough
@@ -101,8 +105,9 @@ func (s Store) approximate(ctx context.Context, q Query, n int, found *[]candida
 	return len(*found) > 0 && (*found)[0].Seen >= int64(wanted), nil
 }
 
-// leastSearched is how wide the index is searched for the shortest list.
-const leastSearched = 40
+// leastSearched is how wide the index is searched for the shortest list: of 30,000
+// of 50,000 texts, it finds 99.8% of the ten nearest so, and 94% at pgvector's 40.
+const leastSearched = 300
 
 func (s Store) args(q Query, n int, upTo int64) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
@@ -111,15 +116,20 @@ func (s Store) args(q Query, n int, upTo int64) pgx.StrictNamedArgs {
 	}
 }
 
-// size says how much there is, and whether the index can be used: pgvector before
-// 0.8 stops its scans before the filters have been passed.
+// size says how much there is, whether the index can be used, for pgvector before
+// 0.8 stops its scans before the filters have been passed, and what it is known to
+// find.
 const size = `
-	SELECT (SELECT count(*) FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model AND active),
+	SELECT mine.total,
 	       EXISTS (
 	           SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
 	           WHERE  i.indrelid = 'gv.winners'::regclass AND i.indisvalid AND a.amname = 'hnsw'
 	           AND    strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(@model::text)) > 0)
-	       AND (SELECT string_to_array(substring(extversion FROM '^[0-9.]+'), '.')::int[] >= '{0,8}' FROM pg_extension WHERE extname = 'vector')`
+	       AND (SELECT string_to_array(substring(extversion FROM '^[0-9.]+'), '.')::int[] >= '{0,8}' FROM pg_extension WHERE extname = 'vector'),
+	       coalesce(r.recall, 0), coalesce(r.sampled, 0), coalesce(r.measured_at, 'epoch')
+	FROM   (SELECT count(*) AS total FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model AND active) AS mine
+	LEFT   JOIN gv.search_recall r ON r.tenant_id = gv.tenant() AND r.model = @model
+	       AND r.measured_at > now() - @fresh::interval AND r.winners * 5 / 4 >= mine.total`
 
 // exact compares all, where there are no more than so many, and else none.
 const exact = `

@@ -20,9 +20,9 @@ type Store struct {
 	exactUpTo int64
 }
 
-// exactUpTo keeps an exact search, which loses nothing, near 50 ms; the index
-// takes 15 ms however many there are.
-const exactUpTo = 3_000
+// exactUpTo keeps an exact search, which loses nothing, near 15 ms; the index
+// takes that however many there are.
+const exactUpTo = 10_000
 
 // NewStore returns the memory of tx's tenant.
 func NewStore(tx pgx.Tx) Store { return Store{tx, exactUpTo} }
