@@ -133,3 +133,25 @@ func TestTwinRequestsAcrossTenantsMakeOneRefresh(t *testing.T) {
 		t.Errorf("%d refreshes were made", n)
 	}
 }
+
+func TestAnAdsRequestsAreFoundWithoutReadingAllOthers(t *testing.T) {
+	t.Parallel()
+	w := openTired(t)
+	w.exec(t, `INSERT INTO gv.refreshes (tenant_id, ad_id, reason, status, requested_by, requested_at)
+		SELECT $1, 'ad-' || i, 'tired', 'planned', 'sweep', now() - make_interval(secs => i) FROM generate_series(1, 4000) i`, tiredTenant)
+	w.exec(t, `ANALYZE gv.refreshes`)
+	err := pg.Across(t.Context(), w.worker, func(tx pgx.Tx) error {
+		if _, err := ask(director.AdReason{AdID: "ad-1"}, director.AdReason{AdID: "ad-2"}, director.AdReason{AdID: "ad-3"})(tx); err != nil {
+			return err
+		}
+		var read int
+		err := tx.QueryRow(t.Context(), `SELECT coalesce(seq_tup_read + idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relid = 'gv.refreshes'::regclass`).Scan(&read)
+		if read > 100 {
+			t.Errorf("%d of 4000 requests were read for three ads", read)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
