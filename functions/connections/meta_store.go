@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/accounts"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/revenue"
 )
@@ -98,6 +99,10 @@ func connectMeta(ctx context.Context, tx pgx.Tx, account, token, who string) (ro
 // disconnectMeta gives the account up and returns its token's name. What is
 // known of its ads stays; the executor has nothing to write with any more.
 func disconnectMeta(ctx context.Context, tx pgx.Tx, account string) (row metaRow, retired []string, err error) {
+	// Who lets it go live holds the account, and looks whether it is connected.
+	if err := accounts.NewStore(tx).Lock(ctx, account); err != nil {
+		return row, nil, err
+	}
 	token, err := metaToken(ctx, tx, account)
 	if err != nil {
 		return row, nil, err

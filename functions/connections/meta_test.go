@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/geminivideo/geminivideo/infra/local/apitest"
 	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 func TestAnAccountIsConnectedWithWhatMetaSaysOfIt(t *testing.T) {
@@ -58,6 +61,35 @@ func TestSeveralAccountsAreConnectedAndOneIsGivenUp(t *testing.T) {
 		t.Errorf("another tenant: %d %s", a.Status, a.Body)
 	}
 	w.want(200, "meta", map[string]any{"account_id": "77", "access_token": metaKey}) // its version was disabled
+}
+
+func TestAnAccountThatGoesLiveWhileItIsDisconnectedDoesNotStayLive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.want(200, "meta", map[string]any{"account_id": "77", "access_token": metaKey})
+	done := make(chan apitest.Answer, 1)
+	err := pg.InTenant(t.Context(), w.App, apitest.Tenant, func(tx pgx.Tx) error {
+		// What PUT /api/accounts/{id} does: it has seen the connection, and not committed.
+		for _, sql := range []string{`SELECT FROM gv.accounts WHERE account_id = 'act_77' FOR UPDATE`, `UPDATE gv.accounts SET mode = 'live'`} {
+			if _, err := tx.Exec(t.Context(), sql); err != nil {
+				return err
+			}
+		}
+		go func() { done <- w.put("meta", map[string]any{"account_id": "77", "disconnected": true}) }()
+		for len(done) == 0 && w.Text(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
+			time.Sleep(5 * time.Millisecond)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := <-done; a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if mode := w.Text(`SELECT mode FROM gv.accounts`); mode != "dry_run" {
+		t.Errorf("an account without a connection is %s", mode)
+	}
 }
 
 func TestWhatMetaRefusesIsNamed(t *testing.T) {
