@@ -86,6 +86,9 @@ func (b *ads) readDaysOf(ctx context.Context, tx pgx.Tx) error {
 // them.
 func (b *ads) collectDays(rows pgx.Rows) error {
 	defer rows.Close()
+	for i := range b.keys { // a transaction may run again
+		b.keys[i].first, b.keys[i].end = 0, 0
+	}
 	find := b.finder()
 	came := make([]row, 0, 8*len(b.keys))
 	for rows.Next() {

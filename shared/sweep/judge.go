@@ -16,6 +16,8 @@ import (
 // ads is a batch: some thousand ads with their days.
 type ads struct {
 	now      time.Time
+	from     place // behind that ad
+	partial  bool  // it does not hold all ads of its first tenant
 	keys     []key
 	accounts []*account
 	rows     []row
@@ -44,7 +46,7 @@ type account struct {
 // divide finds the accounts of the batch. Where there are more ads than it holds,
 // the last tenant, which may go on, is left to the next batch, but where it is all
 // there is. partial: the batch does not hold all ads of the first tenant.
-func (b *ads) divide(from place, full bool) (partial bool) {
+func (b *ads) divide(full bool) (partial bool) {
 	first, last := b.keys[0].tenant, b.keys[len(b.keys)-1].tenant
 	if full && first != last {
 		b.keys = b.keys[:slices.IndexFunc(b.keys, func(k key) bool { return k.tenant == last })]
@@ -62,7 +64,7 @@ func (b *ads) divide(from place, full bool) (partial bool) {
 		k.of = at
 		b.accounts[at].members = append(b.accounts[at].members, i)
 	}
-	return full && first == last || from.ad != "" && from.tenant == first
+	return full && first == last || b.from.ad != "" && b.from.tenant == first
 }
 
 // An account's median is of its sampled largest ads: more would not move it. On a
@@ -84,9 +86,9 @@ type medians struct {
 
 // compare gives every account its medians: those of large where the batch does not
 // hold all of the first tenant's ads.
-func (b *ads) compare(partial bool, large map[string]*medians) {
+func (b *ads) compare(large map[string]*medians) {
 	for _, a := range b.accounts {
-		if partial && a.tenant == b.keys[0].tenant && large[a.id] != nil {
+		if b.partial && a.tenant == b.keys[0].tenant && large[a.id] != nil {
 			a.medians = large[a.id]
 		} else {
 			a.medians = b.mediansOf(a)

@@ -27,23 +27,50 @@ const nobody = "00000000-0000-0000-0000-000000000000"
 const plain = `SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true)`
 
-// read sends the ads behind from in batches. A batch ends with a tenant, but where
-// one is larger than a batch.
+// read sends the ads behind from in batches: which come next is read while the
+// days of those before them are.
 func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *ads) error {
-	var large map[string]*medians // of the tenant that no batch holds, by account
-	for {
-		b := &ads{now: s.now()}
-		err := s.in(ctx, func(tx pgx.Tx) (err error) {
-			*b = ads{now: b.now}
-			if _, err = tx.Exec(ctx, plain); err != nil {
-				return fmt.Errorf("set up the batch: %w", err)
-			}
-			large, err = b.read(ctx, tx, from, own, s.batch, large)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		next   = make(chan *ads)
+		failed = make(chan error, 1)
+		large  map[string]*medians // of the tenant that no batch holds, by account
+	)
+	go func() {
+		defer close(next)
+		failed <- s.readNext(ctx, from, own, next)
+	}()
+	for b := range next {
+		err := s.inPlain(ctx, func(tx pgx.Tx) (err error) {
+			large, err = b.read(ctx, tx, large)
 			return err
+		})
+		if err != nil {
+			return err
+		}
+		select {
+		case to <- b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return <-failed
+}
+
+// readNext sends which ads come next, without their days. A batch ends with a
+// tenant, but where one is larger than a batch.
+func (s *Sweep) readNext(ctx context.Context, from place, own []string, to chan<- *ads) error {
+	for {
+		b := &ads{now: s.now(), from: from}
+		err := s.inPlain(ctx, func(tx pgx.Tx) error {
+			b.keys = b.keys[:0]
+			return b.readKeys(ctx, tx, from, own, s.batch)
 		})
 		if err != nil || len(b.keys) == 0 {
 			return err
 		}
+		b.partial = b.divide(len(b.keys) == s.batch)
 		end := b.keys[len(b.keys)-1]
 		from = place{tenant: end.tenant, ad: end.ad}
 		select {
@@ -52,6 +79,16 @@ func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *a
 			return ctx.Err()
 		}
 	}
+}
+
+// inPlain runs fn in a transaction with the one plan that is right.
+func (s *Sweep) inPlain(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return s.in(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, plain); err != nil {
+			return fmt.Errorf("set up the batch: %w", err)
+		}
+		return fn(tx)
+	})
 }
 
 // scheduled returns the tenants that a sweep of all passes over: those that have
@@ -71,27 +108,23 @@ func (s *Sweep) scheduled(ctx context.Context) (tenants []string, err error) {
 	return tenants, nil
 }
 
-// read reads up to most ads. It returns the medians of the last tenant's accounts
-// where the next batch goes on with it.
-func (b *ads) read(ctx context.Context, tx pgx.Tx, from place, own []string, most int, large map[string]*medians) (map[string]*medians, error) {
-	if err := b.readKeys(ctx, tx, from, own, most); err != nil || len(b.keys) == 0 {
-		return nil, err
-	}
-	partial := b.divide(from, len(b.keys) == most)
+// read reads what there is to know of the batch's ads. It returns the medians of
+// the last tenant's accounts where the next batch goes on with it.
+func (b *ads) read(ctx context.Context, tx pgx.Tx, large map[string]*medians) (map[string]*medians, error) {
 	if err := b.readAccounts(ctx, tx); err != nil {
 		return nil, err
 	}
 	if err := b.readDays(ctx, tx); err != nil {
 		return nil, err
 	}
-	if partial && (large == nil || b.keys[0].tenant != from.tenant) {
+	if b.partial && (large == nil || b.keys[0].tenant != b.from.tenant) {
 		var err error
 		if large, err = b.readSample(ctx, tx); err != nil {
 			return nil, err
 		}
 	}
-	b.compare(partial, large)
-	if !partial || b.keys[len(b.keys)-1].tenant != b.keys[0].tenant {
+	b.compare(large)
+	if !b.partial || b.keys[len(b.keys)-1].tenant != b.keys[0].tenant {
 		large = nil
 	}
 	return large, nil
@@ -133,14 +166,14 @@ func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, e
 	if err := sample.collectKeys(rows); err != nil {
 		return nil, err
 	}
-	sample.divide(place{}, false)
+	sample.divide(false)
 	if err := sample.readAccounts(ctx, tx); err != nil {
 		return nil, err
 	}
 	if err := sample.readDaysOf(ctx, tx); err != nil {
 		return nil, err
 	}
-	sample.compare(false, nil)
+	sample.compare(nil)
 	found := map[string]*medians{}
 	for _, a := range sample.accounts {
 		found[a.id] = a.medians

@@ -279,7 +279,11 @@ func TestAnAdThatIsPausedMeanwhileIsLeftAlone(t *testing.T) {
 	b := &ads{now: time.Now()}
 	s := w.all(batch)
 	err := s.in(t.Context(), func(tx pgx.Tx) error {
-		_, err := b.read(t.Context(), tx, place{tenant: nobody}, nil, batch, nil)
+		if err := b.readKeys(t.Context(), tx, place{tenant: nobody}, nil, batch); err != nil {
+			return err
+		}
+		b.divide(false)
+		_, err := b.read(t.Context(), tx, nil)
 		return err
 	})
 	if err != nil {
