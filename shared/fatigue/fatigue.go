@@ -48,8 +48,6 @@ type Context struct {
 	// BudgetChanged are the times at which the ad's budget was changed during the
 	// history, oldest first.
 	BudgetChanged []time.Time
-	// Learning: the platform says that it is still learning to deliver the ad.
-	Learning bool
 }
 
 // Rule is one of the contract's rules.

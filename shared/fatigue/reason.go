@@ -141,9 +141,7 @@ func (h *history) confounders(v Verdict, context Context) []string {
 		}
 		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and a changed budget moves CTR and CPM by itself", way, 100*math.Abs(change)))
 	}
-	if context.Learning {
-		all = append(all, "the platform is still in its learning phase with this ad, which alone may explain it")
-	} else if h.lag(0) < learningDays {
+	if h.lag(0) < learningDays {
 		all = append(all, fmt.Sprintf("the history is %d days long: of a new or just edited ad, the learning phase alone may explain this", h.lag(0)+1))
 	}
 	return all
