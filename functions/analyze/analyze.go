@@ -162,12 +162,19 @@ func (f *function) hold(ctx context.Context, tenant string, c *video.Claim) {
 func (f *function) settle(ctx context.Context, tenant string, c *video.Claim, found description, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putDown)
 	defer cancel()
-	again := false
+	var (
+		capped *gemini.Capped
+		rests  = errors.As(cause, &capped)
+		again  bool
+	)
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
+		again = false
 		store := video.NewStore(tx)
 		switch reason, hopeless := judge(cause, c.Video.Attempts); {
 		case cause == nil:
 			return store.Analyzed(ctx, c, found.dna, found.by)
+		case rests: // the day may last longer than a message is delivered again
+			return store.Rests(ctx, c, capped.Error(), capped.Until)
 		case hopeless:
 			return store.Failed(ctx, c, reason)
 		default:
@@ -183,6 +190,9 @@ func (f *function) settle(ctx context.Context, tenant string, c *video.Claim, fo
 		return nil
 	case again:
 		return cause
+	case rests:
+		serve.Note(ctx, "rests", capped.Until)
+		return nil
 	}
 	slog.WarnContext(ctx, "a video cannot be analysed", "tenant", tenant, "video", c.Video.VideoID, "attempts", c.Video.Attempts, "error", cause.Error())
 	return nil

@@ -29,6 +29,16 @@ type Publisher interface {
 // transaction's. The key attribute of each becomes its outbox row's id, so that
 // consumers know it again if it is sent twice.
 func Put(ctx context.Context, tx pgx.Tx, messages ...message.Message) error {
+	return put(ctx, tx, nil, messages)
+}
+
+// PutAt is Put for messages that are to be sent at due, by the relay, and not
+// before.
+func PutAt(ctx context.Context, tx pgx.Tx, due time.Time, messages ...message.Message) error {
+	return put(ctx, tx, &due, messages)
+}
+
+func put(ctx context.Context, tx pgx.Tx, due *time.Time, messages []message.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -44,13 +54,13 @@ func Put(ctx context.Context, tx pgx.Tx, messages ...message.Message) error {
 		tenants[i], topics[i], data[i], attributes[i], subjects[i] = m.Tenant(), m.Topic, m.Data, string(said), m.Subject()
 	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO gv.outbox (tenant_id, topic, data, attributes, subject)
+		INSERT INTO gv.outbox (tenant_id, topic, data, attributes, subject, due_at)
 		SELECT coalesce(nullif(m.tenant, '')::uuid, gv.tenant()), m.topic, m.data,
-		       coalesce(nullif(m.attributes::jsonb, 'null'), '{}'), nullif(m.subject, '')
+		       coalesce(nullif(m.attributes::jsonb, 'null'), '{}'), nullif(m.subject, ''), coalesce(@due::timestamptz, now())
 		FROM   unnest(@tenants::text[], @topics::text[], @data::bytea[], @attributes::text[], @subjects::text[])
 		       WITH ORDINALITY AS m (tenant, topic, data, attributes, subject, place)
 		ORDER  BY m.place`,
-		pgx.StrictNamedArgs{"tenants": tenants, "topics": topics, "data": data, "attributes": attributes, "subjects": subjects})
+		pgx.StrictNamedArgs{"tenants": tenants, "topics": topics, "data": data, "attributes": attributes, "subjects": subjects, "due": due})
 	if err != nil {
 		return fmt.Errorf("write messages for %s: %w", messages[0].Topic, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,6 +32,25 @@ func TestAMessageIsSentWithItsKeyAndTenant(t *testing.T) {
 	}
 	if f.count(t, "gv.outbox") != 0 {
 		t.Error("it still waits")
+	}
+}
+
+func TestAMessageForLaterIsNotSentBefore(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	err := pg.InTenant(t.Context(), f.db, tenantA, func(tx pgx.Tx) error {
+		return outbox.PutAt(t.Context(), tx, time.Now().Add(time.Hour), message.Message{Topic: "crm-events", Data: []byte("later")})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox.Flush(t.Context(), f.db, tenantA, f.queue)
+	if n := f.relay(t); n != 0 || len(f.queue.all()) != 0 {
+		t.Errorf("sent %d an hour early", n)
+	}
+	f.exec(t, `UPDATE gv.outbox SET due_at = due_at - interval '1 hour'`)
+	if n := f.relay(t); n != 1 {
+		t.Errorf("sent %d when it was due", n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/outbox"
 )
 
 // Claim is a run's right to say what became of a video's analysis. A run that
@@ -57,37 +58,58 @@ func (s Store) Renew(ctx context.Context, c *Claim, ttl time.Duration) error {
 
 // Analyzed keeps what the video was found to be made of, and who says so.
 func (s Store) Analyzed(ctx context.Context, c *Claim, dna creative.DNA, by string) error {
-	return s.settle(ctx, c, outcome{status: StatusAnalyzed, dna: dna.JSON(), by: &by})
+	_, err := s.settle(ctx, c, outcome{status: StatusAnalyzed, dna: dna.JSON(), by: &by})
+	return err
 }
 
 // Failed keeps why the video cannot be analysed.
 func (s Store) Failed(ctx context.Context, c *Claim, reason string) error {
-	return s.settle(ctx, c, outcome{status: StatusFailed, failure: &reason})
+	_, err := s.settle(ctx, c, outcome{status: StatusFailed, failure: &reason})
+	return err
 }
 
 // Waits keeps why the analysis has to be tried again later.
 func (s Store) Waits(ctx context.Context, c *Claim, reason string) error {
-	return s.settle(ctx, c, outcome{status: StatusWaiting, waiting: &reason})
+	_, err := s.settle(ctx, c, outcome{status: StatusWaiting, waiting: &reason})
+	return err
+}
+
+// Rests keeps why the analysis may not be tried before until, and asks for it
+// then. What was not tried is not counted.
+func (s Store) Rests(ctx context.Context, c *Claim, reason string, until time.Time) error {
+	own, err := s.settle(ctx, c, outcome{status: StatusWaiting, waiting: &reason, untried: 1})
+	if err != nil || !own {
+		return err
+	}
+	m, err := asking(c.Video.VideoID)
+	if err != nil {
+		return err
+	}
+	return outbox.PutAt(ctx, s.q, until, m)
 }
 
 type outcome struct {
 	status               string
+	untried              int // attempts that were none
 	dna                  []byte
 	by, failure, waiting *string
 }
 
-func (s Store) settle(ctx context.Context, c *Claim, o outcome) error {
-	_, err := s.q.Exec(ctx, `
+// settle is false where the claim is no longer the run's own.
+func (s Store) settle(ctx context.Context, c *Claim, o outcome) (own bool, err error) {
+	done, err := s.q.Exec(ctx, `
 		UPDATE gv.videos
-		SET    status = @status, failure = @failure, waiting_for = @waiting, claim = NULL, claimed_until = NULL,
+		SET    status = @status, failure = @failure, waiting_for = @waiting, attempts = greatest(attempts - @untried::int, 0),
+		       claim = NULL, claimed_until = NULL,
 		       creative_dna = coalesce(@dna::jsonb, creative_dna), generated_by = coalesce(@by, generated_by),
 		       analyzed_at = CASE WHEN @dna::jsonb IS NULL THEN analyzed_at ELSE now() END
 		WHERE  tenant_id = gv.tenant() AND video_id = @id AND status = 'analyzing' AND claim = @token`,
 		pgx.StrictNamedArgs{
 			"id": c.Video.VideoID, "token": c.token, "status": o.status, "dna": o.dna, "by": o.by, "failure": o.failure, "waiting": o.waiting,
+			"untried": o.untried,
 		})
 	if err != nil {
-		return fmt.Errorf("settle video %s: %w", c.Video.VideoID, err)
+		return false, fmt.Errorf("settle video %s: %w", c.Video.VideoID, err)
 	}
-	return nil
+	return done.RowsAffected() == 1, nil
 }

@@ -155,9 +155,14 @@ func (s Store) arrived(ctx context.Context, id, replaced string) error {
 
 // announce asks for the analysis of a video, in the transaction that made it.
 func (s Store) announce(ctx context.Context, id string) error {
-	data, err := json.Marshal(Message{VideoID: id})
+	m, err := asking(id)
 	if err != nil {
 		return err
 	}
-	return outbox.Put(ctx, s.q, message.Message{Topic: Uploaded, Data: data})
+	return outbox.Put(ctx, s.q, m)
+}
+
+func asking(id string) (message.Message, error) {
+	data, err := json.Marshal(Message{VideoID: id})
+	return message.Message{Topic: Uploaded, Data: data}, err
 }
