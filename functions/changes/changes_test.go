@@ -86,6 +86,22 @@ func TestAPlanThatChangedSinceMustBeApprovedAnew(t *testing.T) {
 	}
 }
 
+func TestAChangeNamesEachAdOnceAndStaysAsItWasOnceItIsFinished(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	first := w.queue(150)
+	if again := w.queue(150); again["id"] != first["id"] || fmt.Sprint(again["ads"]) != "[a]" {
+		t.Errorf("%v", again)
+	}
+	w.queue(140)
+	w.Exec(`UPDATE gv.budget_objects SET known_minor = 12000 WHERE tenant_id = $1`, apitest.Tenant)
+	list := w.Call(w.h, "GET", "/api/ads/changes?status=superseded", w.Token(auth.Viewer), nil).JSON(t)
+	was := list["changes"].([]any)[0].(map[string]any)
+	if was["id"] != first["id"] || was["before_budget"] != first["before_budget"] || was["digest"] != first["digest"] {
+		t.Errorf("%v, and it was %v", was, first)
+	}
+}
+
 func TestTwinApprovalsAreOne(t *testing.T) {
 	t.Parallel()
 	w := open(t)

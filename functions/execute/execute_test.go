@@ -86,13 +86,18 @@ func TestADryRunSaysWhatItWouldDoAndWritesNothing(t *testing.T) {
 	w := open(t)
 	w.exec(`UPDATE gv.accounts SET mode = 'dry_run'`)
 	w.ad(tenant, "act_1", "11", 10_000)
-	id := w.queue(tenant, to("11", 15_000))
+	w.ad(tenant, "act_1", "12", 10_000)
+	id, short := w.queue(tenant, to("11", 15_000)), w.queue(tenant, to("12", 13_000))
 	w.exec(`UPDATE gv.accounts SET mode = 'live'`) // decided for a dry run, it stays one
 	w.run()
 	w.is(id, "dry_run", "would set adset/511 from 100.00 USD to 120.00 USD, then on to 150.00 USD in 2 more steps")
-	if writes := w.fake.Writes(""); len(writes) != 1 || !writes[0].ValidateOnly {
+	if writes := w.fake.Writes(""); len(writes) != 2 || !writes[0].ValidateOnly || !writes[1].ValidateOnly {
 		t.Errorf("%+v", writes)
 	}
+	if got := w.history(id); got != "dry_run none 10000 15000" {
+		t.Error(got)
+	}
+	w.is(short, "dry_run", "then on to 130.00 USD in one more step of at most a fifth each 6 hours")
 	unconnected := func() string {
 		w.exec(`UPDATE gv.meta_connections SET disconnected_at = now()`)
 		w.exec(`UPDATE gv.accounts SET mode = 'dry_run'`)
@@ -124,10 +129,12 @@ func TestSomebodyElsesEditIsRespectedUntilANewerDecision(t *testing.T) {
 	if w.fake.AdSet("511").DailyBudget != 30_000 {
 		t.Error("it was overwritten")
 	}
-	w.exec(`UPDATE gv.ads SET daily_budget_minor = 30000`) // as a sync does
 	newer := w.queue(tenant, to("11", 27_000))
 	w.run()
 	w.is(newer, "applied", "")
+	if got := w.history(newer); got != "applied budget 30000 27000" {
+		t.Error(got)
+	}
 }
 
 func TestAnEditBetweenStepsEndsTheChange(t *testing.T) {

@@ -222,3 +222,23 @@ func TestACampaignsTotalCountsSharedAdSetsOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSomebodyElsesEditReachesTheAdsRowAtOnce: what the queue of changes learns of
+// an edit is not newer than what the same run writes of the ad.
+func TestSomebodyElsesEditReachesTheAdsRowAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	a := w.connect(tenant, "1")
+	set := w.fake.Ad(fill(a, 1)[0]).AdSetID
+	w.run()
+	w.exec(`INSERT INTO gv.budget_objects (tenant_id, budget_object, account_id, campaign_id, known_minor, known_status, known_at)
+	        SELECT tenant_id, 'adset/' || adset_id, account_id, campaign_id, daily_budget_minor, 'ACTIVE', now() - interval '1 hour' FROM gv.ads`)
+	budget := int64(7_700)
+	w.fake.Edit(set, &budget, "")
+	w.run()
+	got := w.text(`SELECT concat_ws(' ', a.daily_budget_minor, o.known_minor, o.foreign_was_minor, o.foreign_minor, o.foreign_at IS NOT NULL)
+	               FROM gv.ads a JOIN gv.budget_objects o ON o.budget_object = 'adset/' || a.adset_id`)
+	if got != "7700 7700 1000 7700 t" {
+		t.Error(got)
+	}
+}

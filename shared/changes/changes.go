@@ -204,12 +204,35 @@ type Object struct {
 	ForeignAt       *time.Time
 	ForeignWasMinor *int64
 	ForeignMinor    *int64
-	// NoRaiseUntil ends the time after the fatigue cut NoRaiseBy.
+	// NoRaiseUntil ends the time after the fatigue cut NoRaiseBy, which leads to
+	// NoRaiseAbove, in minor units; nil where that is not known.
 	NoRaiseUntil *time.Time
 	NoRaiseBy    *string
+	NoRaiseAbove *int64
+	// NoRaiseTried says that the cut was a dry run: it forbids nothing but what
+	// would be one too.
+	NoRaiseTried bool
 	// PausedBy is the change of ours that paused it.
 	PausedBy *string
 	// DecidedAt is when the newest decision for it was made.
 	DecidedAt *time.Time
 	DecidedBy *string
 }
+
+// ceiling is what an object that has current may not be raised above at now, in
+// an account of this mode; ok is false where nothing forbids a raise.
+func (o *Object) ceiling(current *int64, now time.Time, mode Mode) (most *int64, ok bool) {
+	if o == nil || o.NoRaiseUntil == nil || !o.NoRaiseUntil.After(now) || o.NoRaiseTried && mode != ModeDryRun {
+		return nil, false
+	}
+	if above := o.NoRaiseAbove; above != nil && (current == nil || *above < *current) {
+		return above, true
+	}
+	return current, true
+}
+
+// allowRaises ends what a fatigue cut forbade.
+func (o *Object) allowRaises() { o.NoRaiseUntil, o.NoRaiseBy, o.NoRaiseAbove = nil, nil, nil }
+
+// isCut reports whether the change stands for the object's fatigue cut.
+func (o *Object) isCut(changeID string) bool { return o.NoRaiseBy != nil && *o.NoRaiseBy == changeID }

@@ -58,6 +58,9 @@ func (s Store) Decide(ctx context.Context, c *Claim, live Live) (Verdict, string
 	case Again:
 		err = s.again(ctx, c, h, v)
 	}
+	if err == nil && v.Foreign {
+		err = s.settleForeign(ctx, c, h)
+	}
 	if err == nil {
 		err = s.saveObjects(ctx, c.TenantID, []*Object{h.moment.Object})
 	}
@@ -127,12 +130,12 @@ func (s Store) giveWay(ctx context.Context, c *Claim, h *held) error {
 func (s Store) finish(ctx context.Context, c *Claim, h *held, as Status, why string, r Result) error {
 	c.Status, c.HeldReason, c.FinishedAt = as, why, &h.now
 	o := h.moment.Object
-	if as != Applied && as != DryRun && as != Superseded && c.Steps == 0 && o.NoRaiseBy != nil && *o.NoRaiseBy == c.ChangeID {
-		o.NoRaiseUntil, o.NoRaiseBy = nil, nil // a cut that was not made forbids nothing
+	if as != Applied && as != DryRun && as != Superseded && c.Steps == 0 && o.isCut(c.ChangeID) {
+		o.allowRaises() // a cut that was not made forbids nothing
 	}
 	e := c.entry(as, why, h.now)
 	e.Trace, e.Took = r.Trace, r.Took
-	if c.Kind != KindStatus {
+	if c.Kind != KindStatus && h.moment.Live.Amount != nil {
 		e.BeforeMinor = h.moment.Live.Amount
 	}
 	if err := s.note(ctx, c.TenantID, []Entry{e}); err != nil {

@@ -63,7 +63,7 @@ func (s Store) openOf(ctx context.Context, tenant string, objects map[string]*Ob
 }
 
 // tired returns each ad's last fatigue cut of the last 48 hours, whatever became
-// of it but failure.
+// of it but failure, or a dry run where cuts are made in earnest by now.
 func (s Store) tired(ctx context.Context, tenant string, now time.Time, intents []Intent) (map[string]earlier, error) {
 	var ads []string
 	for _, in := range intents {
@@ -78,8 +78,9 @@ func (s Store) tired(ctx context.Context, tenant string, now time.Time, intents 
 		SELECT DISTINCT ON (r.ad_id) r.ad_id, p.change_id, p.status, r.created_at
 		FROM   gv.change_requests r
 		JOIN   gv.pending_ad_changes p ON p.change_id = r.change_id
+		JOIN   gv.accounts a ON a.tenant_id = p.tenant_id AND a.account_id = p.account_id
 		WHERE  r.tenant_id = @tenant AND r.ad_id = ANY (@ads::text[]) AND r.source = 'fatigue'
-		AND    r.created_at > @since AND p.status <> 'failed'
+		AND    r.created_at > @since AND p.status <> 'failed' AND (p.status <> 'dry_run' OR a.mode = 'dry_run')
 		ORDER  BY r.ad_id, r.created_at DESC`,
 		pgx.StrictNamedArgs{"tenant": tenant, "ads": ads, "since": now.Add(-RaiseBan)})
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {

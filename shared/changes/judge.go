@@ -180,10 +180,11 @@ func (m Moment) banned() (Verdict, bool) {
 	if c.Kind == KindStatus {
 		ban = m.Adset
 	}
-	if c.Source == Undo || ban == nil || ban.NoRaiseUntil == nil || !ban.NoRaiseUntil.After(m.Now) || !c.Raises(m.from()) {
+	most, forbidden := ban.ceiling(m.from(), m.Now, Careful(m.Mode, c.Mode))
+	if c.Source == Undo || !forbidden || !c.Raises(most) {
 		return Verdict{}, false
 	}
-	return Verdict{Action: Hold, Reason: tooTired(c.BudgetObject, *ban.NoRaiseUntil)}, true
+	return Verdict{Action: Hold, Reason: tooTired(c.BudgetObject, ban)}, true
 }
 
 // unapproved asks for an approval where the plan has none, or is another one than

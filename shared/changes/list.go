@@ -45,8 +45,14 @@ type Listed struct {
 	Ads []string
 }
 
-// Present is the change as it stands now: what Approve binds.
-func (l *Listed) Present() Change { return l.startingFrom(l.Known) }
+// Present is the change as it stands now: what Approve binds. One that is finished
+// stays as it was.
+func (l *Listed) Present() Change {
+	if !l.Status.Open() {
+		return l.Change
+	}
+	return l.startingFrom(l.Known)
+}
 
 // WhyNot says why the change was not, or has not yet been, carried out; "" where
 // there is nothing to explain.
@@ -72,7 +78,7 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 	args["status"] = f.Status
 	rows, _ := s.tx.Query(ctx, `
 		SELECT `+changeColumns+`, o.known_minor AS known, a.mode AS account_mode, a.paused, t.paused AS all_paused,
-		       ARRAY(SELECT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads
+		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads
 		FROM   gv.pending_ad_changes p
 		JOIN   gv.accounts a USING (tenant_id, account_id)
 		JOIN   gv.tenants t USING (tenant_id)

@@ -1,6 +1,7 @@
 package changes
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func (p *planner) place(w *wish, in Intent) outcome {
 		p.touched[w.object] = true
 	}
 	open := p.open[w.object]
-	if banned := p.banned(w, in, o, open); banned != "" {
+	if banned := p.banned(w, in, o); banned != "" {
 		c := p.draft(w, in, o, decided)
 		c.Status, c.HeldReason, c.FinishedAt = Held, banned, &p.now
 		p.fresh = append(p.fresh, c)
@@ -82,6 +83,9 @@ func (p *planner) place(w *wish, in Intent) outcome {
 		p.replace(w.object, "")
 		o.DecidedBy = nil
 		return outcome{"", Unchanged, soAlready(w)}
+	}
+	if cut := open.waiting; cut != nil && cut.Steps == 0 && o.isCut(cut.ChangeID) {
+		o.NoRaiseBy = &c.ChangeID // it stands for the cut now: to undo it is to undo that
 	}
 	p.replace(w.object, c.ChangeID)
 	p.fresh = append(p.fresh, c)
@@ -117,32 +121,29 @@ func (p *planner) refuse(w *wish, in Intent, o *Object, decided time.Time) strin
 }
 
 // banned says whether a fatigue cut forbids the wish.
-func (p *planner) banned(w *wish, in Intent, o *Object, open open) string {
+func (p *planner) banned(w *wish, in Intent, o *Object) string {
 	ban := o
 	if w.kind == KindStatus {
 		ban = p.objects[w.ad.adset()]
 	}
-	if in.Source == Undo || ban == nil || ban.NoRaiseUntil == nil || !ban.NoRaiseUntil.After(p.now) {
+	most, forbidden := ban.ceiling(w.current, p.now, w.ad.Mode)
+	if in.Source == Undo || !forbidden {
 		return ""
 	}
-	raise := w.kind == KindStatus && w.status == active && o.KnownStatus != active
-	if w.kind != KindStatus {
-		lowest := w.current
-		for _, c := range []*Change{open.waiting, open.underWay} { // the cut itself may still be on its way
-			if c != nil && c.TargetMinor != nil && (lowest == nil || *c.TargetMinor < *lowest) {
-				lowest = c.TargetMinor
-			}
-		}
-		raise = lowest == nil || *w.target > *lowest
-	}
+	raise := w.kind == KindStatus && w.status == active && o.KnownStatus != active ||
+		w.kind != KindStatus && (most == nil || *w.target > *most)
 	if !raise {
 		return ""
 	}
-	return tooTired(w.object, *ban.NoRaiseUntil)
+	return tooTired(w.object, ban)
 }
 
-func tooTired(object string, until time.Time) string {
-	return fmt.Sprintf("%s was cut because an ad of it is tired: no raise before %s (undo the cut to lift this)", object, clock(until))
+func tooTired(object string, ban *Object) string {
+	lifted := "undo the cut to lift this"
+	if ban.NoRaiseTried {
+		lifted = "as it would be live; the cut itself was a dry run"
+	}
+	return fmt.Sprintf("%s was cut because an ad of it is tired: no raise before %s (%s)", object, clock(*ban.NoRaiseUntil), lifted)
 }
 
 // onItsWay reports whether c leads where the wish wants, or, for a fatigue cut,
@@ -203,7 +204,7 @@ func (p *planner) ban(in Intent, w *wish, changeID string) {
 	}
 	o := p.objects[w.object]
 	until := p.now.Add(RaiseBan)
-	o.NoRaiseUntil, o.NoRaiseBy = &until, &changeID
+	o.NoRaiseUntil, o.NoRaiseBy, o.NoRaiseAbove, o.NoRaiseTried = &until, &changeID, w.target, false
 	p.touched[w.object] = true
 }
 
@@ -226,7 +227,7 @@ func (p *planner) draft(w *wish, in Intent, o *Object, decided time.Time) *Chang
 		c.Reason = fmt.Sprintf("%s is shared by %d ads: %s. %s", w.object, len(w.splits), written(w), in.Reason)
 	}
 	if w.kind == KindStatus {
-		c.TargetStatus, c.BeforeStatus = w.status, o.KnownStatus
+		c.TargetStatus, c.BeforeStatus = w.status, cmp.Or(o.KnownStatus, w.ad.Status)
 	} else {
 		c.TargetMinor, c.BeforeMinor = w.target, w.current
 	}

@@ -106,8 +106,8 @@ func (s Store) Reject(ctx context.Context, tenant, id, by, why string) (*Change,
 	if c.Steps > 0 {
 		c.HeldReason = fmt.Sprintf("%s; %d steps had been made, and stay", why, c.Steps)
 	}
-	if c.Steps == 0 && o.NoRaiseBy != nil && *o.NoRaiseBy == c.ChangeID {
-		o.NoRaiseUntil, o.NoRaiseBy = nil, nil
+	if c.Steps == 0 && o.isCut(c.ChangeID) {
+		o.allowRaises()
 	}
 	e := c.entry(Rejected, c.HeldReason, now)
 	e.Initiator = by

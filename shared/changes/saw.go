@@ -31,6 +31,7 @@ func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Se
 	if len(seen) == 0 {
 		return nil
 	}
+	from = from.UTC().Truncate(time.Microsecond) // as the database keeps it
 	byName := map[string]Seen{}
 	for _, one := range seen {
 		byName[one.Object] = one
@@ -67,7 +68,7 @@ func (s Store) Saw(ctx context.Context, tenant string, from time.Time, seen []Se
 		if status {
 			o.PausedBy = nil
 		}
-		o.KnownMinor, o.KnownStatus, o.KnownAt = one.Budget, one.Status, &now
+		o.KnownMinor, o.KnownStatus, o.KnownAt = one.Budget, one.Status, &from
 		changed = append(changed, o)
 	}
 	return s.saveObjects(ctx, tenant, changed)

@@ -51,7 +51,7 @@ func (s Store) Settle(ctx context.Context, c *Claim, v Verdict, told string, r R
 	case r.Effect == Unheard:
 		e := c.stepEntry(Unknown, "whether it was made is not known, and will be read: "+r.Why, h.now)
 		e.Trace, e.Took = r.Trace, r.Took
-		c.Status, c.HeldReason, c.DueAt = Unknown, r.Why, h.now.Add(r.Wait)
+		c.Status, c.HeldReason, c.DueAt = Unknown, e.Reason, h.now.Add(r.Wait)
 		if err = s.note(ctx, c.TenantID, []Entry{e}); err == nil {
 			err = s.save(ctx, c, false)
 		}
@@ -168,7 +168,7 @@ func (h *held) remember() {
 		if c.Kind == KindLimits && *c.StepMinor == NoLimits {
 			o.KnownMinor = nil
 		}
-		if c.Source == Fatigue && o.NoRaiseBy != nil && *o.NoRaiseBy == c.ChangeID {
+		if c.Source == Fatigue && o.isCut(c.ChangeID) {
 			until := h.now.Add(RaiseBan)
 			o.NoRaiseUntil = &until
 		}
@@ -204,6 +204,29 @@ func (s Store) settleAds(ctx context.Context, c *Claim, h *held, final bool) err
 	return nil
 }
 
+// settleForeign makes the ad's own row say what somebody else has set, as the next
+// sync would: a newer decision starts from there. The money of a shared ad set is
+// no single ad's.
+func (s Store) settleForeign(ctx context.Context, c *Claim, h *held) error {
+	live := h.moment.Live
+	if c.Kind != KindStatus && (len(h.ads) > 1 || live.Amount == nil) {
+		return nil
+	}
+	args := pgx.StrictNamedArgs{"tenant": c.TenantID, "ad": c.AdID, "status": nil, "budget": nil}
+	if c.Kind == KindStatus {
+		args["status"] = live.Status
+	} else {
+		args["budget"] = live.Amount
+	}
+	_, err := s.tx.Exec(ctx, `
+		UPDATE gv.ads SET status = coalesce(@status, status), daily_budget_minor = coalesce(@budget, daily_budget_minor), updated_at = now()
+		WHERE  tenant_id = @tenant AND ad_id = @ad`, args)
+	if err != nil {
+		return fmt.Errorf("settle the ad of change %s: %w", c.ChangeID, err)
+	}
+	return nil
+}
+
 // undone marks the change that this one took back, and lifts what it forbade.
 func (s Store) undone(ctx context.Context, c *Claim, h *held) error {
 	found, err := s.changes(ctx, `
@@ -218,8 +241,8 @@ func (s Store) undone(ctx context.Context, c *Claim, h *held) error {
 		return fmt.Errorf("mark change %s as undone: %w", *c.UndoOf, err)
 	}
 	o := h.moment.Object
-	if o.NoRaiseBy != nil && *o.NoRaiseBy == *c.UndoOf {
-		o.NoRaiseUntil, o.NoRaiseBy = nil, nil
+	if o.isCut(*c.UndoOf) {
+		o.allowRaises()
 	}
 	for _, was := range found {
 		e := was.entry(Undone, "taken back by "+c.RequestedBy+": "+c.Reason, h.now)

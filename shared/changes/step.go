@@ -76,7 +76,11 @@ func (m Moment) Tell(v Verdict) string {
 	}
 	if v.Step != *c.TargetMinor {
 		if n := Steps(v.Step, *c.TargetMinor, meta.Step(c.Currency)); n > 0 {
-			text += fmt.Sprintf(", then on to %s in %d more steps of at most a fifth each 6 hours", m.text(c.TargetMinor), n)
+			steps := "one more step"
+			if n > 1 {
+				steps = fmt.Sprintf("%d more steps", n)
+			}
+			text += fmt.Sprintf(", then on to %s in %s of at most a fifth each 6 hours", m.text(c.TargetMinor), steps)
 		}
 	}
 	return text

@@ -45,10 +45,11 @@ const changeColumns = `
 	coalesce(p.held_reason, '') AS held_reason, p.due_at, p.sent_at, p.attempt, p.decided_at, p.created_at, p.approved_at, p.progress_at,
 	p.finished_at, p.undo_of, p.superseded_by`
 
-// objectColumns are those of an Object.
+// objectColumns are those of an Object, from gv.budget_objects o.
 const objectColumns = `
 	budget_object, account_id, campaign_id, known_minor, known_status, known_at, foreign_at, foreign_was_minor, foreign_minor,
-	no_raise_until, no_raise_by, paused_by, decided_at, decided_by`
+	no_raise_until, no_raise_by, no_raise_above, paused_by, decided_at, decided_by,
+	coalesce((SELECT p.status = 'dry_run' FROM gv.pending_ad_changes p WHERE p.change_id = o.no_raise_by), false) AS no_raise_tried`
 
 func (s Store) changes(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]*Change, error) {
 	rows, _ := s.tx.Query(ctx, sql, args)
@@ -70,9 +71,9 @@ func (s Store) lockObjects(ctx context.Context, tenant string, names, accounts, 
 
 func (s Store) holdObjects(ctx context.Context, tenant string, names []string) (map[string]*Object, error) {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT `+objectColumns+` FROM gv.budget_objects
+		SELECT `+objectColumns+` FROM gv.budget_objects o
 		WHERE  tenant_id = @tenant AND budget_object = ANY (@names::text[])
-		ORDER  BY budget_object FOR UPDATE`,
+		ORDER  BY budget_object FOR UPDATE OF o`,
 		pgx.StrictNamedArgs{"tenant": tenant, "names": names})
 	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[Object])
 	if err != nil {
@@ -94,11 +95,11 @@ func (s Store) saveObjects(ctx context.Context, tenant string, objects []*Object
 		UPDATE gv.budget_objects o
 		SET    known_minor = n.known_minor, known_status = n.known_status, known_at = n.known_at,
 		       foreign_at = n.foreign_at, foreign_was_minor = n.foreign_was_minor, foreign_minor = n.foreign_minor,
-		       no_raise_until = n.no_raise_until, no_raise_by = n.no_raise_by, paused_by = n.paused_by,
+		       no_raise_until = n.no_raise_until, no_raise_by = n.no_raise_by, no_raise_above = n.no_raise_above, paused_by = n.paused_by,
 		       decided_at = n.decided_at, decided_by = n.decided_by
 		FROM   jsonb_to_recordset(@objects::jsonb) AS n (
 			budget_object text, known_minor bigint, known_status text, known_at timestamptz, foreign_at timestamptz, foreign_was_minor bigint, foreign_minor bigint,
-			no_raise_until timestamptz, no_raise_by uuid, paused_by uuid, decided_at timestamptz, decided_by uuid)
+			no_raise_until timestamptz, no_raise_by uuid, no_raise_above bigint, paused_by uuid, decided_at timestamptz, decided_by uuid)
 		WHERE  o.tenant_id = @tenant AND o.budget_object = n.budget_object`,
 		pgx.StrictNamedArgs{"tenant": tenant, "objects": rowsOf(objects, objectRow)})
 	if err != nil {
@@ -111,7 +112,7 @@ func objectRow(o *Object) map[string]any {
 	return map[string]any{
 		"budget_object": o.BudgetObject, "known_minor": o.KnownMinor, "known_status": o.KnownStatus, "known_at": o.KnownAt,
 		"foreign_at": o.ForeignAt, "foreign_was_minor": o.ForeignWasMinor, "foreign_minor": o.ForeignMinor,
-		"no_raise_until": o.NoRaiseUntil, "no_raise_by": o.NoRaiseBy, "paused_by": o.PausedBy,
+		"no_raise_until": o.NoRaiseUntil, "no_raise_by": o.NoRaiseBy, "no_raise_above": o.NoRaiseAbove, "paused_by": o.PausedBy,
 		"decided_at": o.DecidedAt, "decided_by": o.DecidedBy,
 	}
 }
