@@ -43,6 +43,7 @@ func (f *function) describe(ctx context.Context, tenant string, v video.Video) (
 		return description{}, err
 	}
 	defer done()
+	part.Seconds = v.Facts.DurationSeconds
 	answer, err := f.client.Generate(ctx, gemini.Request{
 		Tenant: tenant, Purpose: "analysis", System: system, Schema: creative.Schema(),
 		Parts: []gemini.Part{part, {Text: "Describe this video."}},

@@ -144,6 +144,21 @@ func TestAModelThatStaysAwayIsGivenUpInTheEnd(t *testing.T) {
 	f.want(id, video.StatusFailed, "given up after 12 tries")
 }
 
+func TestALongVideoIsNotWatchedOnWhatAShortOneMayCost(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(cfg *gemini.Config) { cfg.DailyTokens = 120_000 })
+	short, long := f.upload(film.Short().MP4()), f.upload(film.Short().WebM())
+	f.exec(`UPDATE gv.videos SET facts = facts || '{"duration_seconds": 600}' WHERE video_id = $1`, long)
+	for id, want := range map[string]string{short: video.StatusAnalyzed, long: video.StatusWaiting} {
+		if status := f.push(of(tenantA, id)); status != 204 {
+			t.Errorf("answered %d", status)
+		}
+		if v := f.show(id); v.Status != want {
+			t.Errorf("a video of %v s is %s, want %s", v.Facts.DurationSeconds, v.Status, want)
+		}
+	}
+}
+
 func TestATenantThatHasSpentItsDayWaitsForTheNextHoweverLongThatIs(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(cfg *gemini.Config) { cfg.DailyCap = 0.000001 })

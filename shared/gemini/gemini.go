@@ -129,6 +129,9 @@ type Part struct {
 	Data     []byte
 	URI      string
 	MIMEType string
+	// Seconds is how long a file plays, which is what it costs by; a minute where
+	// it is less.
+	Seconds float64
 }
 
 // MaxInline is how many bytes of files a request may hold itself: base64 makes

@@ -77,10 +77,10 @@ func (r Request) wire() ([]*genai.Content, *genai.GenerateContentConfig, int64, 
 	for _, p := range r.Parts {
 		switch {
 		case p.URI != "":
-			estimate += filePart
+			estimate += p.file()
 			content.Parts = append(content.Parts, genai.NewPartFromURI(p.URI, p.MIMEType))
 		case p.Data != nil:
-			estimate += filePart
+			estimate += p.file()
 			inline += len(p.Data)
 			content.Parts = append(content.Parts, genai.NewPartFromBytes(p.Data, p.MIMEType))
 		default:

@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"math"
 	"strings"
 	"unicode"
 )
@@ -13,8 +14,11 @@ func tokensOf(text string) int64 {
 	return n
 }
 
-// filePart is what a file is reserved as: a minute of video at one frame a second.
-const filePart = 20_000
+// perMinute is what a minute of video is reserved as, at one frame a second.
+const perMinute = 20_000
+
+// file is what a file is reserved as.
+func (p Part) file() int64 { return int64(math.Ceil(max(p.Seconds/60, 1) * perMinute)) }
 
 // cut returns text as a model with room for limit tokens takes it: its beginning,
 // as far as tokensOf counts, ended between words where there are any. What says
