@@ -15,9 +15,12 @@ import (
 // MaxBytes is how large a DNA may be, as JSON.
 const MaxBytes = 32 << 10
 
-// maxDepth is deeper than any section of a DNA, and keeps a hostile one from
-// being walked for long.
-const maxDepth = 16
+// MaxDepth is how deep a DNA from outside may be nested: deeper than any section
+// of one goes.
+const MaxDepth = 16
+
+// anyDepth is deeper than encoding/json reads.
+const anyDepth = 10_000
 
 // maxDigits is how long a number may be to be kept as it was written: Postgres
 // has an end to them, and no measurement has so many.
@@ -40,34 +43,35 @@ func Parse(data []byte) (DNA, error) {
 	if len(data) > MaxBytes {
 		return nil, ErrTooLarge
 	}
-	var d DNA
-	if err := d.UnmarshalJSON(data); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return read(data, MaxDepth)
 }
 
-// UnmarshalJSON reads a DNA of any size, for what the database already holds.
-func (d *DNA) UnmarshalJSON(data []byte) error {
+// UnmarshalJSON reads a DNA of any size and depth, for what the database already
+// holds.
+func (d *DNA) UnmarshalJSON(data []byte) (err error) {
+	*d, err = read(data, anyDepth)
+	return err
+}
+
+func read(data []byte, depth int) (DNA, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var tree any
 	if err := dec.Decode(&tree); err != nil {
-		return ErrNotObject
+		return nil, ErrNotObject
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return ErrNotObject
+		return nil, ErrNotObject
 	}
 	object, ok := tree.(map[string]any)
 	if !ok {
-		return ErrNotObject
+		return nil, ErrNotObject
 	}
-	cleaned, err := clean(object, 0)
+	cleaned, err := clean(object, depth)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	*d = cleaned.(map[string]any)
-	return nil
+	return cleaned.(map[string]any), nil
 }
 
 // JSON returns the DNA in its canonical form: keys sorted, no spaces, numbers
@@ -84,16 +88,17 @@ func (d DNA) JSON() []byte {
 }
 
 // clean refuses what the database or a float64 cannot hold, and drops NUL
-// characters, which Postgres has no way to store.
+// characters, which Postgres has no way to store. v may be nested depth levels
+// deep.
 func clean(v any, depth int) (any, error) {
-	if depth > maxDepth {
+	if depth < 0 {
 		return nil, ErrTooDeep
 	}
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for key, member := range v {
-			cleaned, err := clean(member, depth+1)
+			cleaned, err := clean(member, depth-1)
 			if err != nil {
 				return nil, err
 			}
@@ -103,7 +108,7 @@ func clean(v any, depth int) (any, error) {
 	case []any:
 		out := make([]any, len(v))
 		for i, member := range v {
-			cleaned, err := clean(member, depth+1)
+			cleaned, err := clean(member, depth-1)
 			if err != nil {
 				return nil, err
 			}

@@ -79,6 +79,15 @@ func TestWhatIsNoDNAIsRefusedByItsRule(t *testing.T) {
 	}
 }
 
+func TestWhatTheDatabaseHoldsIsReadHoweverDeep(t *testing.T) {
+	t.Parallel()
+	var d creative.DNA
+	deep := `{"a":` + strings.Repeat(`{"b":`, 40) + "1" + strings.Repeat("}", 41)
+	if err := d.UnmarshalJSON([]byte(deep)); err != nil || string(d.JSON()) != deep || d.Text() == "" {
+		t.Errorf("%s: %v", d.JSON(), err)
+	}
+}
+
 func TestWhatPostgresCannotStoreIsDropped(t *testing.T) {
 	t.Parallel()
 	dna := parse(t, `{"a\u0000b":"x\u0000y","lone":"\ud800","tiny":1e-99999,"long":1.`+strings.Repeat("0", 20_000)+`}`)

@@ -142,7 +142,7 @@ func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error
 		next := p
 		next.DNA = creative.DNA{}
 		if err := next.DNA.UnmarshalJSON(dna); err != nil {
-			next.DNA = creative.DNA{} // deeper than any that is let in: it teaches the level only
+			next.DNA = creative.DNA{} // whatever it is, it is no DNA: the ad teaches the level only
 		}
 		if vector != nil {
 			next.Vector = vector.Slice()

@@ -8,19 +8,15 @@ import (
 	"io"
 	"math"
 	"strings"
-)
 
-// Limits of a creative DNA.
-const (
-	maxDNA      = 32 << 10 // bytes
-	maxDNADepth = 32
+	"github.com/geminivideo/geminivideo/shared/creative"
 )
 
 // dna reads a JSON object in a form that the database takes as it is.
 func (p *rowParser) dna() []byte {
 	return deref(optional(p, creativeDNA, func(cell string) ([]byte, error) {
-		if len(cell) > maxDNA {
-			return nil, fmt.Errorf("must have at most %d kB", maxDNA>>10)
+		if len(cell) > creative.MaxBytes {
+			return nil, fmt.Errorf("must have at most %d kB", creative.MaxBytes>>10)
 		}
 		dec := json.NewDecoder(strings.NewReader(cell))
 		dec.UseNumber()
@@ -31,7 +27,7 @@ func (p *rowParser) dna() []byte {
 		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 			return nil, errors.New("must be one JSON object")
 		}
-		if err := storable(object, maxDNADepth); err != nil {
+		if err := storable(object, creative.MaxDepth); err != nil {
 			return nil, err
 		}
 		var b bytes.Buffer
@@ -51,8 +47,8 @@ func deref(b *[]byte) []byte {
 
 // storable refuses what JSON allows and jsonb cannot hold.
 func storable(v any, depth int) error {
-	if depth == 0 {
-		return fmt.Errorf("must be nested at most %d deep", maxDNADepth)
+	if depth < 0 {
+		return fmt.Errorf("must be nested at most %d deep", creative.MaxDepth)
 	}
 	switch v := v.(type) {
 	case string:

@@ -122,6 +122,8 @@ func TestEveryBadRowIsNamedByItsLineAndTheRestIsRead(t *testing.T) {
 		`b8,c,100,5,1,2026-11-20,"{""k"":""\u0000""}",`,                        // 25
 		"b9,c,100",                  // 26
 		",,200,5,1.50,2026-11-20,,", // 27: not an Ads Manager export
+		`c1,c,100,5,1,2026-11-20,"` + strings.Repeat(`{""k"":`, 17) + "1" + strings.Repeat("}", 17) + `",`, // 28
+		`c2,c,100,5,1,2026-11-20,"` + strings.Repeat(`{""k"":`, 16) + "1" + strings.Repeat("}", 16) + `",`, // 29
 	}, "\n")
 	rows, rejected, _ := readAll(t, file, terms("USD"))
 	want := []string{
@@ -147,11 +149,12 @@ func TestEveryBadRowIsNamedByItsLineAndTheRestIsRead(t *testing.T) {
 		"25 creative_dna: must not hold a NUL character",
 		"26 clicks: is empty; Spend is empty; day is empty",
 		"27 AD-ID: is empty",
+		"28 creative_dna: must be nested at most 16 deep",
 	}
 	if diff := cmp.Diff(want, rejected); diff != "" {
 		t.Error(diff)
 	}
-	if len(rows) != 2 || rows[0].Line != 2 || rows[1].Line != 22 {
+	if len(rows) != 3 || rows[0].Line != 2 || rows[1].Line != 22 || rows[2].Line != 29 {
 		t.Errorf("rows %+v", rows)
 	}
 }
