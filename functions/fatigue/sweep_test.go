@@ -49,8 +49,29 @@ func TestAnEditorSweepsTheirOwnAdsAndNobodyElses(t *testing.T) {
 		t.Errorf("sent %v", sent)
 	}
 	a = w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil)
-	if got := a.JSON(t); a.Status != 200 || got["remediated"] != 0.0 || got["newly_fatigued"] != 0.0 || !strings.Contains(a.Body, "cut in the last 7 days") {
+	if got := a.JSON(t); a.Status != 200 || got["remediated"] != 0.0 || got["newly_fatigued"] != 0.0 || !strings.Contains(a.Body, "a cut of its budget was queued in the last 7 days") {
 		t.Errorf("again: %d %s", a.Status, a.Body)
+	}
+}
+
+func TestACutThatWasADryRunIsMadeInEarnestOnceTheAccountIsLive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tiring(apitest.Tenant)
+	sweep := func() any {
+		w.T.Helper()
+		return w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil).JSON(t)["cuts"]
+	}
+	first := sweep()
+	w.Exec(`UPDATE gv.pending_ad_changes SET status = 'dry_run', finished_at = now(), created_at = created_at - interval '1 second'`)
+	still := sweep()
+	w.Exec(`UPDATE gv.accounts SET mode = 'live'`)
+	live, after := sweep(), sweep()
+	if first != 1.0 || still != 0.0 || live != 1.0 || after != 0.0 {
+		t.Errorf("cuts: %v at first, %v in the dry run still, then %v and %v", first, still, live, after)
+	}
+	if got := w.Text(`SELECT string_agg(concat_ws(' ', mode, status), ', ' ORDER BY created_at) FROM gv.pending_ad_changes`); got != "dry_run dry_run, live pending" {
+		t.Error(got)
 	}
 }
 

@@ -96,7 +96,7 @@ func TestATiredAdGetsOneCutAndOneRefreshOverFiveSweeps(t *testing.T) {
 		if i == 0 && (r.Remediated != 1 || r.Cuts != 1 || r.Refreshes != 1 || r.NewlyFatigued != 1 || len(r.Skipped) != 0 || r.ByStatus["FATIGUING"] != 1 || r.ByStatus["HEALTHY"] != 5) {
 			t.Errorf("the first: %+v", r)
 		}
-		if i > 0 && (r.Remediated != 0 || r.NewlyFatigued != 0 || len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, "cut in the last 7 days") || !slices.Equal(r.Skipped[0].AdIDs, []string{"tired"})) {
+		if i > 0 && (r.Remediated != 0 || r.NewlyFatigued != 0 || len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, "queued in the last 7 days") || !slices.Equal(r.Skipped[0].AdIDs, []string{"tired"})) {
 			t.Errorf("sweep %d: %+v", i, r)
 		}
 	}

@@ -20,6 +20,12 @@ type tiredAd struct {
 	budgets []time.Time // when its budget was changed
 }
 
+// onlyTried is whether the cut of remedy r was a dry run, in an account that makes
+// its changes in earnest by now.
+const onlyTried = `EXISTS (
+	SELECT FROM gv.pending_ad_changes p JOIN gv.accounts c USING (tenant_id, account_id)
+	WHERE  p.change_id = r.change_id AND p.status = 'dry_run' AND c.mode <> 'dry_run')`
+
 // readTired looks at those ads that need action: which are still active, and for
 // which of them something has been done lately.
 func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
@@ -39,7 +45,7 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 		SELECT k.place, a.status = 'ACTIVE', r.ad_id IS NOT NULL, coalesce(r.skipped, ''), r.refresh_id IS NOT NULL
 		FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
 		JOIN   gv.ads a USING (tenant_id, ad_id)
-		LEFT   JOIN gv.fatigue_remedies r ON r.tenant_id = k.tenant_id AND r.ad_id = k.ad_id AND r.until > @now`,
+		LEFT   JOIN gv.fatigue_remedies r ON r.tenant_id = k.tenant_id AND r.ad_id = k.ad_id AND r.until > @now AND NOT `+onlyTried,
 		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now})
 	tired := make([]tiredAd, 0, len(places))
 	var (
@@ -53,7 +59,7 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 		case !active:
 			t.resting = "it was paused meanwhile"
 		case resting && skipped == "":
-			t.resting = fmt.Sprintf("its budget was cut in the last %d days", int(rest.Hours()/24))
+			t.resting = fmt.Sprintf("a cut of its budget was queued in the last %d days", int(rest.Hours()/24))
 		case resting && refreshed:
 			t.resting = "a new creative was asked for lately; no cut: " + skipped
 		case resting:
@@ -124,7 +130,7 @@ func (b *ads) claim(ctx context.Context, tx pgx.Tx, tenant string, due []*tiredA
 		FROM     unnest(@ads::text[]) AS k (ad_id)
 		ORDER BY ad_id
 		ON CONFLICT (tenant_id, ad_id) DO UPDATE SET remedied_at = excluded.remedied_at, until = excluded.until
-		WHERE    r.until <= excluded.remedied_at
+		WHERE    r.until <= excluded.remedied_at OR `+onlyTried+`
 		RETURNING ad_id`,
 		pgx.StrictNamedArgs{"tenant": tenant, "ads": ids, "now": b.now, "until": b.now.Add(rest)})
 	got, err := pgx.CollectRows(rows, pgx.RowTo[string])

@@ -188,7 +188,7 @@ func (w *writer) remedyOne(ctx context.Context, tx pgx.Tx, b *ads, tenant string
 		all := make([]Tired, len(claimed))
 		for i, t := range claimed {
 			k := &b.keys[t.at]
-			all[i] = Tired{AdID: k.ad, Status: k.is, Reason: t.reason, Key: "fatigue/" + k.ad + "/" + b.now.UTC().Format(time.DateOnly)}
+			all[i] = Tired{AdID: k.ad, Status: k.is, Reason: t.reason, Key: "fatigue/" + k.ad + "/" + b.now.UTC().Format(time.RFC3339Nano)}
 		}
 		// Ads are locked before what holds their budgets, here as everywhere.
 		refreshes, err := w.remedy.Refresh(ctx, tx, tenant, w.by, all)
