@@ -32,21 +32,22 @@ func (b *ads) rowsOf(i int) []row { return b.rows[b.keys[i].first:b.keys[i].end]
 // account's today.
 func (b *ads) since() time.Time { return b.now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -window) }
 
-// readDays reads the days of all keys, day by day through the index that begins
-// with the day, as the comparison does so that no other serves: however many years
-// of days are kept, these are all that it sees.
+// readDays reads the days of all keys, ad by ad through the primary key: however
+// many years of days are kept, these are all that it sees, and those of an ad
+// mostly stand together.
 func (b *ads) readDays(ctx context.Context, tx pgx.Tx) error {
 	first, last := &b.keys[0], &b.keys[len(b.keys)-1]
 	rows, err := tx.Query(ctx, `
-		SELECT m.tenant_id, m.ad_id, m.day, m.impressions, m.clicks, m.spend_minor, m.frequency
-		FROM   generate_series(0, @days) AS d
+		SELECT a.tenant_id, a.ad_id, m.day, m.impressions, m.clicks, m.spend_minor, m.frequency
+		FROM   gv.ads a
 		CROSS  JOIN LATERAL (
-			SELECT tenant_id, ad_id, day, impressions, clicks, spend_minor, coalesce(frequency, 0) AS frequency
+			SELECT day, impressions, clicks, spend_minor, coalesce(frequency, 0) AS frequency
 			FROM   gv.ad_metrics
-			WHERE  (day, tenant_id, ad_id) >= (@since::date + d, @first_tenant::uuid, @first_ad)
-			AND    (day, tenant_id, ad_id) <= (@since::date + d, @last_tenant::uuid, @last_ad)
+			WHERE  tenant_id = a.tenant_id AND ad_id = a.ad_id AND day BETWEEN @since::date AND @since::date + @days::int
 			OFFSET 0
-		) AS m`,
+		) AS m
+		WHERE  a.status = 'ACTIVE'
+		AND    (a.tenant_id, a.ad_id) BETWEEN (@first_tenant::uuid, @first_ad) AND (@last_tenant::uuid, @last_ad)`,
 		pgx.QueryResultFormats{pgx.BinaryFormatCode},
 		pgx.StrictNamedArgs{
 			"since": b.since(), "days": window + 1, "first_tenant": first.tenant, "first_ad": first.ad, "last_tenant": last.tenant, "last_ad": last.ad,
@@ -130,8 +131,8 @@ func (b *ads) collectDays(rows pgx.Rows) error {
 	return nil
 }
 
-// finder returns what finds the place of a key. The rows of a day come in the order
-// of the keys, so the next is mostly the one behind the last.
+// finder returns what finds the place of a key. The rows mostly come in the order
+// of the keys, so the next is that of the last row, or the one behind it.
 func (b *ads) finder() func(tenant, ad []byte) (int, bool) {
 	type id struct {
 		tenant [16]byte
@@ -139,25 +140,31 @@ func (b *ads) finder() func(tenant, ad []byte) (int, bool) {
 	}
 	ids := make([]id, len(b.keys))
 	places := make(map[id]int32, len(b.keys))
-	var last string
+	var of string
 	var tenant uuid.UUID
 	for i := range b.keys {
 		k := &b.keys[i]
-		if k.tenant != last {
-			last, tenant = k.tenant, uuid.MustParse(k.tenant)
+		if k.tenant != of {
+			of, tenant = k.tenant, uuid.MustParse(k.tenant)
 		}
 		ids[i] = id{tenant, k.ad}
 		places[ids[i]] = int32(i)
 	}
-	next := 0
+	last := 0
+	is := func(i int, tenant, ad []byte) bool {
+		return ids[i].ad == string(ad) && bytes.Equal(ids[i].tenant[:], tenant)
+	}
 	return func(tenant, ad []byte) (int, bool) {
-		if next < len(ids) && ids[next].ad == string(ad) && bytes.Equal(ids[next].tenant[:], tenant) {
-			next++
-			return next - 1, true
+		if is(last, tenant, ad) {
+			return last, true
+		}
+		if last+1 < len(ids) && is(last+1, tenant, ad) {
+			last++
+			return last, true
 		}
 		at, ok := places[id{[16]byte(tenant), string(ad)}]
 		if ok {
-			next = int(at) + 1
+			last = int(at)
 		}
 		return int(at), ok
 	}
