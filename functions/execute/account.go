@@ -133,7 +133,7 @@ const longWait = 15 * time.Minute
 // unreadable puts a change off whose object could not be read, or ends it where
 // it never will be.
 func (a *account) unreadable(ctx context.Context, c *changes.Claim, cause error) (outcome string, rest time.Duration, err error) {
-	why := "Meta: " + because(cause)
+	why := because(cause)
 	wait, throttled := meta.Throttled(cause)
 	pending := c.Prior == changes.Pending
 	switch {

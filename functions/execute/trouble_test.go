@@ -20,7 +20,7 @@ func TestAWriteWhoseAnswerIsLostIsReadAndNeverSentAgain(t *testing.T) {
 		id := w.queue(tenant, cut("11"))
 		w.fake.Inject(fault)
 		w.run()
-		w.is(id, "unknown", "Meta: ")
+		w.is(id, "unknown", "whether it was made is not known, and will be read: Meta")
 		w.run()
 		w.run()
 		w.is(id, "applied", "")

@@ -60,7 +60,7 @@ func (a *account) resultOf(err error) (changes.Result, time.Duration) {
 	if err == nil {
 		return changes.Result{Effect: changes.Took}, 0
 	}
-	why := "Meta: " + because(err)
+	why := because(err)
 	if meta.Outcome(err) == meta.Unknown {
 		return changes.Result{Effect: changes.Unheard, Why: why, Wait: a.opts.Settle}, 0
 	}
@@ -100,19 +100,24 @@ func (a *account) readBack(ctx context.Context, c *changes.Claim, v changes.Verd
 	}
 }
 
-// because is an error in words for people; only Meta's own are repeated.
+// because is an error in words for people; only Meta's own are repeated. What has
+// no status Meta never saw: we held it back.
 func because(err error) string {
 	var own *meta.Error
 	var known *fault.Error
 	switch {
-	case errors.As(err, &own) && own.Message != "":
-		return fmt.Sprintf("%s (code %d/%d)", own.Message, own.Code, own.Subcode)
+	case errors.As(err, &own) && own.HTTPStatus == 0 && own.Message != "":
+		return own.Message
+	case errors.As(err, &own) && own.Code == 0:
+		return "Meta: " + own.Message
+	case errors.As(err, &own):
+		return fmt.Sprintf("Meta: %s (code %d/%d)", own.Message, own.Code, own.Subcode)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return "no answer in time"
+		return "Meta did not answer in time"
 	case errors.As(err, &known):
 		return known.Message
 	}
-	return "the call failed"
+	return "the call to Meta failed"
 }
 
 func traceOf(err error) string {
