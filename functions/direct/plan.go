@@ -36,7 +36,7 @@ func (in *writeInput) Resolve(huma.Context) []error {
 	dna, err := creative.Parse(in.Body.CreativeDNA)
 	switch {
 	case err != nil:
-		return []error{&huma.ErrorDetail{Location: "body.creative_dna", Message: err.Error()}}
+		return []error{&huma.ErrorDetail{Location: "body.creative_dna" + creative.Offender(in.Body.CreativeDNA, err), Message: err.Error()}}
 	case len(dna) == 0:
 		return []error{&huma.ErrorDetail{Location: "body.creative_dna", Message: "must say something: leave it out to have the analysed video's"}}
 	}

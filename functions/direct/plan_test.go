@@ -158,7 +158,7 @@ func TestBadRequestsAreRefusedByFieldAndWriteNothing(t *testing.T) {
 		`{"video_id":"v","account_id":"acc","creative_dna":null}`:                  {422, "body.creative_dna"},
 		`{"video_id":"v","account_id":"acc","creative_dna":"x"}`:                   {422, "body.creative_dna"},
 		`{"video_id":"v","account_id":"acc","creative_dna":` + deep + `}`:          {422, "body.creative_dna"},
-		`{"video_id":"v","account_id":"acc","creative_dna":{"a":1e999}}`:           {422, "body.creative_dna"},
+		`{"video_id":"v","account_id":"acc","creative_dna":{"a":1e999}}`:           {422, "body.creative_dna.a"},
 		`{"video_id":"v","account_id":"acc","creative_dna":{"a":"` + large + `"}}`: {422, "body.creative_dna"},
 		`{"video_id":"v","account_id":"acc","creative_dna":{"a":1},"tenant":"x"}`:  {422, "body.tenant"},
 		`{"video_id":"v\u0000","account_id":"acc","creative_dna":{"a":1}}`:         {422, "body.video_id"},

@@ -3,11 +3,8 @@ package predict
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,50 +33,12 @@ func (q *question) read(dna openJSON, rag anyJSON) (errs []error) {
 	if len(dna) > 0 { // where it is missing, its being required says so
 		var err error
 		if q.dna, err = creative.Parse(dna); err != nil {
-			errs = append(errs, &huma.ErrorDetail{Location: offender("body.creative_dna", dna, err), Message: err.Error()})
+			errs = append(errs, &huma.ErrorDetail{Location: "body.creative_dna" + creative.Offender(dna, err), Message: err.Error()})
 		}
 	}
 	near, broken := neighbours(rag)
 	q.near = near
 	return append(errs, broken...)
-}
-
-// offender returns the path of the number that breaks the rule, where it is that
-// rule, and else the DNA's own.
-func offender(path string, dna openJSON, rule error) string {
-	if !errors.Is(rule, creative.ErrNumber) {
-		return path
-	}
-	dec := json.NewDecoder(bytes.NewReader(dna))
-	dec.UseNumber()
-	var tree any
-	if dec.Decode(&tree) != nil {
-		return path
-	}
-	found, _ := infinite(path, tree)
-	return found
-}
-
-func infinite(path string, v any) (string, bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if found, ok := infinite(path+"."+name, v[name]); ok {
-				return found, true
-			}
-		}
-	case []any:
-		for i, member := range v {
-			if found, ok := infinite(fmt.Sprintf("%s[%d]", path, i), member); ok {
-				return found, true
-			}
-		}
-	case json.Number:
-		if _, err := v.Float64(); err != nil {
-			return path, true
-		}
-	}
-	return path, false
 }
 
 // most is how many winners a rag_context may hold: as many as a search returns.

@@ -116,7 +116,7 @@ func (f *function) keep(ctx context.Context, tenant string, m memory.Memory, v m
 func (f *function) described(in *indexInput) (memory.Memory, error) {
 	data, err := creative.Parse(in.Body.AdData)
 	if err != nil {
-		return memory.Memory{}, fault.Field("body.ad_data", err.Error())
+		return memory.Memory{}, fault.Field("body.ad_data"+creative.Offender(in.Body.AdData, err), err.Error())
 	}
 	dna := data
 	switch said := data["creative_dna"].(type) {

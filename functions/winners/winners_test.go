@@ -162,7 +162,7 @@ func TestBadInputIsNamedAndWritesNothing(t *testing.T) {
 		"data no object":   {"index-winner", `{"ad_id":"a","ad_data":[],"ctr":0.1}`, "body.ad_data"},
 		"data says naught": {"index-winner", `{"ad_id":"a","ad_data":{},"ctr":0.1}`, "body.ad_data"},
 		"data too large":   {"index-winner", `{"ad_id":"a","ad_data":{"a":"` + long + `"},"ctr":0.1}`, "body.ad_data"},
-		"data infinite":    {"index-winner", `{"ad_id":"a","ad_data":{"a":1e999},"ctr":0.1}`, "body.ad_data"},
+		"data infinite":    {"index-winner", `{"ad_id":"a","ad_data":{"a":[0,1e999]},"ctr":0.1}`, "body.ad_data.a[1]"},
 		"no ctr":           {"index-winner", `{"ad_id":"a","ad_data":{"a":"b"}}`, "body.ctr"},
 		"ctr above 1":      {"index-winner", `{"ad_id":"a","ad_data":{"a":"b"},"ctr":1.01}`, "body.ctr"},
 		"negative roas":    {"index-winner", `{"ad_id":"a","ad_data":{"a":"b"},"ctr":0.1,"roas":-1}`, "body.roas"},
