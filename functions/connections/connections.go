@@ -11,6 +11,7 @@ package connections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,7 +21,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/lease"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -157,6 +160,20 @@ func (f *function) secretName(tenant, what string) string {
 // store writes a credential and returns its version's name.
 func (f *function) store(ctx context.Context, tenant, what, value string) (string, error) {
 	return f.Vault.Put(ctx, f.secretName(tenant, what), value, map[string]string{"app": "geminivideo", "tenant": tenant})
+}
+
+// aloneFor is longer than a request may take, by its function's timeout.
+const aloneFor = 2 * time.Minute
+
+// alone runs do while no other request changes what: from where a credential is
+// written to where the one before it is disabled, nobody else may come to name
+// the one that goes.
+func (f *function) alone(ctx context.Context, what string, do func(context.Context) error) error {
+	err := lease.RunInTenant(ctx, f.db, auth.From(ctx).Tenant, "connections/"+what, aloneFor, do)
+	if errors.Is(err, lease.ErrHeld) {
+		return &fault.Error{Kind: fault.Conflict, RetryAfter: 2 * time.Second, Message: "another request is changing this connection right now: try again in a moment", Cause: err}
+	}
+	return err
 }
 
 // retire disables versions that nothing names any more. Only a tenant's own are:

@@ -93,27 +93,32 @@ func (f *function) putHubSpot(ctx context.Context, in *hubspotInput) (*hubspotOu
 	if h := in.Body.OverlapHours; h != nil {
 		grant.overlap = time.Duration(*h * float64(time.Hour))
 	}
-	prefix := fmt.Sprintf("hubspot-%d-", in.Body.PortalID)
-	var err error
-	if grant.token, err = f.store(ctx, id.Tenant, prefix+"access-token", in.Body.AccessToken); err != nil {
-		return nil, err
-	}
-	if in.Body.ClientSecret != "" {
-		if grant.client, err = f.store(ctx, id.Tenant, prefix+"client-secret", in.Body.ClientSecret); err != nil {
-			return nil, err
+	out := &hubspotOutput{}
+	err := f.alone(ctx, itoa(int(in.Body.PortalID)), func(ctx context.Context) (err error) {
+		prefix := fmt.Sprintf("hubspot-%d-", in.Body.PortalID)
+		if grant.token, err = f.store(ctx, id.Tenant, prefix+"access-token", in.Body.AccessToken); err != nil {
+			return err
 		}
-	}
-	var retired []string
-	answer, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
-		var row portalRow
-		row, retired, err = connectPortal(ctx, tx, grant)
-		return row.shown(), err
+		if in.Body.ClientSecret != "" {
+			if grant.client, err = f.store(ctx, id.Tenant, prefix+"client-secret", in.Body.ClientSecret); err != nil {
+				return err
+			}
+		}
+		var retired []string
+		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
+			var row portalRow
+			row, retired, err = connectPortal(ctx, tx, grant)
+			return row.shown(), err
+		})
+		if err == nil {
+			f.retire(ctx, id.Tenant, retired...)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	f.retire(ctx, id.Tenant, retired...)
-	return &hubspotOutput{answer}, nil
+	return out, nil
 }
 
 // checkHubSpot asks HubSpot whose token it is, and then whether the portal is
@@ -159,17 +164,23 @@ func (f *function) disconnectHubSpot(ctx context.Context, in *hubspotInput) (*hu
 	if in.Body.AccessToken != "" || in.Body.ClientSecret != "" {
 		return nil, fault.Field("body.disconnected", "must not come with credentials")
 	}
-	var retired []string
-	answer, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
-		var row portalRow
-		row, retired, err = disconnectPortal(ctx, tx, in.Body.PortalID)
-		return row.shown(), err
+	out := &hubspotOutput{}
+	err := f.alone(ctx, itoa(int(in.Body.PortalID)), func(ctx context.Context) (err error) {
+		var retired []string
+		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
+			var row portalRow
+			row, retired, err = disconnectPortal(ctx, tx, in.Body.PortalID)
+			return row.shown(), err
+		})
+		if err == nil {
+			f.retire(ctx, id.Tenant, retired...)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	f.retire(ctx, id.Tenant, retired...)
-	return &hubspotOutput{answer}, nil
+	return out, nil
 }
 
 // printable reports what a header can carry, and no key holds anything else.

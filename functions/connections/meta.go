@@ -88,24 +88,30 @@ func (f *function) putMeta(ctx context.Context, in *metaInput) (*metaOutput, err
 	if err := f.mayCount(ctx, account, info); err != nil { // before anything is written
 		return nil, err
 	}
-	token, err := f.store(ctx, id.Tenant, "meta-"+account+"-access-token", in.Body.AccessToken)
-	if err != nil {
-		return nil, err
-	}
-	var retired []string
-	answer, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaConnection, err error) {
-		if err := fill(ctx, tx, account, info); err != nil {
-			return answer, err
+	out := &metaOutput{}
+	err = f.alone(ctx, account, func(ctx context.Context) error {
+		token, err := f.store(ctx, id.Tenant, "meta-"+account+"-access-token", in.Body.AccessToken)
+		if err != nil {
+			return err
 		}
-		var row metaRow
-		row, retired, err = connectMeta(ctx, tx, account, token, id.Who())
-		return row.shown(), err
+		var retired []string
+		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaConnection, err error) {
+			if err := fill(ctx, tx, account, info); err != nil {
+				return answer, err
+			}
+			var row metaRow
+			row, retired, err = connectMeta(ctx, tx, account, token, id.Who())
+			return row.shown(), err
+		})
+		if err == nil {
+			f.retire(ctx, id.Tenant, retired...)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	f.retire(ctx, id.Tenant, retired...)
-	return &metaOutput{answer}, nil
+	return out, nil
 }
 
 // checkMeta asks Meta what the token may see of the account.
@@ -189,15 +195,21 @@ func (f *function) disconnectMeta(ctx context.Context, account, token string) (*
 	if token != "" {
 		return nil, fault.Field("body.disconnected", "must not come with credentials")
 	}
-	var retired []string
-	answer, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaConnection, err error) {
-		var row metaRow
-		row, retired, err = disconnectMeta(ctx, tx, account)
-		return row.shown(), err
+	out := &metaOutput{}
+	err := f.alone(ctx, account, func(ctx context.Context) (err error) {
+		var retired []string
+		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaConnection, err error) {
+			var row metaRow
+			row, retired, err = disconnectMeta(ctx, tx, account)
+			return row.shown(), err
+		})
+		if err == nil {
+			f.retire(ctx, id.Tenant, retired...)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	f.retire(ctx, id.Tenant, retired...)
-	return &metaOutput{answer}, nil
+	return out, nil
 }
