@@ -32,7 +32,8 @@ type spent struct {
 
 // reserve holds what a call may cost, or returns *Capped. It is one statement, so
 // twins cannot overshoot together. An account's settings may lower the cap of
-// its tenant (gemini_daily_cap_usd).
+// its tenant (gemini_daily_cap_usd); at 0 nothing is asked, not even a model whose
+// price is not known.
 func (u usage) reserve(ctx context.Context, r reservation, capMicros, capTokens int64) (reservation, error) {
 	var left struct {
 		until        time.Time
@@ -42,7 +43,7 @@ func (u usage) reserve(ctx context.Context, r reservation, capMicros, capTokens 
 		err := tx.QueryRow(ctx, `
 			INSERT INTO gv.gemini_days AS d (tenant_id, day, reserved_tokens, reserved_micros)
 			SELECT gv.tenant(), (now() AT TIME ZONE 'UTC')::date, @tokens, @micros
-			WHERE  @tokens::bigint <= @cap_tokens AND @micros::bigint <= least(@cap_micros, gv.gemini_cap_micros())
+			WHERE  @tokens::bigint <= @cap_tokens AND @micros::bigint <= least(@cap_micros, gv.gemini_cap_micros()) AND least(@cap_micros, gv.gemini_cap_micros()) > 0
 			ON CONFLICT (tenant_id, day) DO UPDATE
 			SET    reserved_tokens = d.reserved_tokens + excluded.reserved_tokens, reserved_micros = d.reserved_micros + excluded.reserved_micros
 			WHERE  d.tokens + d.reserved_tokens + excluded.reserved_tokens <= @cap_tokens

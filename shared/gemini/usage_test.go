@@ -55,6 +55,27 @@ func TestTwinsTogetherStayBelowTheCap(t *testing.T) {
 	}
 }
 
+func TestWhoAllowsNothingIsChargedNothingThoughNoPriceIsKnown(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(cfg *gemini.Config) { cfg.Prices = nil })
+	f.fake.Write = func(fakegemini.Call) string { return fits }
+	f.exec(t, `INSERT INTO gv.accounts (tenant_id, account_id, settings) VALUES ($1, 'a', '{"gemini_daily_cap_usd": 0}')`, tenantA)
+	var full *gemini.Capped
+	if _, err := ask(t.Context(), f); !errors.As(err, &full) || f.fake.Requests() != 0 {
+		t.Errorf("%v, after %d requests", err, f.fake.Requests())
+	}
+	f.exec(t, `UPDATE gv.accounts SET settings = '{"gemini_daily_cap_usd": 0.01}'`)
+	for range 2 { // the day's first call and a later one
+		if _, err := ask(t.Context(), f); err != nil {
+			t.Error(err)
+		}
+	}
+	f.exec(t, `UPDATE gv.accounts SET settings = '{"gemini_daily_cap_usd": 0}'`)
+	if _, err := ask(t.Context(), f); !errors.As(err, &full) || f.fake.Requests() != 2 {
+		t.Errorf("%v, after %d requests", err, f.fake.Requests())
+	}
+}
+
 func TestNoReservationIsAboveTheCap(t *testing.T) {
 	t.Parallel()
 	f := open(t)
