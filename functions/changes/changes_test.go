@@ -200,6 +200,9 @@ func TestBadInputIsNamedAndQueuesNothing(t *testing.T) {
 		if a.Status != c.status || c.field != "" && !a.Names(c.field) {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
+		if whole := strings.Contains(a.Body, "must be a whole number: JPY has no decimals"); whole != (name == "half a yen") {
+			t.Errorf("%s: %s", name, a.Body)
+		}
 	}
 	for path, field := range map[string]string{
 		"/api/ads/changes?status=x": "query.status", "/api/ads/changes?limit=0": "query.limit", "/api/ads/changes?cursor=x": "query.cursor",

@@ -113,7 +113,11 @@ func minorOf(units float64, c money.Currency) (int64, error) {
 		return 0, fault.Field("body.target_budget", "is more than an account can hold")
 	}
 	if exact := minor.Units(c); math.Abs(exact-units) > 1e-9*math.Max(1, units) {
-		return 0, fault.Field("body.target_budget", fmt.Sprintf("must have at most %d decimals, as %s has", c.Decimals(), c))
+		rule := fmt.Sprintf("must have at most %d decimals, as %s has", c.Decimals(), c)
+		if c.Decimals() == 0 {
+			rule = fmt.Sprintf("must be a whole number: %s has no decimals", c)
+		}
+		return 0, fault.Field("body.target_budget", rule)
 	}
 	return int64(minor), nil
 }

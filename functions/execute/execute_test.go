@@ -105,6 +105,9 @@ func TestADryRunSaysWhatItWouldDoAndWritesNothing(t *testing.T) {
 		return w.queue(tenant, to("11", 9_000))
 	}()
 	w.is(unconnected, "dry_run", "would set adset/511 from 100.00 USD to 90.00 USD; Meta could not be asked: the account act_1 is not connected")
+	stop := w.queue(tenant, to("12", 0))
+	w.run()
+	w.is(stop, "dry_run", "would set ad/12 from ACTIVE to PAUSED; Meta could not be asked")
 }
 
 func TestWithoutAConnectionALiveChangeIsHeld(t *testing.T) {
@@ -239,4 +242,21 @@ func TestAFirstSpendCapMovesFromWhatTheAdSetSpends(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	w.is(id, "pending", "step 1 was made")
+}
+
+func TestACapThatSomebodyElseTookAwayIsRespectedUntilANewerDecision(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "act_1", "11", 0)
+	w.fake.Account("act_1").PutCampaign(fakemeta.Campaign{ID: "91", DailyBudget: 50_000})
+	w.exec(`UPDATE gv.campaigns SET daily_budget_minor = 50000`)
+	w.queue(tenant, to("11", 10_000))
+	w.run()
+	w.fake.Account("act_1").PutAdSet(fakemeta.AdSet{ID: "511", CampaignID: "91"})
+	older := w.queue(tenant, to("11", 9_000))
+	w.run()
+	w.is(older, "held", "it has nothing set, and we knew 100.00 USD")
+	newer := w.queue(tenant, to("11", 9_500))
+	w.run()
+	w.is(newer, "applied", "")
 }

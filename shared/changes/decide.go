@@ -1,6 +1,7 @@
 package changes
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -69,7 +70,7 @@ func (s Store) Decide(ctx context.Context, c *Claim, live Live) (Verdict, string
 
 // offline is what is known of an object that cannot be read.
 func (h *held) offline(c *Claim) Live {
-	live := Live{Offline: true, Amount: h.moment.Object.KnownMinor, Status: h.moment.Object.KnownStatus, CampaignBudget: c.Kind == KindLimits}
+	live := Live{Offline: true, Amount: h.moment.Object.KnownMinor, Status: cmp.Or(h.moment.Object.KnownStatus, c.BeforeStatus), CampaignBudget: c.Kind == KindLimits}
 	if live.Amount == nil && c.Kind == KindBudget {
 		live.Amount = c.BeforeMinor
 	}
@@ -94,7 +95,7 @@ func (h *held) learn(v Verdict) {
 	}
 	if c.Kind == KindStatus {
 		o.KnownStatus = live.Status
-	} else if live.Amount != nil && v.Action != Found {
+	} else if (live.Amount != nil || v.Foreign) && v.Action != Found {
 		o.KnownMinor = live.Amount
 	}
 }
