@@ -162,18 +162,32 @@ func (f *function) store(ctx context.Context, tenant, what, value string) (strin
 	return f.Vault.Put(ctx, f.secretName(tenant, what), value, map[string]string{"app": "geminivideo", "tenant": tenant})
 }
 
-// aloneFor is longer than a request may take, by its function's timeout.
-const aloneFor = 2 * time.Minute
+const (
+	// aloneFor is longer than a request may take, by its function's timeout.
+	aloneFor = 2 * time.Minute
+	// A request waits its turn for so long, and looks so often.
+	turnWithin = 2 * time.Second
+	turnEvery  = 50 * time.Millisecond
+)
 
 // alone runs do while no other request changes what: from where a credential is
 // written to where the one before it is disabled, nobody else may come to name
 // the one that goes.
 func (f *function) alone(ctx context.Context, what string, do func(context.Context) error) error {
-	err := lease.RunInTenant(ctx, f.db, auth.From(ctx).Tenant, "connections/"+what, aloneFor, do)
-	if errors.Is(err, lease.ErrHeld) {
-		return &fault.Error{Kind: fault.Conflict, RetryAfter: 2 * time.Second, Message: "another request is changing this connection right now: try again in a moment", Cause: err}
+	for end := time.Now().Add(turnWithin); ; {
+		err := lease.RunInTenant(ctx, f.db, auth.From(ctx).Tenant, "connections/"+what, aloneFor, do)
+		switch {
+		case !errors.Is(err, lease.ErrHeld):
+			return err
+		case time.Now().After(end):
+			return &fault.Error{Kind: fault.Conflict, RetryAfter: turnWithin, Message: "another request is changing this connection right now: try again in a moment", Cause: err}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(turnEvery):
+		}
 	}
-	return err
 }
 
 // retire disables versions that nothing names any more. Only a tenant's own are:

@@ -72,25 +72,28 @@ func TestACredentialThatIsTakenUpAgainWhileItIsGivenUpStaysReadable(t *testing.T
 		"meta":    {{"account_id": "77", "access_token": metaKey}, {"account_id": "77", "disconnected": true}},
 		"hubspot": {{"portal_id": portal, "access_token": token}, {"portal_id": portal, "disconnected": true}},
 	} {
-		w := newWorld(t)
-		w.want(200, path, body[0])
-		var once sync.Once
-		w.vault.Before(func(method string) error {
-			if method == "DisableSecretVersion" {
-				once.Do(func() {
-					if a := w.put(path, body[0]); a.Status != 200 && (a.Status != 409 || a.Header.Get("Retry-After") == "") {
-						t.Errorf("%s: meanwhile %d %s", path, a.Status, a.Body)
-					}
-				})
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.want(200, path, body[0])
+			var once sync.Once
+			w.vault.Before(func(method string) error {
+				if method == "DisableSecretVersion" {
+					once.Do(func() {
+						if a := w.put(path, body[0]); a.Status != 200 && (a.Status != 409 || a.Header.Get("Retry-After") == "") {
+							t.Errorf("%s: meanwhile %d %s", path, a.Status, a.Body)
+						}
+					})
+				}
+				return nil
+			})
+			w.want(200, path, body[1])
+			if used := w.Text(`SELECT coalesce(max(access_token), '') FROM gv.` + path + `_connections WHERE disconnected_at IS NULL`); used != "" {
+				if value, err := w.store.Get(t.Context(), used); err != nil || value == "" {
+					t.Errorf("%s: the connection names a credential that cannot be read: %v", path, err)
+				}
 			}
-			return nil
+			w.want(200, path, body[0])
 		})
-		w.want(200, path, body[1])
-		if used := w.Text(`SELECT coalesce(max(access_token), '') FROM gv.` + path + `_connections WHERE disconnected_at IS NULL`); used != "" {
-			if value, err := w.store.Get(t.Context(), used); err != nil || value == "" {
-				t.Errorf("%s: the connection names a credential that cannot be read: %v", path, err)
-			}
-		}
-		w.want(200, path, body[0])
 	}
 }
