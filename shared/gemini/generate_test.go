@@ -1,10 +1,12 @@
 package gemini_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
 	"github.com/geminivideo/geminivideo/shared/fault"
@@ -111,6 +113,16 @@ func TestFilesGoByAddressByUploadAndInline(t *testing.T) {
 	if _, err := f.Upload(t.Context(), tenantA, "x", "video/mp4", strings.NewReader("broken")); !errors.As(err, &refused) {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
+	f.fake.Look = 1 << 20
+	gone, leave := context.WithTimeout(t.Context(), time.Second)
+	defer leave()
+	if _, err := f.Upload(gone, tenantA, "x", "video/mp4", strings.NewReader("v")); fault.Of(err) != fault.Unavailable {
+		t.Errorf("a file that is read for too long: %v", err)
+	}
+	if n := f.fake.Files(); n != 0 {
+		t.Errorf("%d files that nobody can use were left with Google", n)
+	}
+	f.fake.Look = 0
 	if err := ask(f, gemini.Part{Data: make([]byte, gemini.MaxInline+1), MIMEType: "video/mp4"}); fault.Of(err) != fault.Invalid {
 		t.Errorf("too large for a request: %v", err)
 	}

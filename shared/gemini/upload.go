@@ -36,21 +36,42 @@ func (c *Client) Upload(ctx context.Context, tenant, name, mimeType string, r io
 	if err != nil {
 		return Part{}, err
 	}
+	p := Part{URI: file.URI, MIMEType: mimeType}
+	if err := c.ready(ctx, file); err != nil {
+		c.takeBack(ctx, tenant, p)
+		return Part{}, err
+	}
+	return p, nil
+}
+
+// ready waits until a file can be used.
+func (c *Client) ready(ctx context.Context, file *genai.File) (err error) {
 	for wait := firstLook; file.State != genai.FileStateActive; wait = min(wait*3/2, maxLook) {
 		if file.State == genai.FileStateFailed {
-			slog.InfoContext(ctx, "gemini: an uploaded file cannot be read", "tenant", tenant)
-			return Part{}, &Refused{Reason: "INVALID_ARGUMENT"}
+			return &Refused{Reason: "INVALID_ARGUMENT"}
 		}
 		select {
 		case <-ctx.Done():
-			return Part{}, (&failure{text: "no answer in time"}).told(uploads)
+			return (&failure{text: "no answer in time"}).told(uploads)
 		case <-time.After(wait):
 		}
 		if file, err = c.look(ctx, file.Name); err != nil {
-			return Part{}, err
+			return err
 		}
 	}
-	return Part{URI: file.URI, MIMEType: mimeType}, nil
+	return nil
+}
+
+// takeBackFor bounds how long is spent on removing what nobody can use.
+const takeBackFor = 5 * time.Second
+
+// takeBack removes a file whose caller never hears of it.
+func (c *Client) takeBack(ctx context.Context, tenant string, p Part) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackFor)
+	defer cancel()
+	if err := c.Delete(ctx, p); err != nil {
+		slog.WarnContext(ctx, "gemini: an uploaded file that cannot be used stays for two days", "tenant", tenant, "error", err.Error())
+	}
 }
 
 // send uploads once: what r held is gone after that.
