@@ -89,7 +89,9 @@ func TestADryRunSaysWhatItWouldDoAndWritesNothing(t *testing.T) {
 	w.ad(tenant, "act_1", "12", 10_000)
 	id, short := w.queue(tenant, to("11", 15_000)), w.queue(tenant, to("12", 13_000))
 	w.exec(`UPDATE gv.accounts SET mode = 'live'`) // decided for a dry run, it stays one
-	w.run()
+	for range 3 {
+		w.run()
+	}
 	w.is(id, "dry_run", "would set adset/511 from 100.00 USD to 120.00 USD, then on to 150.00 USD in 2 more steps")
 	if writes := w.fake.Writes(""); len(writes) != 2 || !writes[0].ValidateOnly || !writes[1].ValidateOnly {
 		t.Errorf("%+v", writes)
@@ -196,7 +198,9 @@ func TestAnAdIsPausedAndStartedAgainByItsChange(t *testing.T) {
 		t.Error("it is not paused")
 	}
 	w.queue(tenant, to("11", 10_500)) // we paused it, so money starts it again
-	w.run()
+	for range 3 {                     // a busy machine does not make two changes in one short run
+		w.run()
+	}
 	if w.fake.Ad("11").Status != "ACTIVE" || w.fake.AdSet("511").DailyBudget != 10_500 {
 		t.Errorf("%s with %d", w.fake.Ad("11").Status, w.fake.AdSet("511").DailyBudget)
 	}
