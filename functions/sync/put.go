@@ -58,8 +58,8 @@ func putAdSets(ctx context.Context, tx pgx.Tx, account string, all []meta.AdSet)
 }
 
 // putAds writes what has changed of ads and returns those that are the account's
-// here. An ad's own budget is its ad set's, unless the executor has set that since
-// Meta was asked, at asOf. Creative DNA comes from the ad's texts only where
+// here. An ad's own budget is its ad set's. That, and whether the ad runs, stay as
+// they are where the executor has set them since Meta was asked, at asOf. Creative DNA comes from the ad's texts only where
 // nothing better is known.
 func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own map[string]int64, asOf time.Time) (ours []string, changed int, err error) {
 	type row struct {
@@ -87,7 +87,8 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 		WITH told AS MATERIALIZED (
 			SELECT t."ID" AS ad_id, t."AdSet" AS adset_id, t."Campaign" AS campaign_id, t."Name" AS name, t."Status" AS status,
 			       t."Budget" AS budget, t."Created" AS created_at, coalesce(nullif(t."DNA", 'null'), '{}') AS dna,
-			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'adset/' || t."AdSet" AND o.known_at > @asof) AS newer
+			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'adset/' || t."AdSet" AND o.known_at > @asof) AS newer,
+			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'ad/' || t."ID" AND o.known_at > @asof) AS set_since
 			FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "AdSet" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Created" timestamptz, "DNA" jsonb)
 			JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		), added AS (
@@ -99,7 +100,7 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 			ON CONFLICT (tenant_id, ad_id) DO NOTHING
 			RETURNING ad_id
 		), fresh AS (
-			SELECT a.ad_id, t.campaign_id, t.adset_id, t.name, t.status, CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
+			SELECT a.ad_id, t.campaign_id, t.adset_id, t.name, CASE WHEN t.set_since THEN a.status ELSE t.status END AS status, CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
 			       coalesce(t.created_at, a.created_at) AS created_at,
 			       CASE WHEN a.creative_dna = '{}' OR a.creative_dna->>'dna_source' = 'meta' THEN t.dna ELSE a.creative_dna END AS dna
 			FROM   told t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account

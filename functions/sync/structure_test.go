@@ -242,3 +242,19 @@ func TestSomebodyElsesEditReachesTheAdsRowAtOnce(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestAPauseOfOursIsNotUndoneByWhatMetaSaidBeforeIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ads := fill(w.connect(tenant, "1"), 2)
+	w.run()
+	for i, known := range []string{"now() + interval '1 hour'", "now() - interval '1 hour'"} { // made after Meta was asked; before
+		w.exec(`INSERT INTO gv.budget_objects (tenant_id, budget_object, account_id, campaign_id, known_status, known_at)
+			VALUES ($1, 'ad/' || $2, 'act_1', 'c', 'PAUSED', `+known+`)`, tenant, ads[i])
+	}
+	w.exec(`UPDATE gv.ads SET status = 'PAUSED'`)
+	w.run()
+	if got := w.text(`SELECT string_agg(status, ' ' ORDER BY ad_id) FROM gv.ads`); got != "PAUSED ACTIVE" {
+		t.Error(got)
+	}
+}
