@@ -226,9 +226,10 @@ func (p *play) undone(ctx context.Context) error {
 }
 
 // carryOut runs the executor until the change is carried out: it may fall due in
-// 3 to 18 seconds, for which a run waits.
+// 3 to 18 seconds, for which a run waits. Where the schedule's own run has the
+// account, ours does nothing, and that one's minute has to pass.
 func (p *play) carryOut(ctx context.Context, id string) error {
-	for range 3 {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); {
 		if _, err := p.sys.Run(ctx, "execute"); err != nil {
 			return err
 		}
@@ -242,6 +243,11 @@ func (p *play) carryOut(ctx context.Context, id string) error {
 		case "pending", "applying", "unknown":
 		default:
 			return fmt.Errorf("change %s is %s: %s", id, c.Status, c.WhyNot)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
 		}
 	}
 	return fmt.Errorf("change %s is still not carried out", id)
