@@ -53,6 +53,21 @@ func TestBudgetsGoWhereTheyAreHeld(t *testing.T) {
 	}
 }
 
+func TestAnAccountThatAllAtOnceHasNothingKeepsItsAds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ads := fill(w.connect(tenant, "1"), 3)
+	w.run()
+	for _, id := range ads {
+		w.fake.Edit(w.fake.Ad(id).CampaignID, nil, "DELETED")
+		w.fake.Edit(id, nil, "DELETED")
+	}
+	w.run()
+	if got := w.text(`SELECT string_agg(DISTINCT status, ' ') FROM gv.ads`); got != "ACTIVE" {
+		t.Errorf("the ads are %s; a token that sees nothing any more must not delete them", got)
+	}
+}
+
 func TestWhatMetaListsNoMoreGetsItsStatus(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -114,6 +115,13 @@ func (f *function) vanished(ctx context.Context, c connection, account *meta.Acc
 			if err != nil {
 				return n, err
 			}
+			continue
+		}
+		if len(kind.listed)+len(kept) == 0 {
+			// An account that all at once has nothing is more likely a token that no
+			// longer sees it than an owner who deleted everything within the hour.
+			slog.WarnContext(ctx, "sync: Meta lists none at all; they keep their status", "tenant", c.TenantID, "account", c.AccountID,
+				"what", kind.table, "known", len(missing))
 			continue
 		}
 		err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
