@@ -16,7 +16,10 @@ import (
 var old = []struct{ table, condition string }{
 	{"leases", `expires_at < now() - interval '1 hour'`},
 	{"idempotency_keys", `created_at < now() - interval '24 hours'`},
-	{"inbox", `received_at < now() - interval '60 days'`}, // Pub/Sub keeps a message 7 days, HubSpot tries for one
+	{"inbox", `received_at < now() - interval '60 days'`},               // Pub/Sub keeps a message 7 days, HubSpot tries for one
+	{"pending_ad_changes", `finished_at < now() - interval '400 days'`}, // gv.ad_change_history stays
+	{"change_requests", `created_at < now() - interval '400 days'`},
+	{"sweeps", `completed_at < now() - interval '90 days'`}, // twelve a day and tenant
 	{"told", `updated_at < now() - interval '400 days'`},
 }
 
