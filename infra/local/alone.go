@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -99,6 +100,7 @@ func (c *checker) answers(ctx context.Context, name, program, database string) e
 		"FUNCTION_TARGET=" + name, "PORT=" + port, "K_SERVICE=" + name, "CLOUD_RUN_TIMEOUT_SECONDS=60",
 		"DATABASE_URL=" + database, "WORKER_DATABASE_URL=" + database, "GOOGLE_CLOUD_PROJECT=" + project,
 		"SUPABASE_URL=http://127.0.0.1:1", "PUBLIC_BASE_URL=http://127.0.0.1:" + port,
+		"VIDEO_BUCKET=" + (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.work)}).String(),
 	}
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
