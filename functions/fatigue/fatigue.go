@@ -140,7 +140,11 @@ func (f *function) check(ctx context.Context, in *checkInput) (*checkOutput, err
 	if dates := known(in.days); len(dates) > 0 {
 		err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
 			medians, err := store{tx}.medians(ctx, in.Body.AdID, dates)
+			if err != nil {
+				return err
+			}
 			beside.Account = align(in.days, medians)
+			beside.BudgetChanged, beside.Learning, err = store{tx}.known(ctx, in.Body.AdID, dates[0])
 			return err
 		})
 		if err != nil {

@@ -166,6 +166,27 @@ func TestAStoredAdIsNotBlamedForItsAccount(t *testing.T) {
 	}
 }
 
+func TestWhatElseMayBeBehindAStoredAdsFallIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.store(apitest.Tenant, "act_calm", 10, "c1", "c2", "c3")
+	w.Exec(`UPDATE gv.ads SET adset_id = 's1' WHERE ad_id = 'c1'`)
+	w.Exec(`INSERT INTO gv.ad_sets (tenant_id, adset_id, account_id, campaign_id, learning) VALUES ($1, 's1', 'act_calm', 'act_calm', true)`, apitest.Tenant)
+	for _, at := range []string{"2026-02-01", "2026-03-08"} { // the first is before the days that are told
+		w.Exec(`INSERT INTO gv.ad_change_history (tenant_id, account_id, campaign_id, ad_id, budget_object, action, outcome, before_minor, after_minor, reason, initiator, at)
+			VALUES ($1, 'act_calm', 'act_calm', 'c1', 'adset/s1', 'budget', 'applied', 100, 80, 'r', 'm', $2::timestamptz)`, apitest.Tenant, at)
+	}
+	told := fmt.Sprint(w.check("c1", tenDays(true, 0.008, 10)).JSON(t)["confounders"])
+	for _, want := range []string{"its budget was changed once within these days, last on 2026-03-08", "in the learning phase"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not among %s", want, told)
+		}
+	}
+	if told := fmt.Sprint(w.check("c2", tenDays(true, 0.008, 10)).JSON(t)["confounders"]); strings.Contains(told, "learning") || strings.Contains(told, "budget was") {
+		t.Errorf("an ad of which nothing is known: %s", told)
+	}
+}
+
 func TestBadInputIsRefusedByField(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -2,6 +2,7 @@ package fatigue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,24 @@ const (
 	mostAds          = 200
 	leastImpressions = 100
 )
+
+// known returns what is known of a stored ad that may be behind what its days
+// show: when its budget was changed since then, and whether Meta still learns how
+// to deliver it.
+func (s store) known(ctx context.Context, ad string, since time.Time) (changed []time.Time, learning bool, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT array_agg(DISTINCT h.at ORDER BY h.at) FROM gv.ad_change_history h
+		                 WHERE  h.tenant_id = gv.tenant() AND (h.ad_id = own.ad_id OR own.adset_id <> '' AND h.budget_object = 'adset/' || own.adset_id)
+		                 AND    h.at > @since AND h.outcome = 'applied' AND h.after_minor IS NOT NULL), '{}'),
+		       coalesce(s.learning, false)
+		FROM   gv.ads own
+		LEFT   JOIN gv.ad_sets s ON s.tenant_id = own.tenant_id AND s.adset_id = own.adset_id
+		WHERE  own.tenant_id = gv.tenant() AND own.ad_id = @ad`, pgx.StrictNamedArgs{"ad": ad, "since": since}).Scan(&changed, &learning)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, false, fmt.Errorf("read what is known of ad %s: %w", ad, err)
+	}
+	return changed, learning, nil
+}
 
 // medians returns what the other ads of a stored ad's account had on those days;
 // nothing for an ad that the tenant does not have. Prices are in minor units: they

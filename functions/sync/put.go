@@ -39,22 +39,24 @@ func putAdSets(ctx context.Context, tx pgx.Tx, account string, all []meta.AdSet)
 	type row struct {
 		ID, Campaign, Name, Status string
 		Budget                     *int64
+		Learning                   bool
 	}
 	rows := make([]row, len(all))
 	for i, s := range all {
-		rows[i] = row{s.ID, s.CampaignID, s.Name, status(s.Status, s.Effective), s.DailyBudget}
+		rows[i] = row{s.ID, s.CampaignID, s.Name, status(s.Status, s.Effective), s.DailyBudget, s.Learning}
 	}
 	return put(ctx, tx, "ad sets", account, rows, nil, `
-		INSERT INTO gv.ad_sets AS s (tenant_id, adset_id, account_id, campaign_id, name, status, daily_budget_minor)
-		SELECT gv.tenant(), t."ID", @account, t."Campaign", t."Name", t."Status", t."Budget"
-		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint)
+		INSERT INTO gv.ad_sets AS s (tenant_id, adset_id, account_id, campaign_id, name, status, daily_budget_minor, learning)
+		SELECT gv.tenant(), t."ID", @account, t."Campaign", t."Name", t."Status", t."Budget", t."Learning"
+		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Learning" boolean)
 		JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		ORDER  BY t."ID"
 		ON CONFLICT (tenant_id, adset_id) DO UPDATE
-		SET    campaign_id = excluded.campaign_id, name = excluded.name, status = excluded.status, daily_budget_minor = excluded.daily_budget_minor
+		SET    campaign_id = excluded.campaign_id, name = excluded.name, status = excluded.status, daily_budget_minor = excluded.daily_budget_minor,
+		       learning = excluded.learning
 		WHERE  s.account_id = excluded.account_id
-		AND    (s.campaign_id, s.name, s.status, s.daily_budget_minor)
-		       IS DISTINCT FROM (excluded.campaign_id, excluded.name, excluded.status, excluded.daily_budget_minor)`)
+		AND    (s.campaign_id, s.name, s.status, s.daily_budget_minor, s.learning)
+		       IS DISTINCT FROM (excluded.campaign_id, excluded.name, excluded.status, excluded.daily_budget_minor, excluded.learning)`)
 }
 
 // putAds writes what has changed of ads and returns those that are the account's

@@ -21,7 +21,7 @@ func TestBudgetsGoWhereTheyAreHeld(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.connect(tenant, "1")
 	ads := fill(a, 2)
-	shared := a.PutAdSet(fakemeta.AdSet{CampaignID: w.fake.Ad(ads[0]).CampaignID, Name: "Shared", DailyBudget: 7000})
+	shared := a.PutAdSet(fakemeta.AdSet{CampaignID: w.fake.Ad(ads[0]).CampaignID, Name: "Shared", DailyBudget: 7000, Learning: "LEARNING"})
 	twin := []string{a.PutAd(fakemeta.Ad{AdSetID: shared}), a.PutAd(fakemeta.Ad{AdSetID: shared, Status: "PAUSED"})}
 	holding := a.PutCampaign(fakemeta.Campaign{Name: "Holds it", DailyBudget: 9900})
 	under := a.PutAd(fakemeta.Ad{AdSetID: a.PutAdSet(fakemeta.AdSet{CampaignID: holding}), Effective: "PENDING_REVIEW"})
@@ -38,7 +38,7 @@ func TestBudgetsGoWhereTheyAreHeld(t *testing.T) {
 	if got := w.text(`SELECT string_agg(name || ' ' || coalesce(daily_budget_minor::text, '-') || ' ' || status, ', ' ORDER BY name) FROM gv.campaigns`); got != "Asleep - PAUSED, Clubs - ACTIVE, Holds it 9900 ACTIVE" {
 		t.Error(got)
 	}
-	if got := w.text(`SELECT daily_budget_minor FROM gv.ad_sets WHERE adset_id = $1`, shared); got != "7000" {
+	if got := w.text(`SELECT daily_budget_minor || ' ' || learning FROM gv.ad_sets WHERE adset_id = $1`, shared); got != "7000 true" {
 		t.Errorf("the shared ad set has %s", got)
 	}
 	// An ad that gets company has no budget of its own any more, and a cut of ours

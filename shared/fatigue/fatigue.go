@@ -48,6 +48,9 @@ type Context struct {
 	// BudgetChanged are the times at which the ad's budget was changed during the
 	// history, oldest first.
 	BudgetChanged []time.Time
+	// Learning is set where the platform says that it still learns how to deliver
+	// the ad.
+	Learning bool
 }
 
 // Rule is one of the contract's rules.

@@ -141,7 +141,9 @@ func (h *history) confounders(v Verdict, context Context) []string {
 		}
 		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and a changed budget moves CTR and CPM by itself", way, 100*math.Abs(change)))
 	}
-	if h.lag(0) < learningDays {
+	if context.Learning {
+		all = append(all, "Meta says that its ad set is in the learning phase, in which CTR and CPM swing by themselves")
+	} else if h.lag(0) < learningDays {
 		all = append(all, fmt.Sprintf("the history is %d days long: of a new or just edited ad, the learning phase alone may explain this", h.lag(0)+1))
 	}
 	return all

@@ -221,7 +221,7 @@ func unfinished(rows []row, today int32) []row {
 }
 
 // verdict is the whole judgement of an ad that tires, with what else is known.
-func (b *ads) verdict(i int32, budgets []time.Time) fatigue.Verdict {
+func (b *ads) verdict(i int32, budgets []time.Time, learning bool) fatigue.Verdict {
 	days, beside := b.history(int(i), nil, nil)
-	return fatigue.Judge(days, fatigue.Context{Account: beside, BudgetChanged: budgets})
+	return fatigue.Judge(days, fatigue.Context{Account: beside, BudgetChanged: budgets, Learning: learning})
 }

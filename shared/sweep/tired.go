@@ -12,12 +12,13 @@ import (
 
 // tiredAd is an ad of the batch that needs action.
 type tiredAd struct {
-	at      int32 // its key's place
-	fresh   bool  // it did not tire when it was last looked at
-	due     bool  // something is to be done
-	resting string
-	reason  string
-	budgets []time.Time // when its budget was changed
+	at       int32 // its key's place
+	fresh    bool  // it did not tire when it was last looked at
+	due      bool  // something is to be done
+	resting  string
+	reason   string
+	budgets  []time.Time // when its budget was changed
+	learning bool        // Meta still learns how to deliver it
 }
 
 // onlyTried is whether the cut of remedy r was a dry run, in an account that makes
@@ -75,7 +76,7 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 }
 
 // readBudgets finds when the budgets of those ads were changed that something is to
-// be said of.
+// be said of, and whether Meta still learns how to deliver them.
 func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) error {
 	if len(tired) == 0 {
 		return nil
@@ -91,8 +92,7 @@ func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) erro
 			FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
 			JOIN   gv.ads a USING (tenant_id, ad_id)
 		)
-		SELECT   place, array_agg(DISTINCT at ORDER BY at)
-		FROM     k CROSS JOIN LATERAL (
+		SELECT k.place, coalesce(s.learning, false), coalesce((SELECT array_agg(DISTINCT at ORDER BY at) FROM (
 			SELECT at FROM gv.ad_change_history h
 			WHERE  h.tenant_id = k.tenant_id AND h.ad_id = k.ad_id AND h.at > @since AND h.at <= @now
 			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
@@ -100,12 +100,14 @@ func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) erro
 			SELECT at FROM gv.ad_change_history h
 			WHERE  k.adset_id <> '' AND h.tenant_id = k.tenant_id AND h.budget_object = 'adset/' || k.adset_id AND h.at > @since AND h.at <= @now
 			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
-		) AS changed
-		GROUP BY place`,
+		) AS changed), '{}')
+		FROM   k LEFT JOIN gv.ad_sets s ON s.tenant_id = k.tenant_id AND s.adset_id = k.adset_id`,
 		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now, "since": b.now.AddDate(0, 0, -window)})
 	var at int32
 	var times []time.Time
-	_, err := pgx.ForEachRow(rows, []any{&at, &times}, func() error {
+	var learning bool
+	_, err := pgx.ForEachRow(rows, []any{&at, &learning, &times}, func() error {
+		tired[at].learning = learning
 		tired[at].budgets, times = times, nil
 		return nil
 	})

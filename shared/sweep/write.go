@@ -141,7 +141,7 @@ func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, written map[int32]b
 		return err
 	}
 	for _, t := range told {
-		t.reason = b.verdict(t.at, t.budgets).Reason
+		t.reason = b.verdict(t.at, t.budgets, t.learning).Reason
 	}
 	notices := map[string][]notice.Notice{}
 	due := map[string][]*tiredAd{}
