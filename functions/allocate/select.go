@@ -57,7 +57,7 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 	}
 	// The ledger's bytes are made beside the sampler, of whose work not all is
 	// parallel, and while the database is busy.
-	inputs := beside(func() (decisions.Packed, error) { return packed(encode(&req, about(&req))) })
+	inputs := beside(func() (decisions.Packed, error) { return packed(keep(&req)) })
 	split := sampler.Allocate(req)
 	id, at, err := decisions.Stamp()
 	if err != nil {
@@ -120,13 +120,4 @@ func packed(json []byte, err error) (decisions.Packed, error) {
 		return nil, err
 	}
 	return decisions.Pack(json), nil
-}
-
-// about is how long the request is as JSON, nearly.
-func about(req *sampler.Request) int {
-	n := 4096 + 256*len(req.Account.Deals)
-	for i := range req.Arms {
-		n += 256 + 96*len(req.Arms[i].Days) + 128*len(req.Arms[i].Past)
-	}
-	return n
 }
