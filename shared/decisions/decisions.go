@@ -5,6 +5,8 @@ package decisions
 
 import (
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -12,7 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -62,28 +64,40 @@ const Here = runtime.GOARCH
 // Packed is compressed JSON.
 type Packed []byte
 
-// Pack compresses JSON, for speed rather than for size. It is plain gzip; this
-// writer takes half the time of the standard library's, which was a fifth of a
-// whole allocation of 10,000 ads.
+// Pack compresses JSON, for speed rather than for size: gzip took a tenth of a
+// whole allocation of 10,000 ads, and a quarter more room.
 func Pack(json []byte) Packed {
-	var b bytes.Buffer
-	b.Grow(len(json)/4 + 64)
-	w := writers.Get().(*gzip.Writer)
-	defer writers.Put(w)
-	w.Reset(&b)
-	_, _ = w.Write(json) // a bytes.Buffer takes everything
-	_ = w.Close()
-	return b.Bytes()
+	return packer().EncodeAll(json, make([]byte, 0, len(json)/4+64))
 }
 
-// writers are reused: each holds over a megabyte of tables.
-var writers = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	return w
-}}
+// packer and opener may be used by several goroutines at once.
+var (
+	packer = sync.OnceValue(func() *zstd.Encoder {
+		w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithZeroFrames(true)) // these options are valid
+		return w
+	})
+	opener = sync.OnceValue(func() *zstd.Decoder {
+		r, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0))
+		return r
+	})
+)
 
 // Open returns the JSON.
 func (p Packed) Open() ([]byte, error) {
+	if bytes.HasPrefix(p, []byte{0x1f, 0x8b}) { // the first decisions were gzipped
+		return unzip(p)
+	}
+	if len(p) == 0 {
+		return nil, errors.New("open packed JSON: there is none")
+	}
+	data, err := opener().DecodeAll(p, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open packed JSON: %w", err)
+	}
+	return data, nil
+}
+
+func unzip(p Packed) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(p))
 	if err != nil {
 		return nil, fmt.Errorf("open packed JSON: %w", err)

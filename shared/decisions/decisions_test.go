@@ -2,6 +2,7 @@ package decisions_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"testing"
 	"time"
@@ -29,6 +30,21 @@ func TestWhatIsPackedIsOpenedAgain(t *testing.T) {
 				t.Errorf("%d of %d bytes were opened", len(torn), len(packed))
 			}
 		}
+	}
+}
+
+func TestWhatWasGzippedIsOpenedStill(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(`{"a":1}`)); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	if got, err := decisions.Packed(b.Bytes()).Open(); err != nil || string(got) != `{"a":1}` {
+		t.Errorf("%s, %v", got, err)
+	}
+	if _, err := decisions.Packed(b.Bytes()[:b.Len()-3]).Open(); err == nil {
+		t.Error("half of it was opened")
 	}
 }
 
