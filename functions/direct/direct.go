@@ -12,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/gemini"
+	"github.com/geminivideo/geminivideo/shared/grounding"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -54,7 +55,7 @@ type function struct {
 // New returns the function's handler. Without a model (nil) the template writes
 // the plans and the local embedder finds the winners.
 func New(db *pg.DB, access serve.Access, queue outbox.Publisher, model *gemini.Client, cfg director.Config) http.Handler {
-	f := &function{db: db, queue: queue, director: director.New(sources(db, gemini.Models(model)), model, cfg)}
+	f := &function{db: db, queue: queue, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Post(api, "/api/titan/director/battle-plan", auth.Editor, f.write,

@@ -8,12 +8,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
-	"github.com/geminivideo/geminivideo/shared/changes"
-	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/remedy"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/sweep"
 )
@@ -44,7 +43,7 @@ func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error)
 		limited, cancel = context.WithDeadline(ctx, end.Add(-reserve))
 		defer cancel()
 	}
-	report, err = sweep.Of(f.db, who.Tenant, who.Who(), sweep.Remedy{Cut: cut, Refresh: refresh}).Run(limited)
+	report, err = sweep.Of(f.db, who.Tenant, who.Who(), remedy.Fatigue()).Run(limited)
 	if errors.Is(err, sweep.ErrHeld) {
 		return nil, &fault.Error{Kind: fault.Conflict, Message: "a sweep of your ads is under way; its report is the same", RetryAfter: 5 * time.Second}
 	}
@@ -57,35 +56,4 @@ func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error)
 	}
 	outbox.Flush(ctx, f.db, who.Tenant, f.queue)
 	return &sweepOutput{report}, err
-}
-
-// cut queues the cuts, by the rules that all changes go by.
-func cut(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
-	intents := make([]changes.Intent, len(ads))
-	for i, a := range ads {
-		intents[i] = changes.Intent{Key: a.Key, AdID: a.AdID, Cut: sweep.CutShare, Reason: a.Reason, Source: changes.Fatigue, By: by}
-	}
-	queued, err := changes.NewStore(tx).Enqueue(ctx, tenant, intents)
-	outcomes := make([]sweep.Outcome, len(queued))
-	for i, q := range queued {
-		outcomes[i] = sweep.Outcome{ID: q.ChangeID, Status: string(q.Status), Reason: q.Reason}
-	}
-	return outcomes, err
-}
-
-// refresh asks for new creatives.
-func refresh(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
-	reasons := make([]director.AdReason, len(ads))
-	for i, a := range ads {
-		reasons[i] = director.AdReason{AdID: a.AdID, Reason: a.Reason}
-	}
-	asked, err := director.RequestRefreshes(ctx, tx, tenant, by, reasons)
-	outcomes := make([]sweep.Outcome, len(asked))
-	for i, a := range asked {
-		outcomes[i] = sweep.Outcome{Status: a.Status, Reason: a.Reason}
-		if a.New {
-			outcomes[i].ID = a.RefreshID
-		}
-	}
-	return outcomes, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/gemini"
+	"github.com/geminivideo/geminivideo/shared/grounding"
 	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -65,7 +66,7 @@ type function struct {
 // New returns the function's consumer. worker keeps what can never be planned.
 // Without a model (nil) the template writes the plans.
 func New(db *pg.DB, worker *pg.Worker, model *gemini.Client, cfg director.Config) serve.Consumer {
-	return &function{db: db, worker: worker, director: director.New(sources(db, gemini.Models(model)), model, cfg)}
+	return &function{db: db, worker: worker, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
 }
 
 // Health reports whether the database answers.

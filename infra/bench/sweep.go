@@ -14,10 +14,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/shared/changes"
-	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/remedy"
 	"github.com/geminivideo/geminivideo/shared/sweep"
 )
 
@@ -207,7 +206,7 @@ func sweepChild(url string) error {
 	if err := db.Ping(ctx); err != nil { // a function's connections stand
 		return err
 	}
-	report, err := sweep.All(db, sweep.Remedy{Cut: cutBudgets, Refresh: refreshCreatives}).Run(ctx)
+	report, err := sweep.All(db, remedy.Fatigue()).Run(ctx)
 	if err != nil {
 		return err
 	}
@@ -221,33 +220,4 @@ func sweepChild(url string) error {
 	}
 	peak, _ := strconv.ParseFloat(string(found[1]), 64)
 	return json.NewEncoder(os.Stdout).Encode(swept{report, peak / 1024})
-}
-
-func cutBudgets(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
-	intents := make([]changes.Intent, len(ads))
-	for i, a := range ads {
-		intents[i] = changes.Intent{Key: a.Key, AdID: a.AdID, Cut: sweep.CutShare, Reason: a.Reason, Source: changes.Fatigue, By: by}
-	}
-	queued, err := changes.NewStore(tx).Enqueue(ctx, tenant, intents)
-	out := make([]sweep.Outcome, len(queued))
-	for i, q := range queued {
-		out[i] = sweep.Outcome{ID: q.ChangeID, Status: string(q.Status), Reason: q.Reason}
-	}
-	return out, err
-}
-
-func refreshCreatives(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) ([]sweep.Outcome, error) {
-	asked := make([]director.AdReason, len(ads))
-	for i, a := range ads {
-		asked[i] = director.AdReason{AdID: a.AdID, Reason: a.Reason}
-	}
-	made, err := director.RequestRefreshes(ctx, tx, tenant, by, asked)
-	out := make([]sweep.Outcome, len(made))
-	for i, m := range made {
-		out[i] = sweep.Outcome{Status: m.Status, Reason: m.Reason}
-		if m.New {
-			out[i].ID = m.RefreshID
-		}
-	}
-	return out, err
 }

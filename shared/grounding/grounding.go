@@ -1,4 +1,7 @@
-package direct
+// Package grounding gives the director what its plans go by: the memory of winners
+// and the oracle's predictions. It joins three domain packages for every function
+// that has plans written.
+package grounding
 
 import (
 	"context"
@@ -14,9 +17,8 @@ import (
 	"github.com/geminivideo/geminivideo/shared/winners"
 )
 
-// sources joins the memory of winners and the oracle with the director, as
-// functions/refresh does, too.
-func sources(db *pg.DB, models embed.Models) director.Sources {
+// Sources returns what plans on db go by. models embed the creatives.
+func Sources(db *pg.DB, models embed.Models) director.Sources {
 	seer := oracle.New(db)
 	return director.Sources{
 		Winners: func(ctx context.Context, tenant, text string, k int) ([]director.Example, string, error) {
