@@ -63,7 +63,7 @@ func (s store) shelves(ctx context.Context, numbers []int16) (map[int16]shelf, e
 	return held, nil
 }
 
-// news sorts observations by shelf, and on each by ad.
+// shelved sorts observations by shelf, and on each by ad.
 func shelved(all []observation) map[int16][]observation {
 	news := map[int16][]observation{}
 	for _, o := range all {
