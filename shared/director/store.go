@@ -38,7 +38,7 @@ func (s Store) Add(ctx context.Context, about Subject, kind Kind, by By, c Conte
 			SELECT gv.tenant(), plan_id, @account, nullif(@video, ''), nullif(@ad, ''), nullif(@refresh, '')::uuid, @kind, @plan, @by, nullif(@why, ''), @who,
 			       coalesce('refresh/' || nullif(@refresh, ''), plan_id::text)
 			FROM   made
-			ON CONFLICT (tenant_id, request_key) DO NOTHING
+			ON CONFLICT DO NOTHING -- of either key: two at once may meet at the refresh's first
 			RETURNING p.*
 		)
 		SELECT `+planColumns+` FROM added`,

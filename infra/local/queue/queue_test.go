@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,6 +168,7 @@ func TestBrokenConnectionsLoseNothing(t *testing.T) {
 	q, _ := running(t, url, Subscription{Name: "crmevent", Topic: "crm-events", Handler: box, Concurrency: 4})
 	stop := make(chan struct{})
 	var saboteur sync.WaitGroup
+	var broken atomic.Int64
 	saboteur.Go(func() {
 		conn, err := pgx.Connect(context.Background(), url)
 		if err != nil {
@@ -174,22 +176,31 @@ func TestBrokenConnectionsLoseNothing(t *testing.T) {
 			return
 		}
 		defer conn.Close(context.Background())
-		for {
+		// Each pause is a tenth longer than the one before: however slow the machine,
+		// in the end a publish fits into one, before its client's minute is over.
+		for pause := 30 * time.Millisecond; ; pause += pause / 10 {
 			select {
 			case <-stop:
 				return
-			case <-time.After(30 * time.Millisecond):
-				_, _ = conn.Exec(context.Background(), `
+			case <-time.After(pause):
+				ended, err := conn.Exec(context.Background(), `
 					SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				broken.Add(ended.RowsAffected())
 			}
 		}
 	})
 	var want []string
-	for i := range 36 {
-		want = append(want, fmt.Sprintf("m%03d", i))
-	}
-	for part := range slices.Chunk(want, 6) {
+	for len(want) < 36 || broken.Load() < 20 {
+		var part []string
+		for i := range 6 {
+			part = append(part, fmt.Sprintf("m%05d", len(want)+i))
+		}
 		publish(t, q, "crm-events", part...)
+		want = append(want, part...)
 	}
 	close(stop)
 	saboteur.Wait()
