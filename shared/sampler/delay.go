@@ -29,8 +29,7 @@ func (m *model) learnCurve() {
 	if len(m.req.Account.Deals) > 0 {
 		m.curve = fromDeals(m.curve, m.req.Account.Deals)
 	}
-	if rows := m.told(); len(rows) > 0 {
-		m.learnValue() // a first look, by the curve so far
+	if rows := m.moved(); len(rows) > 0 {
 		m.curve = m.fromMoves(m.curve, rows)
 	}
 	m.account.MedianDelay = m.curve.median()
@@ -124,17 +123,17 @@ func lag(day float64) int {
 	return lags - 1
 }
 
-// told returns the rows whose value is known at several ages.
-func (m *model) told() []int {
+// moved returns the rows whose value is known at several earlier ages.
+func (m *model) moved() []int {
 	var rows []int
-	for _, i := range m.sample(func(i int) float64 { return float64(m.from[i+1] - m.from[i]) }) {
+	for _, i := range m.longest() {
 		known := 0
 		for _, l := range m.armLegs(i) {
 			if !math.IsNaN(l.open) {
 				known++
 			}
 		}
-		if known >= 4 {
+		if known >= 4 && m.was[i] != nil {
 			rows = append(rows, i)
 		}
 	}
@@ -144,8 +143,12 @@ func (m *model) told() []int {
 // fromMoves fits the lags' shares to how values moved between earlier totals:
 // a stretch's change of value is expected to be, per click before it, the value
 // of a click times what the curve adds at that click's age. Weighted least
-// squares towards the prior.
+// squares towards the prior. The totals of this request take no part, so that an
+// ad that is better now changes nothing of it.
 func (m *model) fromMoves(prior *curve, rows []int) *curve {
+	ev := m.before(rows) // a first look, by the curve so far
+	size, _ := m.lumpBefore(ev, float64(m.req.Account.DealValue))
+	look := m.believe(m.inDeals(ev, size), 1)
 	open, won := prior.steps()
 	if !m.cash {
 		for b := range won {
@@ -154,9 +157,10 @@ func (m *model) fromMoves(prior *curve, rows []int) *curve {
 	}
 	forOpen, forWon := newRidge(open), newRidge(won)
 	for _, i := range rows {
-		hat, value := m.expectedClicks(i), m.value[i]
+		hat, value := m.expectedClicks(i), look.value[i]
 		legs := m.armLegs(i)
-		lump := m.account.Lump / value
+		legs = legs[:len(legs)-1]
+		lump, doubt := size/value, 1/m.shape(&look, i)
 		for k := range legs {
 			l := &legs[k]
 			if math.IsNaN(l.open) || l.to <= l.from {
@@ -171,8 +175,8 @@ func (m *model) fromMoves(prior *curve, rows []int) *curve {
 			if !m.cash {
 				o, w = 0, o+w
 			}
-			forOpen.add(&x, o, lump*openLump, 1/m.shape[i])
-			forWon.add(&x, w, lump, 1/m.shape[i])
+			forOpen.add(&x, o, lump*openLump, doubt)
+			forWon.add(&x, w, lump, doubt)
 		}
 	}
 	return stepped(forOpen.solve(), forWon.solve())

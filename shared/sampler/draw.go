@@ -83,29 +83,46 @@ func clampDraws(n int) int {
 }
 
 // mostEvident returns, in order, at most sampled of the n rows, those with the
-// most evidence.
+// most evidence; of those with as much, the first.
 func mostEvident(n int, evidence func(row int) float64) []int {
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
+	top := make([]int, 0, min(n, sampled))
+	for i := range cap(top) {
+		top = append(top, i)
 	}
 	if n <= sampled {
-		return rows
+		return top
 	}
+	// A heap of the best so far, the worst of them on top: few rows enter it.
 	weight := make([]float64, n)
 	for i := range weight {
 		weight[i] = evidence(i)
 	}
-	slices.SortStableFunc(rows, func(a, b int) int {
-		switch {
-		case weight[a] > weight[b]:
-			return -1
-		case weight[a] < weight[b]:
-			return 1
+	worse := func(a, b int) bool { return weight[a] < weight[b] || weight[a] == weight[b] && a > b }
+	sink := func(k int) {
+		for {
+			c := 2*k + 1
+			if c >= len(top) {
+				return
+			}
+			if c+1 < len(top) && worse(top[c+1], top[c]) {
+				c++
+			}
+			if !worse(top[c], top[k]) {
+				return
+			}
+			top[c], top[k] = top[k], top[c]
+			k = c
 		}
-		return 0
-	})
-	rows = rows[:sampled]
-	slices.Sort(rows)
-	return rows
+	}
+	for k := len(top)/2 - 1; k >= 0; k-- {
+		sink(k)
+	}
+	for i := len(top); i < n; i++ {
+		if weight[i] > weight[top[0]] {
+			top[0] = i
+			sink(0)
+		}
+	}
+	slices.Sort(top)
+	return top
 }

@@ -40,7 +40,7 @@ func (m *model) learnFatigue() {
 	for j, r := range rateGrid {
 		pooled[j] = -sq(math.Log(r/fatigueMedian)/math.Log(3)) / 2
 	}
-	for _, i := range m.sample(func(i int) float64 { return float64(m.from[i+1] - m.from[i]) }) {
+	for _, i := range m.longest() {
 		if m.from[i+1]-m.from[i] < 3 {
 			continue
 		}
@@ -85,6 +85,20 @@ func (m *model) baseCTR() float64 {
 		rate = (clk + 0.01) / (imp + 1)
 	}
 	return clamp(rate, 1e-7, 1)
+}
+
+// settledCTR is the click rate of ads that are older than a day. What clicks are
+// worth is told beside it: with a young ad's clicks in it, they would make every
+// other ad's worth more.
+func (m *model) settledCTR() float64 {
+	clk, imp := 1.0, 100.0
+	for i := range m.rows {
+		if a := m.arm(i); a.AgeHours >= 24 {
+			w := 1 / (1 + float64(a.Impressions)/30_000) // a large ad counts as a few average ones
+			clk, imp = clk+w*float64(a.Clicks), imp+w*float64(a.Impressions)
+		}
+	}
+	return clk / imp
 }
 
 // fatigueLikelihood is the log likelihood of each rate given ad i's days, with

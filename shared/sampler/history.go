@@ -19,11 +19,17 @@ type leg struct {
 func (l *leg) daily() float64 { return l.spend * 24 / math.Max(l.to-l.from, 24) }
 
 // appendLegs appends the delivery of a, oldest first. Where nothing but totals
-// is known it is one leg over the whole life.
-func appendLegs(legs []leg, a *Arm) []leg {
+// is known it is one leg over the whole life. It returns the totals that the last
+// leg starts from, nil where it starts from nothing.
+func appendLegs(legs []leg, a *Arm) (_ []leg, was *Observation) {
 	now := totals(a)
 	if len(a.Days) > len(a.Past) {
-		return appendDays(legs, a, now)
+		for i := range a.Past {
+			if p := &a.Past[i]; follows(now, *p) && p.AgeHours < now.AgeHours {
+				was = p
+			}
+		}
+		return appendDays(legs, a, now), was
 	}
 	last := Observation{}
 	before := 0.0
@@ -50,8 +56,11 @@ func appendLegs(legs []leg, a *Arm) []leg {
 		before += l.imp
 		legs = append(legs, l)
 		last = next
+		if i < len(a.Past) {
+			was = &a.Past[i]
+		}
 	}
-	return legs
+	return legs, was
 }
 
 // appendDays appends the stored days, and what the totals hold beyond them as

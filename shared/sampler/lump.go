@@ -2,31 +2,71 @@ package sampler
 
 import "math"
 
-// lumpGrid is what one deal may add, beside what a usual number of deals
-// would make of it.
-var lumpGrid = [...]float64{1. / 64, 1. / 32, 1. / 16, 1. / 8, 1. / 4, 1. / 2, 1, 2, 4}
+// How much a sum of money proves depends on what one won deal adds: 15,000 in one
+// deal proves little, in fifteen a lot. A known deal value is taken; else the
+// jumps between earlier totals tell, and before there are any, which ads have
+// sold at all.
 
-// dealsPerAd and dealsPerClick are where the number of deals starts from when
-// only sums of money are known.
 const (
-	dealsPerAd    = 3
-	dealsPerClick = 0.01
+	// firstLook is how many clicks' cost a deal is taken to be worth by the split
+	// where nothing is known from before; more than a crowd of ads that have sold
+	// are believed against it.
+	firstLook = 100
+	crowd     = 24
+	// dealsPerClick is where the number of deals starts from when only sums of
+	// money are known: its median, and the standard deviation of its logarithm.
+	dealsPerClick       = 1. / 3000
+	dealsPerClickSpread = 2
+	// sellShape is how ads differ in how often they sell.
+	sellShape = 1.5
+	// saleClicks is the part of a click's cost that makes a sum of money half a sale.
+	saleClicks = 0.5
+	// jumpsPerLump is how much less a pipeline value's jumps are than what a won
+	// deal adds in the end: it comes in stages.
+	jumpsPerLump = 2.5
 )
 
-// jumpsPerLump is how much less a pipeline value's jumps are than what a won
-// deal adds in the end: it comes in stages.
-const jumpsPerLump = 2.5
-
-// lump estimates what one won deal adds. It decides how much a sum of money
-// proves: 15,000 in one deal proves little, in fifteen a lot. A known deal value
-// is taken; else the jumps between earlier totals tell, and before there are
-// any, the sums themselves.
-func (m *model) lump(ev []evidence, sum, shown float64) float64 {
+// lump is what one won deal adds, by all that is known.
+func (m *model) lump(ev []evidence) float64 {
 	if v := m.req.Account.DealValue; v > 0 {
 		return float64(v)
 	}
-	size := m.lumpOfSums(ev, sum, shown)
-	jump, jumps := m.jump()
+	return m.lumpOf(ev, m.sample(func(i int) float64 { return ev[i].clicks() }), 0)
+}
+
+// lumpBefore is the same by what was known before this request's totals, and now
+// where those teach nothing of it; learn is how far they may teach the prior.
+//
+// Where nothing is known from before, these totals teach as far as many ads do, so
+// that no single one moves what the others are judged by.
+func (m *model) lumpBefore(ev []evidence, now float64) (lump, learn float64) {
+	if m.req.Account.DealValue > 0 {
+		return now, 1
+	}
+	var rows []int
+	for _, i := range m.longest() {
+		if m.was[i] != nil {
+			rows = append(rows, i)
+		}
+	}
+	if len(rows) > 0 {
+		return m.lumpOf(m.before(rows), rows, 1), 1
+	}
+	sold := 0.0
+	for i := range ev {
+		sold += m.sold(&ev[i])
+	}
+	learn = math.Max(0, 1-crowd/math.Max(sold, 1))
+	return math.Exp(learn*math.Log(now) + (1-learn)*math.Log(firstLook*m.even())), learn
+}
+
+// sold is how far an ad's value is a sale, 0 to 1.
+func (m *model) sold(e *evidence) float64 { return e.value() / (e.value() + saleClicks*m.even()) }
+
+// lumpOf is the lump by the rows' evidence, and by all legs but the last ones.
+func (m *model) lumpOf(ev []evidence, rows []int, last int) float64 {
+	size := m.lumpOfSums(ev, rows)
+	jump, jumps := m.jump(last)
 	if jumps == 0 {
 		return size
 	}
@@ -36,12 +76,13 @@ func (m *model) lump(ev []evidence, sum, shown float64) float64 {
 
 // jump is the mean square of the changes of value over their mean, which for
 // deals that fall independently is the size of one; differences of successive
-// stretches take out what comes steadily.
-func (m *model) jump() (size, count float64) {
+// stretches take out what comes steadily. So many last legs are left out.
+func (m *model) jump(last int) (size, count float64) {
 	var square, sum float64
 	for i := range m.rows {
-		last, open := 0.0, false
-		for _, l := range m.armLegs(i) {
+		before, open := 0.0, false
+		legs := m.armLegs(i)
+		for _, l := range legs[:max(0, len(legs)-last)] {
 			d := l.won
 			if !m.cash {
 				d = math.Max(0, l.open+l.won)
@@ -51,10 +92,10 @@ func (m *model) jump() (size, count float64) {
 				continue
 			}
 			if open {
-				square += sq(d-last) / 2
-				sum += (d + last) / 2
+				square += sq(d-before) / 2
+				sum += (d + before) / 2
 			}
-			last, open = d, true
+			before, open = d, true
 		}
 	}
 	if square <= 0 || sum <= 0 {
@@ -68,55 +109,44 @@ func (m *model) jump() (size, count float64) {
 	return size, count
 }
 
-// lumpOfSums estimates the lump from present totals alone: large lumps leave
-// many ads at nothing and the rest far apart, small ones bring all near their
-// expectation. The counts are negative binomial, as in spread.
-func (m *model) lumpOfSums(ev []evidence, sum, shown float64) float64 {
-	even := m.even()
-	mean := (sum + even/dealsPerClick) / (shown + 1/dealsPerClick) // one deal that just pays, to begin with
-	square := 0.0
-	for i := range ev {
-		square += sq(ev[i].openX + ev[i].wonX)
+// lumpOfSums estimates the lump from totals alone. Which ads have sold anything
+// says how many deals a click brings; what those that have are worth, over the
+// deals that each should have, says how large they are. The mean of logarithms
+// lets no single ad decide, and one more says that clicks return what they cost.
+func (m *model) lumpOfSums(ev []evidence, rows []int) float64 {
+	sold := make([]float64, len(rows))
+	for j, i := range rows {
+		sold[j] = m.sold(&ev[i])
 	}
-	sold := 1.0 // the effective number of ads that sold
-	if square > 0 {
-		sold = sq(sum) / square
-	}
-	// Two rough guesses: a deal per hundred clicks, three deals per ad that sold.
-	usual := math.Sqrt(mean / dealsPerClick * (sum + mean/dealsPerClick) / sold / dealsPerAd)
-	rows := m.sample(func(i int) float64 { return ev[i].openE + ev[i].wonE })
-	const shape = 2
-	var post [len(lumpGrid)]float64
-	for k, x := range lumpGrid {
-		size := x * usual
-		post[k] = -sq(math.Log(x)/1.5) / 2
-		for _, i := range rows {
-			v, e := (ev[i].openX+ev[i].wonX)/size, (ev[i].openE+ev[i].wonE)*mean/size
-			if e <= 0 {
-				continue // value that came from nothing tells of no rate
-			}
-			post[k] -= (shape + v) * math.Log(1+e/shape)
-			if v > 0 {
-				g1, _ := math.Lgamma(shape + v)
-				g2, _ := math.Lgamma(1 + v)
-				post[k] += g1 - g2 + v*math.Log(e/shape)
-				post[k] -= math.Max(0, 1-v) // few deals are worth a part of a deal
-				// A value far under the usual is no deal's worth, and the density
-				// of a lump of its size no evidence.
-				value := ev[i].openX + ev[i].wonX
-				post[k] -= math.Log(size) * value / (value + sum/sold/20)
+	none := func(deals float64) float64 { return math.Pow(1+deals/sellShape, -sellShape) } // negative binomial
+	const points = 41
+	var post, grid [points]float64
+	for k := range grid {
+		z := 3 * (2*float64(k)/(points-1) - 1)
+		grid[k] = math.Log(dealsPerClick) + dealsPerClickSpread*z
+		post[k] = -sq(z) / 2
+		rate := math.Exp(grid[k])
+		for j, i := range rows {
+			p := none(rate * ev[i].clicks())
+			post[k] += (1 - sold[j]) * math.Log(p)
+			if sold[j] > 0 {
+				post[k] += sold[j] * math.Log(math.Max(1-p, 1e-12))
 			}
 		}
 	}
-	// A few ads must not tell: one small sale would make every other look proven.
-	for k, x := range lumpGrid {
-		prior := -sq(math.Log(x)/1.5) / 2
-		post[k] = prior + (post[k]-prior)*sold/(sold+20)
-	}
 	weigh(post[:])
-	size := 0.0
-	for k, x := range lumpGrid {
-		size += post[k] * math.Log(x)
+	mean := 0.0
+	for k, x := range grid {
+		mean += post[k] * x
 	}
-	return math.Exp(size) * usual
+	rate := math.Exp(mean)
+	sum, n := math.Log(m.even()/rate), 1.0
+	for j, i := range rows {
+		if deals := rate * ev[i].clicks(); sold[j] > 0 && deals > 0 {
+			deals /= math.Max(1-none(deals), 1e-12) // of an ad that has sold
+			sum += sold[j] * math.Log(ev[i].value()/deals)
+			n += sold[j]
+		}
+	}
+	return math.Exp(sum / n)
 }

@@ -21,15 +21,21 @@ type model struct {
 	curve *curve
 	cash  bool // won and open value are known apart
 
-	ctr, ctrCV   []float64 // present click rate and its squared coefficient of variation
-	ctr0         []float64 // click rate before fatigue
-	cpm          []float64 // price of one impression at a small budget
-	fatigue      []float64
-	value        []float64 // final value of a click
-	first, shape []float64 // return of the first unit of money: mean and shape
-	matured      []float64
-	sat          []float64 // budget at which the price, and the wear to come, have doubled the cost
-	lo, hi       []float64 // limits of the budget
+	ctr, ctrCV []float64 // present click rate and its squared coefficient of variation
+	ctr0       []float64 // click rate before fatigue
+	usualCTR   float64   // of the ads that are older than a day
+	cpm        []float64 // price of one impression at a small budget
+	fatigue    []float64
+	matured    []float64      // part of the clicks whose deals should have shown
+	settled    float64        // the same of all clicks, for won deals
+	was        []*Observation // the totals before these, nil where none are known
+	decided    belief         // what the split goes by
+	told       belief         // what is reported
+	sat        []float64      // budget at which the price, and the wear to come, have doubled the cost
+	lo, hi     []float64      // limits of the budget
+
+	long    []int // see longest
+	streams []stream
 
 	account AccountPosterior
 
@@ -41,16 +47,16 @@ type model struct {
 
 func fit(req *Request) *model {
 	n := len(req.Arms)
-	m := &model{req: req, set: defaults(req), rows: order(req.Arms), from: make([]int, n+1)}
-	columns := make([]float64, 12*n)
+	m := &model{req: req, set: defaults(req), rows: order(req.Arms), from: make([]int, n+1), was: make([]*Observation, n)}
+	columns := make([]float64, 9*n)
 	for i, c := range []*[]float64{
-		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.fatigue, &m.value, &m.first, &m.shape, &m.matured, &m.lo, &m.hi, &m.sat,
+		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.fatigue, &m.matured, &m.lo, &m.hi, &m.sat,
 	} {
 		*c = columns[i*n : (i+1)*n : (i+1)*n]
 	}
 	m.legs = make([]leg, 0, n)
 	for i, at := range m.rows {
-		m.legs = appendLegs(m.legs, &req.Arms[at])
+		m.legs, m.was[i] = appendLegs(m.legs, &req.Arms[at])
 		m.from[i+1] = len(m.legs)
 	}
 	m.account.Version = Version
@@ -59,7 +65,6 @@ func fit(req *Request) *model {
 	m.learnCurve()
 	m.learnValue()
 	for i := range n {
-		m.first[i] = m.ctr[i] * m.value[i] / m.cpm[i]
 		m.sat[i] = 1 / (1/m.account.Saturation + m.fatigue[i]*ahead/2/m.cpm[i])
 	}
 	return m
@@ -68,6 +73,12 @@ func fit(req *Request) *model {
 // ahead is the number of days over which an ad's own wear counts against it: an
 // impression sold today makes the ones of these days worth less.
 const ahead = 10
+
+// first is the return of the first unit of money in row i, as b has it.
+func (m *model) first(b *belief, i int) float64 { return m.ctr[i] * b.value[i] / m.cpm[i] }
+
+// shape is that of its posterior: how sure the value and the click rate are.
+func (m *model) shape(b *belief, i int) float64 { return 1 / (1/b.sure[i] + m.ctrCV[i]) }
 
 func (m *model) arm(i int) *Arm       { return &m.req.Arms[m.rows[i]] }
 func (m *model) armLegs(i int) []leg  { return m.legs[m.from[i]:m.from[i+1]] }

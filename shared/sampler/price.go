@@ -16,7 +16,7 @@ func (m *model) learnPrice() {
 	m.account.Saturation = total * m.saturation(total)
 	var spend, imp, mean float64
 	adjusted := m.ctr // scratch until learnFatigue
-	spends := m.value
+	spends := m.sat   // likewise until the split
 	for i := range m.rows {
 		adjusted[i], spends[i] = 0, 0
 		for _, l := range m.armLegs(i) {
@@ -39,6 +39,7 @@ func (m *model) learnPrice() {
 	// Where clicks are billed, money moves with them: the price is known no
 	// better than the click rate, so it is held by as many expected clicks.
 	m.account.CTR = m.baseCTR()
+	m.usualCTR = m.settledCTR()
 	price, held := m.account.CPM/1000, 500+clickStrength/m.account.CTR
 	for i := range m.rows {
 		m.cpm[i] = (spends[i] + held*price) / (adjusted[i] + held)
@@ -49,7 +50,7 @@ func (m *model) learnPrice() {
 func (m *model) saturation(total float64) float64 {
 	var fit [len(saturations)]float64 // sum of squares of log prices around each ad's mean
 	free := 0.0
-	for _, i := range m.sample(func(i int) float64 { return float64(m.from[i+1] - m.from[i]) }) {
+	for _, i := range m.longest() {
 		legs := m.armLegs(i)
 		if len(legs) < 3 {
 			continue
@@ -110,6 +111,14 @@ func weigh(w []float64) {
 
 // sampled bounds how many ads the account's shared numbers are learned from.
 const sampled = 400
+
+// longest returns the rows whose delivery is known in the most stretches.
+func (m *model) longest() []int {
+	if m.long == nil {
+		m.long = m.sample(func(i int) float64 { return float64(m.from[i+1] - m.from[i]) })
+	}
+	return m.long
+}
 
 // sample returns the rows with the most evidence, at most sampled of them, in
 // row order.

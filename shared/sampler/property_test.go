@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"slices"
@@ -145,6 +146,49 @@ func deliver(t *rapid.T, a *Arm) {
 	}
 }
 
+// likely makes an ad one of a plain account: deals of deal each, at a return
+// around one and a half.
+func likely(t *rapid.T, a *Arm, deal float64) {
+	normal := func(name string) float64 { return quantile(rapid.Float64Range(0.001, 0.999).Draw(t, name)) }
+	a.AgeHours = math.Exp(rapid.Float64Range(0, 7).Draw(t, "hours"))
+	a.Impressions = int64(math.Exp(rapid.Float64Range(6, 12.5).Draw(t, "views")))
+	a.Clicks = min(a.Impressions, int64(float64(a.Impressions)*0.012*math.Exp(0.6*normal("rate"))))
+	a.Spend = money.Amount(float64(a.Impressions) * 1.2 * math.Exp(0.3*normal("price")))
+	deals := math.Round(float64(a.Spend) * 1.5 * math.Exp(0.8*normal("return")) / deal)
+	stage := rapid.SampledFrom([]float64{0.15, 0.6, 1}).Draw(t, "stage")
+	a.Pipeline = money.Amount(deals * deal * stage)
+	if a.Cash != nil {
+		won := money.Amount(0)
+		if stage == 1 {
+			won = a.Pipeline
+		}
+		a.Cash = &won
+	}
+}
+
+// remember gives an ad totals that were told at earlier ages.
+func remember(t *rapid.T, a *Arm) {
+	if a.AgeHours < 24 {
+		return
+	}
+	var parts []float64
+	for range rapid.IntRange(0, 6).Draw(t, "told") {
+		parts = append(parts, rapid.Float64Range(0, 0.99).Draw(t, "part"))
+	}
+	slices.Sort(parts)
+	for _, p := range parts {
+		o := Observation{
+			AgeHours: p * a.AgeHours, Impressions: int64(p * float64(a.Impressions)), Clicks: int64(p * float64(a.Clicks)),
+			Spend: money.Amount(p * float64(a.Spend)), Pipeline: money.Amount(p * rapid.Float64Range(0, 1.5).Draw(t, "value") * float64(a.Pipeline)),
+		}
+		if a.Cash != nil {
+			won := money.Amount(p * float64(*a.Cash))
+			o.Cash, o.Pipeline = &won, max(won, o.Pipeline)
+		}
+		a.Past = append(a.Past, o)
+	}
+}
+
 // finite fails on any NaN or infinity in v.
 func finite(t *rapid.T, v reflect.Value) {
 	for i := range v.NumField() {
@@ -157,6 +201,24 @@ func finite(t *rapid.T, v reflect.Value) {
 			finite(t, f)
 		}
 	}
+}
+
+func TestTheMostEvidentAreThoseThatSortFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		weight := make([]int, rapid.IntRange(0, 3*sampled).Draw(t, "rows"))
+		kinds := rapid.IntRange(1, 1000).Draw(t, "kinds")
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		want := make([]int, len(weight))
+		for i := range weight {
+			weight[i], want[i] = r.IntN(kinds), i
+		}
+		slices.SortStableFunc(want, func(a, b int) int { return weight[b] - weight[a] })
+		want = want[:min(len(want), sampled)]
+		slices.Sort(want)
+		if got := mostEvident(len(weight), func(i int) float64 { return float64(weight[i]) }); !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	})
 }
 
 func TestPermutingTheAdsPermutesTheAnswer(t *testing.T) {
@@ -210,8 +272,17 @@ func TestScalingTheMoneyScalesTheBudgets(t *testing.T) {
 func TestABetterAdNeverGetsLess(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		req := account(t)
+		told, plain := rapid.Bool().Draw(t, "earlier requests"), rapid.Bool().Draw(t, "plain")
+		deal := math.Exp(rapid.Float64Range(7, 14.5).Draw(t, "deal"))
 		for i := range req.Arms {
-			deliver(t, &req.Arms[i])
+			if plain {
+				likely(t, &req.Arms[i], deal)
+			} else {
+				deliver(t, &req.Arms[i])
+			}
+			if told {
+				remember(t, &req.Arms[i])
+			}
 		}
 		i := rapid.IntRange(0, len(req.Arms)-1).Draw(t, "better")
 		before := Allocate(req).Recommendations[i].Recommended

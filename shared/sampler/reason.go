@@ -91,7 +91,7 @@ func (m *model) remark(r *Recommendation, a *Arm, i int) string {
 		return ""
 	case r.Posterior.Fatigue*float64(a.Impressions) > 0.5:
 		return " Its audience is tiring of it."
-	case m.shape[i] < 1.5:
+	case r.Posterior.Shape < 1.5:
 		return " Little is known of it yet."
 	default:
 		return ""

@@ -20,6 +20,8 @@
 //     2014; Vernade, Cappe and Perchet 2017). The curve comes from the account's
 //     deals (Nelson's mean cumulative function, 1995) or from how values moved
 //     between earlier totals.
+//   - How much a sum of money proves: the size of a deal, from earlier jumps of
+//     value, or from which ads have sold at all.
 //   - Early signals: clicks speak before deals and open deals before won ones, each
 //     by as much as the account's history says it foretells the next (Vernade,
 //     Gyorgy and Mann 2020; McDonald et al. 2023, "Impatient Bandits"). The
@@ -34,6 +36,12 @@
 // order of the ads and the number of processors change no bit. Wu and Wager (2022)
 // show that such sampling keeps its guarantees under delays.
 //
+// A better ad never gets less. Raising one ad's value raises the account's mean
+// and so every other ad, but none by more than itself (see believe), as long as
+// nothing else of the account moves. So the split weighs evidence by what was
+// known before the request's own totals, and at first sight of an account of few
+// ads by constants; what is reported goes by everything.
+//
 // The contract's weights by age, blended score and decay are computed for show
 // (Shown) and decide nothing.
 package sampler
@@ -46,7 +54,7 @@ import (
 
 // Version names the model: a stored decision can be replayed bit for bit while
 // it is the same.
-const Version = "gamma-chain-2"
+const Version = "gamma-chain-3"
 
 // Allocate divides the request's total across its arms.
 func Allocate(req Request) Split {
@@ -65,22 +73,21 @@ func Allocate(req Request) Split {
 			m.current += current[i]
 		}
 	}
-	draws := m.posterior()
-	mean := m.split(draws)
+	mean := m.split(m.posterior(&m.decided))
 	kept := money.Amount(0)
 	for i := range m.rows {
 		if m.arm(i).Excluded {
 			kept += money.Amount(m.lo[i])
 		}
 	}
-	budgets := cents(mean.budget, m.hi, money.Amount(m.total)+kept)
+	budgets := cents(mean, m.hi, money.Amount(m.total)+kept)
 	m.account.Draws = m.set.Draws
 	m.average(budgets)
 	m.each = unit(req.Currency, 100)
 	m.eachText, m.returnText = m.each.Format(req.Currency), m.money(m.account.Return)
-	better := m.better(draws, current, budgets)
+	up, best := m.better(m.posterior(&m.told), current, budgets)
 	for i, at := range m.rows {
-		m.recommend(&split.Recommendations[at], i, budgets[i], mean.count[i], better[i])
+		m.recommend(&split.Recommendations[at], i, budgets[i], best[i], up[i])
 	}
 	split.Unallocated = req.Total
 	for _, b := range budgets {
@@ -101,12 +108,12 @@ func shownCurrent(a *Arm) money.Amount {
 func (m *model) average(budgets []money.Amount) {
 	var value, money float64
 	for i, b := range budgets {
-		value += float64(b) * m.first[i] / (1 + float64(b)/m.account.Saturation)
+		value += float64(b) * m.first(&m.told, i) / (1 + float64(b)/m.account.Saturation)
 		money += float64(b)
 	}
 	if money == 0 { // nothing to spend: what an even split would start at
 		for i := range m.rows {
-			value += m.first[i]
+			value += m.first(&m.told, i)
 			money++
 		}
 	}
@@ -116,8 +123,9 @@ func (m *model) average(budgets []money.Amount) {
 // recommend fills in the answer for row i.
 func (m *model) recommend(r *Recommendation, i int, budget money.Amount, best, better int32) {
 	a := m.arm(i)
-	g := newGamma(1 / (1/m.shape[i] + m.account.Doubt))
-	rate := m.first[i] / (1 + float64(budget)/m.account.Saturation)
+	shape, first := m.shape(&m.told, i), m.first(&m.told, i)
+	g := newGamma(1 / (1/shape + m.account.Doubt))
+	rate := first / (1 + float64(budget)/m.account.Saturation)
 	up := float64(better) / float64(m.set.Draws)
 	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget
 	r.Change = change(r.Current, budget)
@@ -135,7 +143,7 @@ func (m *model) recommend(r *Recommendation, i int, budget money.Amount, best, b
 	r.PBest = float64(best) / float64(m.set.Draws)
 	r.Metrics = Shown(a, m.req.Currency)
 	r.Posterior = ArmPosterior{
-		Return: rate, First: m.first[i], Shape: m.shape[i], CTR: m.ctr[i], ValuePerClick: m.value[i],
+		Return: rate, First: first, Shape: shape, CTR: m.ctr[i], ValuePerClick: m.told.value[i],
 		CPM: 1000 * m.cpm[i], Fatigue: m.fatigue[i], Matured: m.matured[i],
 	}
 	r.Verdict = m.verdict(a, rate, g)

@@ -19,17 +19,24 @@ type posterior struct {
 	root    []float64 // square root of the mean return of the first unit
 }
 
-func (m *model) posterior() *posterior {
+// posterior returns the draws of what b believes. The streams are the same for
+// every belief.
+func (m *model) posterior(b *belief) *posterior {
 	n := len(m.rows)
+	if m.streams == nil {
+		m.streams = make([]stream, n)
+		for i := range n {
+			m.streams[i] = newStream(m.req.Seed, m.arm(i).ID)
+		}
+	}
 	p := &posterior{
 		z: deviates(m.set.Draws), log: uint(bits.Len(uint(m.set.Draws)) - 1),
-		streams: make([]stream, n), gammas: make([]gamma, n), root: make([]float64, n),
+		streams: m.streams, gammas: make([]gamma, n), root: make([]float64, n),
 	}
 	for i := range n {
-		p.streams[i] = newStream(m.req.Seed, m.arm(i).ID)
-		p.gammas[i] = newGamma(m.shape[i])
+		p.gammas[i] = newGamma(m.shape(b, i))
 		if !m.arm(i).Excluded {
-			p.root[i] = math.Sqrt(m.first[i])
+			p.root[i] = math.Sqrt(m.first(b, i))
 		}
 	}
 	return p
@@ -56,9 +63,9 @@ func (p *posterior) draw(s []float64, k int) (best int) {
 
 // tally sums up what the draws decided, per row.
 type tally struct {
-	budget []float64
-	count  []int32
-	mu     float64 // the last draw's solution, where the next one's search starts
+	budget   []float64
+	up, best []int32
+	mu       float64 // the last draw's solution, where the next one's search starts
 }
 
 // chunks is how the draws are cut for the goroutines. It is fixed, and the
@@ -79,7 +86,7 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 	work := func(first int) {
 		s := make([]float64, n)
 		for part := first; part < chunks; part += workers {
-			t := tally{budget: make([]float64, n), count: make([]int32, n)}
+			t := tally{budget: make([]float64, n), up: make([]int32, n), best: make([]int32, n)}
 			for k := part * draws / chunks; k < (part+1)*draws/chunks; k++ {
 				visit(&t, s, k)
 			}
@@ -95,17 +102,17 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 	for _, t := range tallies[1:] {
 		for i := range n {
 			sum.budget[i] += t.budget[i]
-			sum.count[i] += t.count[i]
+			sum.up[i] += t.up[i]
+			sum.best[i] += t.best[i]
 		}
 	}
 	return sum
 }
 
-// split solves the division of the total for every draw. It returns the mean
-// budgets and how often each row was the best.
-func (m *model) split(p *posterior) tally {
+// split solves the division of the total for every draw. It returns the mean budgets.
+func (m *model) split(p *posterior) []float64 {
 	t := m.tally(func(t *tally, s []float64, k int) {
-		t.count[p.draw(s, k)]++
+		p.draw(s, k)
 		t.mu = m.fill(s, t.mu)
 		for i, x := range s {
 			b := m.sat[i] * (t.mu*x - 1)
@@ -120,13 +127,14 @@ func (m *model) split(p *posterior) tally {
 	for i := range t.budget {
 		t.budget[i] = clamp(t.budget[i]/float64(m.set.Draws), m.lo[i], m.hi[i])
 	}
-	return t
+	return t.budget
 }
 
 // better counts, per row, in how many draws the next unit of money beside the
 // row's current budget returns more than the next unit of the recommended split
-// does on average: how often the direction "up" is right.
-func (m *model) better(p *posterior, current []float64, budgets []money.Amount) []int32 {
+// does on average: how often the direction "up" is right; and in how many the row
+// is the best.
+func (m *model) better(p *posterior, current []float64, budgets []money.Amount) (up, best []int32) {
 	now, next := make([]float64, len(current)), make([]float64, len(current))
 	total := 1e-9
 	for i, b := range budgets {
@@ -134,8 +142,8 @@ func (m *model) better(p *posterior, current []float64, budgets []money.Amount) 
 		next[i] = float64(b) / sq(1+float64(b)/m.account.Saturation)
 		now[i] = 1 / sq(1+current[i]/m.account.Saturation)
 	}
-	return m.tally(func(t *tally, s []float64, k int) {
-		p.draw(s, k)
+	sum := m.tally(func(t *tally, s []float64, k int) {
+		t.best[p.draw(s, k)]++
 		mean := 0.0
 		for i, x := range s {
 			mean += next[i] * x * x
@@ -143,10 +151,11 @@ func (m *model) better(p *posterior, current []float64, budgets []money.Amount) 
 		mean /= total
 		for i, x := range s {
 			if now[i]*x*x > mean {
-				t.count[i]++
+				t.up[i]++
 			}
 		}
-	}).count
+	})
+	return sum.up, sum.best
 }
 
 // fill finds mu, one over the square root of the marginal return at which the

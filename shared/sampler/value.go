@@ -3,11 +3,7 @@ package sampler
 import "math"
 
 // What a click is finally worth, per ad: a Gamma posterior whose prior is the
-// account's mean, moved by what the account's click rates say about value. Open
-// deals speak first, won ones later. An ad's open deals and its won deals are
-// disjoint, so that their counts are independent given the ad's quality, and
-// both are divided by the clicks that should have shown by now, not by all
-// clicks: a young click is censored, not a failure.
+// account's mean, moved by what the account's click rates say about value.
 
 const (
 	// openLump is how much less an open deal's value is than a won one's: the
@@ -33,14 +29,60 @@ var (
 	clickbaitGrid = [...]float64{-1, -0.8, -0.6, -0.4, -0.2, 0, 0.2} // elasticity of value to click rate
 )
 
-// evidence is what one ad's deals say: x deals where e clicks were each expected
-// to show 1/value of one.
-type evidence struct{ openX, openE, wonX, wonE float64 }
+// belief is what is believed of the ads' values.
+type belief struct {
+	shape, slope, mean float64   // of the prior
+	value, sure        []float64 // final value of a click: mean and shape per row
+}
 
+// learnValue sets what is believed of the ads, twice over. The split goes by
+// evidence that is weighed by the size of a deal as it was known before these
+// totals were told: then whatever makes one ad better raises the account's mean,
+// and with it the others, by less than the ad itself (see believe), and a better
+// ad never gets less. What is reported goes by all that is known.
 func (m *model) learnValue() {
-	ev := make([]evidence, len(m.rows))
-	m.gather(ev)
-	lift := m.value // prior log factor of each ad, without click rates
+	ev := m.gather()
+	lump := m.lump(ev)
+	before, learn := m.lumpBefore(ev, lump)
+	m.account.Lump = lump
+	sum := 0.0
+	for i := range ev {
+		sum += ev[i].value()
+	}
+	m.account.Doubt = 1/(1+sum/lump) + unsettled*sq(1-m.settled)
+	m.decided = m.believe(m.inDeals(ev, before), learn)
+	m.told = m.decided
+	if before != lump || learn < 1 {
+		m.told = m.believe(m.inDeals(ev, lump), 1)
+	}
+	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = m.told.mean, m.told.slope, 1/math.Sqrt(m.told.shape)
+}
+
+// believe learns the prior from the evidence, its shape and slope only as far as
+// learn says (0 to 1), and returns the posteriors.
+//
+// Raising an ad's value raises the account's mean too, which helps an ad without
+// evidence more than one with. It helps none more than the ad itself: the mean
+// solves a sum of scores over the ads, and the ad's own score grows by just its
+// weight times its posterior's growth, while its own curvature is in the
+// denominator (the argument needs the exact solution, and lumps, shape and slope
+// that stay; property tests watch what the last two add).
+func (m *model) believe(ev []evidence, learn float64) belief {
+	lift := m.lift()
+	b := m.spread(ev, lift, learn)
+	b.value, b.sure = make([]float64, len(ev)), make([]float64, len(ev))
+	for i := range ev {
+		x, e, weight := m.trusted(&ev[i], b.shape)
+		prior := b.mean * math.Exp(lift[i]+b.slope*m.easy(i))
+		b.value[i] = (b.shape + x) / (b.shape/prior + e)
+		b.sure[i] = weight * (b.shape + x)
+	}
+	return b
+}
+
+// lift is the logarithm of what each ad's creative score makes of its prior.
+func (m *model) lift() []float64 {
+	lift := make([]float64, len(m.rows))
 	scored, n := 0.0, 0.0
 	for i := range m.rows {
 		if d := m.arm(i).DNA; d != nil {
@@ -48,155 +90,102 @@ func (m *model) learnValue() {
 		}
 	}
 	for i := range m.rows {
-		lift[i] = 0
 		if d := m.arm(i).DNA; d != nil {
 			lift[i] = dnaWeight * (*d - scored/n)
 		}
 	}
-	shape, slope, mean := m.spread(ev, lift)
-	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = mean, slope, 1/math.Sqrt(shape)
-	for i := range m.rows {
-		e := &ev[i]
-		prior := mean * math.Exp(lift[i]+slope*math.Log(m.ctr0[i]/m.account.CTR))
-		s := shape + e.openX
-		v := s / (shape/prior + e.openE)
-		if m.cash {
-			s = 1 / (1/s + trust)
-			rate := s/v + e.wonE
-			s += e.wonX
-			v = s / rate
-		}
-		m.value[i] = v
-		m.shape[i] = 1 / (1/s + m.ctrCV[i])
-	}
+	return lift
 }
 
-// gather fills in each ad's evidence in deals, which needs the lump: what one
-// deal adds.
-func (m *model) gather(ev []evidence) {
-	var sum, shown, settled, clicks float64
-	for i := range m.rows {
-		a := m.arm(i)
-		e := &ev[i]
-		open, won := value(a.Pipeline, a.Cash)
-		hat := m.expectedClicks(i)
-		var all, settledHere float64
-		for _, l := range m.armLegs(i) {
-			c := hat(&l)
-			o, w := m.curve.over(a.AgeHours-l.to, a.AgeHours-l.from)
-			e.openE += c * o
-			e.wonE += c * w
-			all += c
-			settledHere += c * w
-		}
-		if !m.cash {
-			open, won = open+won, 0
-			e.openE, e.wonE = e.openE+e.wonE, 0
-		}
-		e.openX, e.wonX = open, won
-		m.matured[i] = math.Min(1, (e.openE+e.wonE+1e-9)/(all+1e-9))
-		sum += open + won
-		shown += e.openE + e.wonE
-		clicks += all
-		settled += settledHere
-	}
-	m.account.Lump = m.lump(ev, sum, shown)
-	m.account.Doubt = 1/(1+sum/m.account.Lump) + unsettled*sq(1-settled/(clicks+1e-9))
-	for i := range ev {
-		e := &ev[i]
-		w := m.arm(i).Attribution
-		if w <= 0 || w > 1 {
-			w = 1
-		}
-		lump := m.account.Lump / w
-		part := lump
-		if m.cash {
-			part *= openLump
-		}
-		e.openX, e.openE = e.openX/part, e.openE/part
-		e.wonX, e.wonE = e.wonX/lump, e.wonE/lump
-	}
-}
-
-// expectedClicks returns how many clicks a leg stands for. An ad without clicks,
-// or without impressions, still has evidence: what its views or its money should
-// have brought.
-func (m *model) expectedClicks(i int) func(*leg) float64 {
-	a := m.arm(i)
-	imp, clk := float64(a.Impressions), float64(a.Clicks)
-	if clk > 0 {
-		// The estimate's clicks, spread as the real ones.
-		seen := imp * (clickStrength + clk) / (clickStrength/m.account.CTR + imp)
-		return func(l *leg) float64 { return l.clk * seen / clk }
-	}
-	if imp > 0 {
-		rate := clickStrength / (clickStrength/m.account.CTR + imp)
-		return func(l *leg) float64 { return l.imp * rate }
-	}
-	return func(l *leg) float64 { return l.spend / (m.account.CPM / 1000) * m.account.CTR }
-}
+// easy is how much easier than usual row i gets clicks, as a logarithm.
+func (m *model) easy(i int) float64 { return math.Log(m.ctr0[i] / m.usualCTR) }
 
 // even is the value of a click that just pays for itself.
-func (m *model) even() float64 { return m.account.CPM / 1000 / m.account.CTR }
+func (m *model) even() float64 { return m.account.CPM / 1000 / m.usualCTR }
 
 // spread learns how ads of this account differ: the shape of the prior between
-// them, the elasticity of value to click rate, and the mean, by the marginal
-// likelihood of the counts (negative binomial), averaged over the grid.
-func (m *model) spread(ev []evidence, lift []float64) (shape, slope, mean float64) {
-	rows := m.sample(func(i int) float64 { return ev[i].openE + ev[i].wonE })
+// them and the elasticity of value to click rate, by the marginal likelihood of
+// the counts (negative binomial), averaged over the grid; and with these the mean.
+func (m *model) spread(ev []evidence, lift []float64, learn float64) belief {
+	rows := m.sample(func(i int) float64 { return ev[i].clicks() })
+	p := pool{even: m.even(), factor: make([]float64, len(rows)), x: make([]float64, len(rows)), e: make([]float64, len(rows))}
+	easy := make([]float64, len(rows))
+	for j, i := range rows {
+		easy[j] = m.easy(i)
+		p.x[j], p.e[j] = ev[i].value(), ev[i].clicks()
+	}
 	var post [len(spreadGrid) * len(clickbaitGrid)]float64
-	var means [len(post)]float64
-	even := m.even() // a return of 1, for as long as nothing is known
 	for b, slope := range clickbaitGrid {
+		m.factors(p.factor, rows, lift, easy, slope)
+		mu := p.even
 		for s, shape := range spreadGrid {
 			k := b*len(spreadGrid) + s
-			mu := m.pooled(ev, lift, rows, shape, slope, even)
-			means[k] = math.Log(mu)
-			post[k] = -sq((slope-usualSlope)/0.4)/2 - sq(math.Log(shape)/0.8)/2
-			for _, i := range rows {
-				x, e := ev[i].openX+ev[i].wonX, ev[i].openE+ev[i].wonE
-				prior := shape / (mu * math.Exp(lift[i]+m.settledSlope(i, slope)*math.Log(m.ctr0[i]/m.account.CTR)))
-				g1, _ := math.Lgamma(shape + x)
-				g0, _ := math.Lgamma(shape)
-				post[k] += g1 - g0 + shape*math.Log(prior) - (shape+x)*math.Log(prior+e)
+			mu = p.mean(shape, mu)
+			g0, _ := math.Lgamma(shape)
+			for j := range rows {
+				prior := shape / (mu * p.factor[j])
+				g1, _ := math.Lgamma(shape + p.x[j])
+				post[k] += g1 - g0 + shape*math.Log(prior) - (shape+p.x[j])*math.Log(prior+p.e[j])
 			}
+			post[k] = learn*post[k] - sq((slope-usualSlope)/0.4)/2 - sq(math.Log(shape)/0.8)/2
 		}
 	}
 	weigh(post[:])
-	for b, sl := range clickbaitGrid {
-		for s, sh := range spreadGrid {
+	var out belief
+	for b, slope := range clickbaitGrid {
+		for s, shape := range spreadGrid {
 			w := post[b*len(spreadGrid)+s]
-			shape += w * math.Log(sh)
-			slope += w * sl
-			mean += w * means[b*len(spreadGrid)+s]
+			out.shape += w * math.Log(shape)
+			out.slope += w * slope
 		}
 	}
-	return math.Exp(shape), slope, math.Exp(mean)
-}
-
-// settledSlope is the elasticity for an ad that the account's is learned from: in
-// its first day an ad knows its clicks and not yet what they are worth, so that
-// it has nothing to say of the two together.
-func (m *model) settledSlope(i int, slope float64) float64 {
-	if m.arm(i).AgeHours < 24 {
-		return usualSlope
+	out.shape = math.Exp(out.shape)
+	m.factors(p.factor, rows, lift, easy, out.slope)
+	for j, i := range rows {
+		p.x[j], p.e[j], _ = m.trusted(&ev[i], out.shape)
 	}
-	return slope
+	out.mean = p.mean(out.shape, p.even)
+	return out
 }
 
-// pooled is the account's mean value of a click for one point of the grid; half
-// a deal's worth of evidence says that ads return what they cost.
-func (m *model) pooled(ev []evidence, lift []float64, rows []int, shape, slope, even float64) float64 {
-	mu := even
-	for range 4 {
-		x, e := 0.5, 0.5/even
-		for _, i := range rows {
-			f := math.Exp(lift[i] + m.settledSlope(i, slope)*math.Log(m.ctr0[i]/m.account.CTR))
-			w := 1 / (1 + (ev[i].openE+ev[i].wonE)*f*mu/shape)
-			x += w * (ev[i].openX + ev[i].wonX)
-			e += w * (ev[i].openE + ev[i].wonE) * f
+// factors sets what each row's prior is beside the account's mean. In its first
+// day an ad knows its clicks and not yet what they are worth, so that it has
+// nothing to say of the elasticity.
+func (m *model) factors(f []float64, rows []int, lift, easy []float64, slope float64) {
+	for j, i := range rows {
+		own := slope
+		if m.arm(i).AgeHours < 24 {
+			own = usualSlope
 		}
-		mu = x / e
+		f[j] = math.Exp(lift[i] + own*easy[j])
 	}
-	return mu
+}
+
+// pool is evidence that an account's mean is learned from.
+type pool struct {
+	even         float64
+	factor, x, e []float64
+}
+
+// mean is the account's mean value of a click: where the likelihood of the counts
+// (negative binomial) is highest, with one ad's worth of evidence that ads return
+// what they cost. Newton's steps from a guess, on the logarithm.
+func (p *pool) mean(shape, guess float64) float64 {
+	t := math.Log(guess)
+	for range 60 {
+		mu := math.Exp(t)
+		score, curve := shape*(1-mu/p.even), shape*mu/p.even
+		for j, x := range p.x {
+			e := p.e[j] * p.factor[j] * mu
+			w := shape / (shape + e)
+			score += w * (x - e)
+			curve += w * (1 - w) * (shape + x)
+		}
+		step := clamp(score/curve, -2, 2)
+		t += step
+		if math.Abs(step) < 1e-9 {
+			break
+		}
+	}
+	return math.Exp(t)
 }
