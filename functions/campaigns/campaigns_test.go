@@ -28,10 +28,11 @@ func TestCampaignsAreListedWithWhatTheirAdsDid(t *testing.T) {
 	if diff := cmp.Diff(want, strings.TrimSpace(w.get("/api/campaigns").Body)); diff != "" {
 		t.Error(diff)
 	}
-	w.Exec(`UPDATE gv.ads SET created_at = '2026-11-01T00:00:00Z', fatigue_status = 'FATIGUING'`)
+	w.Exec(`UPDATE gv.ads SET created_at = '2026-11-01T00:00:00Z'`)
+	w.Exec(`INSERT INTO gv.ad_fatigue (tenant_id, ad_id, status, changed_at) VALUES ($1, 'a2', 'FATIGUING', now())`, apitest.Tenant)
 	const a2 = `{"id":"a2","name":"Second","status":"PAUSED","daily_budget":7.5,"impressions":2000,"clicks":40,"spend":70.2,"pipeline_value":0,"revenue":0,"created_at":"2026-11-01T00:00:00Z","fatigue_status":"FATIGUING"}`
 	list := w.get("/api/campaigns/c1/ads")
-	if list.Status != 200 || !strings.HasPrefix(list.Body, `{"ads":[{"id":"a1",`) || !strings.HasSuffix(strings.TrimSpace(list.Body), a2+`]}`) {
+	if list.Status != 200 || !strings.HasPrefix(list.Body, `{"ads":[{"id":"a1",`) || !strings.Contains(list.Body, `"fatigue_status":"INSUFFICIENT_DATA"},{`) || !strings.HasSuffix(strings.TrimSpace(list.Body), a2+`]}`) {
 		t.Errorf("%d %s", list.Status, list.Body)
 	}
 	one := w.get("/api/campaigns/c1").JSON(t)

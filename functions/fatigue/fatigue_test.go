@@ -161,7 +161,7 @@ func TestAStoredAdIsNotBlamedForItsAccount(t *testing.T) {
 	if a := w.check("d1", tenDays(true, 0.02, 18)); !strings.Contains(a.Body, "the account's median CPM rose on the same days") {
 		t.Errorf("the account's shift is not named: %s", a.Body)
 	}
-	if got := w.Text(`SELECT count(*) FROM gv.ads WHERE fatigue_checked_at IS NOT NULL`); got != "0" {
+	if got := w.Text(`SELECT count(*) FROM gv.ad_fatigue`); got != "0" {
 		t.Errorf("a check changed %s ads", got)
 	}
 }

@@ -39,7 +39,7 @@ func TestAnEditorSweepsTheirOwnAdsAndNobodyElses(t *testing.T) {
 	if got := w.Text(`SELECT string_agg(tenant_id::text || ' ' || requested_by, ', ') FROM gv.pending_ad_changes`); got != apitest.Tenant+" editor@northside.example" {
 		t.Errorf("cuts: %s", got)
 	}
-	if got := w.Text(`SELECT count(*) FROM gv.ads WHERE tenant_id = $1 AND fatigue_checked_at IS NOT NULL`, apitest.Other); got != "0" {
+	if got := w.Text(`SELECT count(*) FROM gv.ad_fatigue WHERE tenant_id = $1`, apitest.Other); got != "0" {
 		t.Errorf("%s ads of another tenant were judged", got)
 	}
 	if got := w.Text(`SELECT string_agg(sweep_id::text, ', ') FROM gv.sweeps`); got != a.JSON(t)["sweep_id"] {

@@ -166,7 +166,9 @@ func loopOver(ctx context.Context, url string, n, days int) (time.Duration, erro
 			if err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, `UPDATE gv.ads SET fatigue_status = $3, fatigue_checked_at = now() WHERE tenant_id = $1 AND ad_id = $2`,
+			_, err = tx.Exec(ctx, `
+				INSERT INTO gv.ad_fatigue AS f (tenant_id, ad_id, status, changed_at) VALUES ($1, $2, $3, now())
+				ON CONFLICT (tenant_id, ad_id) DO UPDATE SET status = excluded.status, changed_at = now() WHERE f.status <> excluded.status`,
 				k[0], k[1], fatigue.Decide(history, fatigue.Context{}))
 			return err
 		})

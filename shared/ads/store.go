@@ -84,9 +84,11 @@ func (s Store) Campaigns(ctx context.Context, account, id string, page Page) ([]
 func (s Store) Of(ctx context.Context, campaign string, page Page) ([]Ad, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   a.ad_id, a.name, a.campaign_id, acc.currency, a.status, a.daily_budget_minor AS daily_budget, a.impressions, a.clicks,
-		         a.spend_minor AS spend, a.pipeline_minor AS pipeline, a.revenue_minor AS revenue, a.created_at, a.fatigue_status
+		         a.spend_minor AS spend, a.pipeline_minor AS pipeline, a.revenue_minor AS revenue, a.created_at,
+		         coalesce(f.status, 'INSUFFICIENT_DATA') AS fatigue_status
 		FROM     gv.ads a
 		JOIN     gv.accounts acc USING (tenant_id, account_id)
+		LEFT     JOIN gv.ad_fatigue f USING (tenant_id, ad_id)
 		WHERE    a.tenant_id = gv.tenant() AND a.campaign_id = @campaign AND a.ad_id > @after
 		ORDER BY a.ad_id
 		LIMIT    @limit`,

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
@@ -20,7 +18,6 @@ type ads struct {
 	partial  bool  // it does not hold all ads of its first tenant
 	keys     []key
 	accounts []*account
-	rows     []row
 }
 
 // key is an active ad.
@@ -28,10 +25,8 @@ type key struct {
 	tenant, account, ad string
 	impressions         int64
 	was, is             fatigue.Status
-	row                 pgtype.TID // where it is stored
-	stamped             bool       // it was written down lately that it was looked at
-	of                  int        // its account's place
-	first, end          int        // its rows
+	of                  int   // its account's place
+	days                []row // oldest first
 }
 
 // account is one of a batch's.
@@ -43,14 +38,17 @@ type account struct {
 	medians    *medians
 }
 
-// divide finds the accounts of the batch. Where there are more ads than it holds,
-// the last tenant, which may go on, is left to the next batch, but where it is all
-// there is. partial: the batch does not hold all ads of the first tenant.
-func (b *ads) divide(full bool) (partial bool) {
+// divide finds the accounts of the batch. Where there may be more ads than were read,
+// those of the last tenant, which may go on, are left to the next batch and
+// returned, but where they are all there is.
+func (b *ads) divide(full bool) (left []key) {
 	first, last := b.keys[0].tenant, b.keys[len(b.keys)-1].tenant
 	if full && first != last {
-		b.keys = b.keys[:slices.IndexFunc(b.keys, func(k key) bool { return k.tenant == last })]
+		at := slices.IndexFunc(b.keys, func(k key) bool { return k.tenant == last })
+		b.keys, left = b.keys[:at], b.keys[at:]
 	}
+	b.partial = full && first == last || b.from.ad != "" && b.from.tenant == first
+	b.accounts = b.accounts[:0]
 	type id struct{ tenant, account string }
 	known := map[id]int{}
 	for i := range b.keys {
@@ -64,7 +62,7 @@ func (b *ads) divide(full bool) (partial bool) {
 		k.of = at
 		b.accounts[at].members = append(b.accounts[at].members, i)
 	}
-	return full && first == last || b.from.ad != "" && b.from.tenant == first
+	return left
 }
 
 // An account's median is of its sampled largest ads: more would not move it. On a
@@ -107,7 +105,7 @@ func (b *ads) mediansOf(a *account) *medians {
 	}
 	for _, i := range chosen {
 		m.of[b.keys[i].ad] = true
-		for _, r := range b.rowsOf(i) {
+		for _, r := range b.keys[i].days {
 			if at := int(r.day - m.from); at >= 0 && at < len(m.ctr) && r.impressions >= leastImpressions {
 				m.ctr[at] = append(m.ctr[at], r.ctr())
 				m.cpm[at] = append(m.cpm[at], r.cpm(a.unit))
@@ -189,7 +187,7 @@ func (b *ads) judge() {
 func (b *ads) history(i int, days []fatigue.Day, beside []fatigue.Median) ([]fatigue.Day, []fatigue.Median) {
 	k := &b.keys[i]
 	a := b.accounts[k.of]
-	rows := b.rowsOf(i)
+	rows := k.days
 	for len(rows) > 0 && rows[len(rows)-1].day > a.today {
 		rows = rows[:len(rows)-1]
 	}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/geminivideo/geminivideo/shared/fatigue"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
@@ -27,57 +29,46 @@ const nobody = "00000000-0000-0000-0000-000000000000"
 const plain = `SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true)`
 
-// read sends the ads behind from in batches: which come next is read while the
-// days of those before them are.
+// read sends the ads behind from in batches, with all that there is to know of
+// them.
 func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *ads) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var (
-		next   = make(chan *ads)
-		failed = make(chan error, 1)
-		large  map[string]*medians // of the tenant that no batch holds, by account
+		after = from
+		rest  []key               // that were read, and wait for the others of their tenant
+		large map[string]*medians // of the tenant that no batch holds, by account
 	)
-	go func() {
-		defer close(next)
-		failed <- s.readNext(ctx, from, own, next)
-	}()
-	for b := range next {
-		err := s.inPlain(ctx, func(tx pgx.Tx) (err error) {
-			large, err = b.read(ctx, tx, large)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		select {
-		case to <- b:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return <-failed
-}
-
-// readNext sends which ads come next, without their days. A batch ends with a
-// tenant, but where one is larger than a batch.
-func (s *Sweep) readNext(ctx context.Context, from place, own []string, to chan<- *ads) error {
 	for {
-		b := &ads{now: s.now(), from: from}
-		err := s.inPlain(ctx, func(tx pgx.Tx) error {
-			b.keys = b.keys[:0]
-			return b.readKeys(ctx, tx, from, own, s.batch)
+		var (
+			b       = &ads{from: from}
+			full    bool
+			reached place
+			left    []key
+			known   map[string]*medians
+		)
+		err := s.inPlain(ctx, func(tx pgx.Tx) (err error) {
+			b.now, b.keys = s.now(), append(b.keys[:0], rest...)
+			if full, err = b.readAds(ctx, tx, after, own, s.batch); err != nil || len(b.keys) == 0 {
+				return err
+			}
+			end := b.keys[len(b.keys)-1]
+			reached = place{tenant: end.tenant, ad: end.ad}
+			left = b.divide(full)
+			known, err = b.readBeside(ctx, tx, large)
+			return err
 		})
 		if err != nil || len(b.keys) == 0 {
 			return err
 		}
-		b.partial = b.divide(len(b.keys) == s.batch)
-		end := b.keys[len(b.keys)-1]
-		from = place{tenant: end.tenant, ad: end.ad}
 		select {
 		case to <- b:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if !full {
+			return nil
+		}
+		end := b.keys[len(b.keys)-1]
+		from, after, rest, large = place{tenant: end.tenant, ad: end.ad}, reached, left, known
 	}
 }
 
@@ -108,13 +99,10 @@ func (s *Sweep) scheduled(ctx context.Context) (tenants []string, err error) {
 	return tenants, nil
 }
 
-// read reads what there is to know of the batch's ads. It returns the medians of
+// readBeside reads what the batch's ads are compared with. It returns the medians of
 // the last tenant's accounts where the next batch goes on with it.
-func (b *ads) read(ctx context.Context, tx pgx.Tx, large map[string]*medians) (map[string]*medians, error) {
+func (b *ads) readBeside(ctx context.Context, tx pgx.Tx, large map[string]*medians) (map[string]*medians, error) {
 	if err := b.readAccounts(ctx, tx); err != nil {
-		return nil, err
-	}
-	if err := b.readDays(ctx, tx); err != nil {
 		return nil, err
 	}
 	if b.partial && (large == nil || b.keys[0].tenant != b.from.tenant) {
@@ -130,21 +118,24 @@ func (b *ads) read(ctx context.Context, tx pgx.Tx, large map[string]*medians) (m
 	return large, nil
 }
 
-// readKeys reads which ads come next.
-func (b *ads) readKeys(ctx context.Context, tx pgx.Tx, from place, own []string, most int) error {
+// readAds reads the ads that come next with their days, and reports whether there
+// may be more.
+func (b *ads) readAds(ctx context.Context, tx pgx.Tx, after place, own []string, most int) (full bool, err error) {
 	rows, _ := tx.Query(ctx, `
-		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, a.fatigue_status, a.ctid,
-		         coalesce(a.fatigue_checked_at > @now::timestamptz - @stamped::interval, false)
+		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, coalesce(f.status, @unknown), m.days
 		FROM     gv.ads a
+		LEFT     JOIN gv.ad_fatigue f ON f.tenant_id = a.tenant_id AND f.ad_id = a.ad_id
+		LEFT     JOIN LATERAL (`+packed+`) AS m ON true
 		WHERE    a.status = 'ACTIVE' AND (a.tenant_id, a.ad_id) > (@tenant::uuid, @ad)
 		AND      a.tenant_id <> ALL (@own::uuid[])
 		ORDER BY a.tenant_id, a.ad_id
 		LIMIT    @most`,
 		pgx.StrictNamedArgs{
-			"now": b.now, "stamped": stamped, "tenant": from.tenant, "ad": from.ad,
-			"own": append([]string{}, own...), "most": most,
+			"tenant": after.tenant, "ad": after.ad, "own": append([]string{}, own...), "most": most,
+			"unknown": fatigue.InsufficientData, "since": b.since(), "days": window + 1,
 		})
-	return b.collectKeys(rows)
+	n, err := b.collect(rows)
+	return n == most, err
 }
 
 // readSample reads the largest ads of each account of the first tenant, which no
@@ -152,25 +143,26 @@ func (b *ads) readKeys(ctx context.Context, tx pgx.Tx, from place, own []string,
 func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, error) {
 	sample := &ads{now: b.now}
 	rows, _ := tx.Query(ctx, `
-		SELECT c.tenant_id::text, c.account_id, a.ad_id, a.impressions, a.fatigue_status, a.ctid, true
+		SELECT a.tenant_id::text, a.account_id, a.ad_id, a.impressions, @unknown::text, m.days
 		FROM   gv.accounts c
 		CROSS  JOIN LATERAL (
-			SELECT   ad_id, impressions, fatigue_status, ctid
+			SELECT   tenant_id, account_id, ad_id, impressions
 			FROM     gv.ads
 			WHERE    tenant_id = c.tenant_id AND account_id = c.account_id AND status = 'ACTIVE'
 			ORDER BY impressions DESC, ad_id
 			LIMIT    @most
 		) AS a
+		LEFT   JOIN LATERAL (`+packed+`) AS m ON true
 		WHERE  c.tenant_id = @tenant`,
-		pgx.StrictNamedArgs{"tenant": b.keys[0].tenant, "most": sampled})
-	if err := sample.collectKeys(rows); err != nil {
+		pgx.StrictNamedArgs{
+			"tenant": b.keys[0].tenant, "most": sampled,
+			"unknown": fatigue.InsufficientData, "since": b.since(), "days": window + 1,
+		})
+	if _, err := sample.collect(rows); err != nil {
 		return nil, err
 	}
 	sample.divide(false)
 	if err := sample.readAccounts(ctx, tx); err != nil {
-		return nil, err
-	}
-	if err := sample.readDaysOf(ctx, tx); err != nil {
 		return nil, err
 	}
 	sample.compare(nil)
@@ -181,24 +173,31 @@ func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, e
 	return found, nil
 }
 
-func (b *ads) collectKeys(rows pgx.Rows) error {
-	var k key
-	texts := map[string]string{} // few accounts, many ads: one text of each
-	_, err := pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &k.row, &k.stamped}, func() error {
-		for _, text := range []*string{&k.tenant, &k.account} {
+// collect takes in ads with their days, and returns how many.
+func (b *ads) collect(rows pgx.Rows) (n int, err error) {
+	var (
+		k     key
+		days  pgtype.DriverBytes
+		space arena
+		texts = map[string]string{} // few accounts, many ads: one text of each
+	)
+	_, err = pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &days}, func() error {
+		for _, text := range []*string{&k.tenant, &k.account, (*string)(&k.was)} {
 			if known, ok := texts[*text]; ok {
 				*text = known
 			} else {
 				texts[*text] = *text
 			}
 		}
+		k.days = space.unpack(days)
 		b.keys = append(b.keys, k)
+		n++
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read active ads: %w", err)
+		return 0, fmt.Errorf("read active ads and their days: %w", err)
 	}
-	return nil
+	return n, nil
 }
 
 // readAccounts reads what day it is in the accounts, and their currencies.

@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
-
-	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
 // progress returns where the last sweep was cut short; the beginning where it was
@@ -103,78 +100,62 @@ func (w *writer) clear(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// setStatus writes what changed, and for the rest at times that it was looked at.
-// An ad that is no longer as it was read, because it was paused or another sweep
-// has judged it, stays as it is. The others are returned, by their place.
-func (b *ads) setStatus(ctx context.Context, tx pgx.Tx) (written map[int32]bool, err error) {
-	type change struct{ was, is fatigue.Status }
-	groups := map[change][]int32{}
+// setStatus writes what changed, but of ads that were paused meanwhile, and returns
+// the places of those that tire by it: of two sweeps at once, only one is told of
+// each. What was judged by older figures than what stands there changes nothing.
+func (b *ads) setStatus(ctx context.Context, tx pgx.Tx, paused map[int32]bool) (fresh map[int32]bool, err error) {
+	var tire, other []int32
 	for i := range b.keys {
-		if k := &b.keys[i]; k.is != k.was || !k.stamped {
-			groups[change{k.was, k.is}] = append(groups[change{k.was, k.is}], int32(i))
+		switch k := &b.keys[i]; {
+		case k.is == k.was || paused[int32(i)]:
+		case k.is.NeedsAction() && !k.was.NeedsAction():
+			tire = append(tire, int32(i))
+		default:
+			other = append(other, int32(i))
 		}
 	}
-	written = map[int32]bool{}
-	for c, places := range groups { // a handful: from each status to each
-		done, err := b.setOne(ctx, tx, c.was, c.is, places)
-		if err != nil {
+	if fresh, err = b.putTiring(ctx, tx, tire); err != nil {
+		return nil, fmt.Errorf("write the status of tiring ads: %w", err)
+	}
+	if len(other) > 0 {
+		if _, err := tx.Exec(ctx, putStatus, b.statuses(other)); err != nil {
 			return nil, fmt.Errorf("write the ads' status: %w", err)
 		}
-		if done < len(places) { // some have moved since they were read: their figures changed
-			if places, err = b.locate(ctx, tx, c.was, places); err == nil {
-				_, err = b.setOne(ctx, tx, c.was, c.is, places)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("write the ads' status: %w", err)
-			}
-		}
-		for _, at := range places {
-			written[at] = true
-		}
 	}
-	return written, nil
+	return fresh, nil
 }
 
-// setOne writes ads where they were read. It joins nothing, so no plan can be a bad
-// one; that a row is still that of one of these ads is asked of it.
-func (b *ads) setOne(ctx context.Context, tx pgx.Tx, was, is fatigue.Status, places []int32) (int, error) {
-	ids, rows := make([]string, len(places)), make([]pgtype.TID, len(places))
-	for i, at := range places {
-		ids[i], rows[i] = b.keys[at].tenant+b.keys[at].ad, b.keys[at].row
+const putStatus = `
+	INSERT INTO gv.ad_fatigue AS f (tenant_id, ad_id, status, changed_at)
+	SELECT tenant_id, ad_id, status, @now
+	FROM   unnest(@tenants::uuid[], @ads::text[], @statuses::text[]) AS k (tenant_id, ad_id, status)
+	ON     CONFLICT (tenant_id, ad_id) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at
+	WHERE  f.status <> excluded.status AND f.changed_at <= excluded.changed_at`
+
+// putTiring writes the status of ads that did not tire when they were read, and
+// returns those that did not when they were written either.
+func (b *ads) putTiring(ctx context.Context, tx pgx.Tx, places []int32) (map[int32]bool, error) {
+	fresh := make(map[int32]bool, len(places))
+	if len(places) == 0 {
+		return fresh, nil
 	}
-	done, err := tx.Exec(ctx, `
-		UPDATE gv.ads SET fatigue_status = @is, fatigue_checked_at = @now
-		WHERE  ctid = ANY (@rows::tid[]) AND status = 'ACTIVE' AND fatigue_status = @was
-		AND    tenant_id::text || ad_id = ANY (@ids::text[])`,
-		pgx.StrictNamedArgs{"is": is, "was": was, "now": b.now, "rows": rows, "ids": ids})
-	return int(done.RowsAffected()), err
+	type id struct{ tenant, ad string }
+	at := make(map[id]int32, len(places))
+	for _, i := range places {
+		at[id{b.keys[i].tenant, b.keys[i].ad}] = i
+	}
+	rows, _ := tx.Query(ctx, putStatus+` AND f.status IN ('HEALTHY', 'INSUFFICIENT_DATA') RETURNING tenant_id::text, ad_id`, b.statuses(places))
+	var k id
+	_, err := pgx.ForEachRow(rows, []any{&k.tenant, &k.ad}, func() error { fresh[at[k]] = true; return nil })
+	return fresh, err
 }
 
-// locate finds where ads are now, and keeps them there until the transaction ends;
-// those that are still as they were read, or written already.
-func (b *ads) locate(ctx context.Context, tx pgx.Tx, was fatigue.Status, places []int32) ([]int32, error) {
-	tenants, ids := make([]string, len(places)), make([]string, len(places))
+// statuses are putStatus's arguments.
+func (b *ads) statuses(places []int32) pgx.StrictNamedArgs {
+	tenants, ids, statuses := make([]string, len(places)), make([]string, len(places)), make([]string, len(places))
 	for i, at := range places {
-		tenants[i], ids[i] = b.keys[at].tenant, b.keys[at].ad
+		k := &b.keys[at]
+		tenants[i], ids[i], statuses[i] = k.tenant, k.ad, string(k.is)
 	}
-	rows, _ := tx.Query(ctx, `
-		SELECT k.place, a.ctid
-		FROM   unnest(@tenants::uuid[], @ads::text[], @places::int4[]) AS k (tenant_id, ad_id, place)
-		CROSS  JOIN LATERAL (
-			SELECT ctid FROM gv.ads
-			WHERE  tenant_id = k.tenant_id AND ad_id = k.ad_id AND status = 'ACTIVE' AND (fatigue_status = @was OR fatigue_checked_at = @now)
-			LIMIT  1 FOR NO KEY UPDATE
-		) AS a`,
-		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "was": was, "now": b.now.Truncate(time.Microsecond)})
-	var (
-		at    int32
-		row   pgtype.TID
-		found []int32
-	)
-	_, err := pgx.ForEachRow(rows, []any{&at, &row}, func() error {
-		b.keys[at].row = row
-		found = append(found, at)
-		return nil
-	})
-	return found, err
+	return pgx.StrictNamedArgs{"now": b.now, "tenants": tenants, "ads": ids, "statuses": statuses}
 }

@@ -35,9 +35,6 @@ const (
 	// stale is how many days old the newest may be: a week-old figure says nothing
 	// of today.
 	stale = 3
-	// stamped is how long fatigue_checked_at stands while nothing changes, so that a
-	// sweep writes little.
-	stamped = 20 * time.Hour
 )
 
 // Tired is an ad that something is to be done for.
@@ -162,8 +159,8 @@ func (s *Sweep) rounds(ctx context.Context, total *Report) error {
 	}
 }
 
-// round reads from where it left off to the end: one batch is read while the one
-// before it is judged and written.
+// round goes from where the last one left off to the end: while one batch is
+// written the next is judged, and the one behind it is read.
 func (s *Sweep) round(ctx context.Context, from place, total *Report) error {
 	own, err := s.scheduled(ctx)
 	if err != nil {
@@ -173,16 +170,26 @@ func (s *Sweep) round(ctx context.Context, from place, total *Report) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		batches = make(chan *ads)
-		failed  = make(chan error, 1)
+		read, judged = make(chan *ads), make(chan *ads)
+		failed       = make(chan error, 1)
 	)
 	go func() {
-		defer close(batches)
-		failed <- s.read(ctx, from, own, batches)
+		defer close(read)
+		failed <- s.read(ctx, from, own, read)
+	}()
+	go func() {
+		defer close(judged)
+		for b := range read {
+			b.judge()
+			select {
+			case judged <- b:
+			case <-ctx.Done():
+				return
+			}
+		}
 	}()
 	w := writer{Sweep: s, total: total, from: from}
-	for b := range batches {
-		b.judge()
+	for b := range judged {
 		if err := w.write(ctx, b); err != nil {
 			return err
 		}

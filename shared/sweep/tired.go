@@ -13,6 +13,7 @@ import (
 // tiredAd is an ad of the batch that needs action.
 type tiredAd struct {
 	at       int32 // its key's place
+	paused   bool  // since it was read
 	fresh    bool  // it did not tire when it was last looked at
 	due      bool  // something is to be done
 	resting  string
@@ -55,7 +56,7 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 		skipped                    string
 	)
 	_, err := pgx.ForEachRow(rows, []any{&place, &active, &resting, &skipped, &refreshed}, func() error {
-		t := tiredAd{at: place, due: active && !resting}
+		t := tiredAd{at: place, paused: !active, due: active && !resting}
 		switch {
 		case !active:
 			t.resting = "it was paused meanwhile"

@@ -35,11 +35,22 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 	end := b.keys[len(b.keys)-1]
 	err := w.in(ctx, func(tx pgx.Tx) error {
 		reports = b.counted()
-		written, err := b.setStatus(ctx, tx)
+		tired, err := b.readTired(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if err := w.act(ctx, tx, b, written, reports); err != nil {
+		paused := map[int32]bool{}
+		for i := range tired {
+			paused[tired[i].at] = tired[i].paused
+		}
+		fresh, err := b.setStatus(ctx, tx, paused)
+		if err != nil {
+			return err
+		}
+		for i := range tired {
+			tired[i].fresh = fresh[tired[i].at]
+		}
+		if err := w.act(ctx, tx, b, tired, reports); err != nil {
 			return err
 		}
 		done := map[string]*Report{}
@@ -124,16 +135,10 @@ func (b *ads) counted() map[string]*Report {
 
 // act does for the ads that tire what has not been done, and tells of those that
 // are new among them.
-func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, written map[int32]bool, reports map[string]*Report) error {
-	tired, err := b.readTired(ctx, tx)
-	if err != nil || len(tired) == 0 {
-		return err
-	}
+func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, tired []tiredAd, reports map[string]*Report) error {
 	var told []*tiredAd
 	for i := range tired {
-		t := &tired[i]
-		t.fresh = written[t.at] && !b.keys[t.at].was.NeedsAction()
-		if t.fresh || t.due {
+		if t := &tired[i]; t.fresh || t.due {
 			told = append(told, t)
 		}
 	}
