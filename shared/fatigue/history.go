@@ -1,6 +1,6 @@
 package fatigue
 
-import "math"
+import "time"
 
 // day is a day with impressions, and its account beside it.
 type day struct {
@@ -33,7 +33,7 @@ func delivered(all []Day, context Context) []day {
 		}
 		one := day{Day: d, at: i}
 		if dated {
-			one.at = int(math.Round(d.Date.Sub(all[0].Date).Hours() / 24))
+			one.at = int(d.Date.Sub(all[0].Date).Round(24*time.Hour) / (24 * time.Hour))
 		}
 		if len(context.Account) == len(all) {
 			one.account = context.Account[i]

@@ -12,7 +12,7 @@ func normal(z float64) float64 { return math.Erfc(-z/math.Sqrt2) / 2 }
 // the days before the newest, which is under judgement, beside prior noise worth
 // so many days.
 func (h *history) noise(figure func(*day) float64, prior, worth float64) float64 {
-	steps := make([]step, 0, len(h.days))
+	steps := make([]step, 0, usual)
 	last := 0.0
 	for i := range h.days[:len(h.days)-1] {
 		v := figure(&h.days[i])
@@ -23,6 +23,10 @@ func (h *history) noise(figure func(*day) float64, prior, worth float64) float64
 	}
 	return math.Sqrt(variance(steps, prior*prior, worth))
 }
+
+// usual is how many steps most histories have at most; room for so many needs no
+// allocation.
+const usual = 32
 
 // step is what a figure's log changed by from one day to the next.
 type step struct {
@@ -38,9 +42,9 @@ func variance(steps []step, prior, worth float64) float64 {
 	if len(steps) < 2 {
 		return prior
 	}
-	sizes := make([]float64, len(steps))
-	for i, s := range steps {
-		sizes[i] = s.size
+	sizes := make([]float64, 0, usual)
+	for _, s := range steps {
+		sizes = append(sizes, s.size)
 	}
 	slices.Sort(sizes)
 	middle := sizes[len(sizes)/2]
@@ -87,7 +91,7 @@ func (c *counts) temper() {
 func (c *counts) excess(rate float64) float64 {
 	const prior = ctrNoise * ctrNoise
 	last := len(c.seen) - 1
-	steps := make([]step, 0, last)
+	steps := make([]step, 0, usual)
 	for i := 1; i < last; i++ {
 		a, b := c.seen[i-1]*rate, c.seen[i]*rate
 		counting := (1/a + 1/b) / 2

@@ -76,6 +76,7 @@ type posterior struct {
 type series struct {
 	lags   []int
 	weight []float64 // of each day in the baseline
+	part   []float64 // room for each day's part of a move
 	pool   int
 	span   int // days from the first to the newest
 }
@@ -96,7 +97,7 @@ func (s *series) judge(e evidence, limit float64, each func(p float64, sh shape,
 	var pieces [len(shapes) * cells]piece
 	var base mixed
 	n, top, still, used := 0, math.Inf(-1), 0.0, 0.0
-	part := make([]float64, len(s.lags))
+	part := s.part[:len(s.lags)]
 	for k, sh := range shapes {
 		if sh.span > 1 && sh.span >= 2*s.span {
 			continue

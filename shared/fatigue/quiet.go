@@ -37,7 +37,7 @@ func (h *history) quiet() bool {
 // within reports that no shape has more than the outer half of one side beyond the
 // limit, and between which moves the cells of all of them are.
 func (s *series) within(e evidence, limit float64) (low, high float64, ok bool) {
-	part := make([]float64, len(s.lags))
+	part := s.part[:len(s.lags)]
 	for _, sh := range shapes {
 		if sh.span > 1 && sh.span >= 2*s.span {
 			continue

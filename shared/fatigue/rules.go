@@ -63,8 +63,9 @@ func (h *history) fall(limit float64, scale func(*day) float64) posterior {
 
 // clicked is the evidence of the clicks.
 func (h *history) clicked(scale func(*day) float64) counts {
-	values := make([]float64, 2*len(h.days))
-	all := counts{clicks: values[:len(h.days)], seen: values[len(h.days):]}
+	n := len(h.days)
+	values := make([]float64, 4*n)
+	all := counts{clicks: values[:n], seen: values[n : 2*n], mixed: mixed{part: values[2*n : 2*n : 3*n], weight: values[3*n : 3*n]}}
 	for i := range h.days {
 		d := &h.days[i]
 		all.clicks[i], all.seen[i] = d.clicks(), float64(d.Impressions)*scale(d)
@@ -76,7 +77,7 @@ func (h *history) clicked(scale func(*day) float64) counts {
 // unless returns p, unless the newest day by itself, beside the baseline, says
 // that it is most likely wrong. own is the evidence of those days alone.
 func (s *series) unless(p float64, own evidence, limit float64) float64 {
-	two := series{lags: make([]int, s.pool+1), weight: ends(s.weight, s.pool), pool: s.pool}
+	two := series{lags: make([]int, s.pool+1), weight: ends(s.weight, s.pool), part: make([]float64, s.pool+1), pool: s.pool}
 	for i := range s.pool {
 		two.lags[i] = 1
 	}
@@ -92,7 +93,9 @@ func ends(of []float64, pool int) []float64 {
 }
 
 func (h *history) series() *series {
-	s := &series{lags: make([]int, len(h.days)), weight: make([]float64, len(h.days)), pool: h.pool, span: h.lag(0)}
+	n := len(h.days)
+	values := make([]float64, 2*n)
+	s := &series{lags: make([]int, n), weight: values[:n], part: values[n:], pool: h.pool, span: h.lag(0)}
 	for i := range h.days {
 		s.lags[i], s.weight[i] = h.lag(i), float64(h.days[i].Impressions)
 	}
@@ -214,8 +217,8 @@ func (h *history) price(scale func(*day) float64) *priced {
 // quotes is the evidence of the prices, and its days; nil where too few are known.
 func (h *history) quotes(scale func(*day) float64) (prices, *series) {
 	n := len(h.days)
-	values := make([]float64, 3*n)
-	s := &series{span: h.lag(0), lags: make([]int, 0, n), weight: values[:0:n]}
+	values := make([]float64, 4*n)
+	s := &series{span: h.lag(0), lags: make([]int, 0, n), weight: values[:0:n], part: values[3*n:]}
 	all := prices{noise: cpmNoise, before: cpmBefore, logs: values[n : n : 2*n], weight: values[2*n : 2*n : 3*n]}
 	for i := range h.days {
 		d := &h.days[i]

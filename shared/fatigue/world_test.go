@@ -51,6 +51,14 @@ func TestASteadyAdIsNotAlarmedAtAnyVolumeOrLength(t *testing.T) {
 	}
 }
 
+func BenchmarkDecideAWeek(b *testing.B) {
+	ads := world.Ads(1, 50)
+	for i := 0; b.Loop(); i++ {
+		days := ads[i%len(ads)].Days
+		fatigue.Decide(days[max(0, len(days)-7):], fatigue.Context{})
+	}
+}
+
 func BenchmarkJudgeAWeek(b *testing.B) {
 	ads := world.Ads(1, 50)
 	for i := 0; b.Loop(); i++ {

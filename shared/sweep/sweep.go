@@ -85,7 +85,7 @@ type Sweep struct {
 	between func()
 }
 
-const batch = 16_000
+const batch = 8_000
 
 // The leases end where the functions that sweep do, by their timeouts.
 const (
