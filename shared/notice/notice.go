@@ -68,40 +68,70 @@ const MaxText = 2000
 
 // Put writes notices for tenant beside the data of tx, one message each, where
 // the tenant has a webhook that wants the kind. It works in pg.InTenant and
-// pg.Across, in one statement. Flush the outbox after the commit, or leave it to
-// the relay.
+// pg.Across. Flush the outbox after the commit, or leave it to the relay.
 func Put(ctx context.Context, tx pgx.Tx, tenant string, notices ...Notice) error {
+	if len(notices) == 0 {
+		return nil
+	}
 	return PutEach(ctx, tx, map[string][]Notice{tenant: notices})
 }
 
 // PutEach is Put for notices of several tenants at once, by tenant id: one
-// statement for all of them. It needs pg.Across.
+// statement for all of them, and one before it that finds what is wanted. It needs
+// pg.Across.
 func PutEach(ctx context.Context, tx pgx.Tx, notices map[string][]Notice) error {
-	var tenants, kinds []string
+	wanted, err := wantedBy(ctx, tx, slices.Sorted(maps.Keys(notices)))
+	if err != nil {
+		return err
+	}
+	var tenants []string
 	var data [][]byte
-	for _, tenant := range slices.Sorted(maps.Keys(notices)) {
-		for _, n := range notices[tenant] {
+	for _, w := range wanted {
+		for _, n := range notices[w.TenantID] {
+			if len(w.Kinds) > 0 && !slices.Contains(w.Kinds, n.Kind) {
+				continue
+			}
 			one, err := n.encoded()
 			if err != nil {
-				return fmt.Errorf("write notice %s of tenant %s: %w", n.Kind, tenant, err)
+				return fmt.Errorf("write notice %s of tenant %s: %w", n.Kind, w.TenantID, err)
 			}
-			tenants, kinds, data = append(tenants, tenant), append(kinds, n.Kind), append(data, one)
+			tenants, data = append(tenants, w.TenantID), append(data, one)
 		}
 	}
 	if len(data) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		INSERT INTO gv.outbox (tenant_id, topic, data)
-		SELECT w.tenant_id, @topic, n.data
-		FROM   unnest(@tenants::uuid[], @kinds::text[], @data::bytea[]) AS n (tenant_id, kind, data)
-		JOIN   gv.webhooks w USING (tenant_id)
-		WHERE  w.disabled_at IS NULL AND (w.kinds = '{}' OR n.kind = ANY (w.kinds))`,
-		pgx.StrictNamedArgs{"topic": Topic, "tenants": tenants, "kinds": kinds, "data": data})
+		SELECT tenant_id, @topic, data FROM unnest(@tenants::uuid[], @data::bytea[]) AS n (tenant_id, data)`,
+		pgx.StrictNamedArgs{"topic": Topic, "tenants": tenants, "data": data})
 	if err != nil {
 		return fmt.Errorf("write %d notices: %w", len(data), err)
 	}
 	return nil
+}
+
+// webhook is what a tenant wants to be told: Kinds, or everything where there are
+// none.
+type webhook struct {
+	TenantID string
+	Kinds    []string
+}
+
+// wantedBy returns which of the tenants want to be told anything. Most notices are
+// wanted by nobody, and writing them out costs more than to ask.
+func wantedBy(ctx context.Context, tx pgx.Tx, tenants []string) ([]webhook, error) {
+	if len(tenants) == 0 {
+		return nil, nil
+	}
+	rows, _ := tx.Query(ctx, `
+		SELECT tenant_id::text, kinds FROM gv.webhooks WHERE tenant_id = ANY (@tenants::uuid[]) AND disabled_at IS NULL ORDER BY tenant_id`,
+		pgx.StrictNamedArgs{"tenants": tenants})
+	wanted, err := pgx.CollectRows(rows, pgx.RowToStructByPos[webhook])
+	if err != nil {
+		return nil, fmt.Errorf("read which notices are wanted: %w", err)
+	}
+	return wanted, nil
 }
 
 // address finds e-mail addresses in JSON; none of its characters is JSON's own.

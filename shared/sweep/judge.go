@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/fatigue"
@@ -156,26 +157,33 @@ func middle(sorted []float64, own float64) float64 {
 	return (value((n-1)/2) + value(n/2)) / 2
 }
 
-// judge decides every ad's status, on all processors.
+// judge decides every ad's status.
 func (b *ads) judge() {
+	inParts(len(b.keys), func(first, end int) {
+		var days []fatigue.Day
+		var beside []fatigue.Median
+		for i := first; i < end; i++ {
+			days, beside = b.history(i, days[:0], beside[:0])
+			b.keys[i].is = fatigue.Decide(days, fatigue.Context{Account: beside})
+		}
+	})
+}
+
+// inParts has some of n done at a time, on all processors.
+func inParts(n int, do func(first, end int)) {
 	const share = 100
 	var (
 		group sync.WaitGroup
-		next  = make(chan int, len(b.keys)/share+1)
+		next  atomic.Int64
 	)
-	for i := 0; i < len(b.keys); i += share {
-		next <- i
-	}
-	close(next)
-	for range runtime.GOMAXPROCS(0) {
+	for range min(runtime.GOMAXPROCS(0), (n+share-1)/share) {
 		group.Go(func() {
-			var days []fatigue.Day
-			var beside []fatigue.Median
-			for first := range next {
-				for i := first; i < min(first+share, len(b.keys)); i++ {
-					days, beside = b.history(i, days[:0], beside[:0])
-					b.keys[i].is = fatigue.Decide(days, fatigue.Context{Account: beside})
+			for {
+				end := int(next.Add(share))
+				if end-share >= n {
+					return
 				}
+				do(end-share, min(end, n))
 			}
 		})
 	}

@@ -145,9 +145,11 @@ func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, tired []tiredAd, re
 	if err := b.readBudgets(ctx, tx, told); err != nil {
 		return err
 	}
-	for _, t := range told {
-		t.reason = b.verdict(t.at, t.budgets, t.learning).Reason
-	}
+	inParts(len(told), func(first, end int) {
+		for _, t := range told[first:end] {
+			t.reason = b.verdict(t.at, t.budgets, t.learning).Reason
+		}
+	})
 	notices := map[string][]notice.Notice{}
 	due := map[string][]*tiredAd{}
 	var order []string
