@@ -88,9 +88,8 @@ func tenantID(i int) string {
 }
 
 // fillAds makes ads of 9 tenants, each half as large as the one before, with two
-// accounts each, and their days up to yesterday: most are steady, the others'
-// CTR has fallen by half.
-func (db *database) fillAds(n, days int, tired float64) error {
+// accounts each, and their days up to yesterday, all of them steady.
+func (db *database) fillAds(n, days int) error {
 	ctx := context.Background()
 	for i := range 9 {
 		_, err := db.admin.Exec(ctx, `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, $2)`, tenantID(i), fmt.Sprint("Tenant ", i))
@@ -116,13 +115,27 @@ func (db *database) fillAds(n, days int, tired float64) error {
 	_, err := db.admin.Exec(ctx, `
 		INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency)
 		SELECT tenant_id, ad_id, current_date - $1::int + d, seen,
-		       (seen * 0.02 * (0.95 + 0.1 * random()) * CASE WHEN i % 1000 < 1000 * $2::float8 AND d >= $1::int - 2 THEN 0.5 ELSE 1 END)::int,
+		       (seen * 0.02 * (0.95 + 0.1 * random()))::int,
 		       (seen * 0.01 * 100 * (0.97 + 0.06 * random()))::int, 1.4 + 0.2 * random()
-		FROM   made, generate_series(0, $1::int - 1) d, LATERAL (SELECT (3000 + 2000 * random() + i + d * 0)::int AS seen) s`, days, tired)
+		FROM   made, generate_series(0, $1::int - 1) d, LATERAL (SELECT (3000 + 2000 * random() + i + d * 0)::int AS seen) s`, days)
 	if err != nil {
 		return err
 	}
 	_, err = db.admin.Exec(ctx, `VACUUM (ANALYZE) gv.ads, gv.ad_metrics`)
+	return err
+}
+
+// tire has the CTR of a share of the ads fall by half, two days ago.
+func (db *database) tire(share float64) error {
+	ctx := context.Background()
+	_, err := db.admin.Exec(ctx, `
+		UPDATE gv.ad_metrics m SET clicks = clicks / 2
+		FROM   (SELECT tenant_id, ad_id, row_number() OVER (ORDER BY md5(ad_id)) AS n, count(*) OVER () AS of FROM gv.ads) a
+		WHERE  m.tenant_id = a.tenant_id AND m.ad_id = a.ad_id AND a.n <= round(a.of * $1::float8) AND m.day >= current_date - 2`, share)
+	if err != nil {
+		return err
+	}
+	_, err = db.admin.Exec(ctx, `VACUUM (ANALYZE) gv.ad_metrics`)
 	return err
 }
 

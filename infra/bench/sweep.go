@@ -1,14 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"regexp"
-	"strconv"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,8 +15,6 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/remedy"
-	"github.com/geminivideo/geminivideo/shared/sweep"
 )
 
 // The promises of a sweep: how many times the one SELECT's time, how many times
@@ -33,8 +30,8 @@ func sweeping(args []string) error {
 	flags := flag.NewFlagSet("sweep", flag.ContinueOnError)
 	n := flags.Int("ads", 100_000, "number of active ads")
 	days := flags.Int("days", 7, "days of metrics of each")
-	tired := flags.Float64("tired", 0.05, "share of the ads that tire")
-	runs := flags.Int("runs", 5, "runs of the SELECT and of the repeated sweep, of which the median counts")
+	tired := flags.Float64("tired", 0.05, "share of the ads that tire, all at once")
+	runs := flags.Int("runs", 5, "runs of each kind of sweep, of which the median counts")
 	child := flags.String("child", "", "only sweep the database of this `URL` and print the report")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -50,69 +47,128 @@ func sweeping(args []string) error {
 		return err
 	}
 	defer db.close()
-	if err := db.fillAds(*n, *days, *tired); err != nil {
+	if err := db.fillAds(*n, *days); err != nil {
 		return err
 	}
-	return compareSweeps(db, *n, *days, *runs)
+	return compareSweeps(db, *n, *days, *runs, *tired)
 }
 
-func compareSweeps(db *database, n, days, runs int) error {
+// again makes the database as it was before a kind of sweep, so that it can be
+// measured more than once.
+const (
+	neverSwept = `TRUNCATE gv.ad_fatigue`
+	notTired   = `TRUNCATE gv.fatigue_remedies, gv.pending_ad_changes, gv.change_requests, gv.budget_objects, gv.refreshes, gv.outbox CASCADE;
+		UPDATE gv.ad_fatigue SET status = 'HEALTHY' WHERE status <> 'HEALTHY'; VACUUM ANALYZE gv.ad_fatigue`
+)
+
+func compareSweeps(db *database, n, days, runs int, share float64) error {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, db.worker)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	read := func() (time.Duration, int, error) { return readAll(ctx, conn, days) }
-	if _, _, err := read(); err != nil { // the cache is warm for all of them
+	m := &sweeps{db: db, conn: conn, days: days, runs: runs}
+	if _, err := m.read(ctx); err != nil { // the cache is warm for all of them
 		return err
 	}
-	var selects, again []time.Duration
-	rows := 0
-	for range runs {
-		took, got, err := read()
-		if err != nil {
-			return err
-		}
-		selects, rows = append(selects, took), got
-	}
-	one := median(selects)
-	first, err := sweepInChild(db.worker)
+	first, err := m.measure(ctx, neverSwept)
 	if err != nil {
 		return err
 	}
-	peak := first.Peak
-	for range runs {
-		r, err := sweepInChild(db.worker)
-		if err != nil {
-			return err
-		}
-		again, peak = append(again, r.took()), max(peak, r.Peak)
+	next, err := m.measure(ctx, "")
+	if err != nil {
+		return err
+	}
+	if err := db.tire(share); err != nil {
+		return err
+	}
+	cutting, err := m.measure(ctx, notTired)
+	if err != nil {
+		return err
+	}
+	resting, err := m.measure(ctx, "")
+	if err != nil {
+		return err
 	}
 	each, err := loopOver(ctx, db.worker, n, days)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("A sweep over %d active ads with %d days of metrics (%d rows), 9 tenants\n\n", n, days, rows)
+	fmt.Printf("A sweep over %d active ads with %d days of metrics (%d rows), 9 tenants: medians of %d, each beside the SELECT just before and after\n\n", n, days, m.rows, runs)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "\ttime\tbeside the SELECT\tlimit\tbeside the loop\tlimit")
-	fmt.Fprintf(out, "the one SELECT\t%s\n", one.Round(time.Millisecond))
+	fmt.Fprintf(out, "the one SELECT\t%s\n", next.beside.Round(time.Millisecond))
 	fmt.Fprintf(out, "a loop over the ads, a transaction each\t%s\t(from a sample)\n", each.Round(10*time.Millisecond))
-	line := func(name string, took time.Duration) {
-		fmt.Fprintf(out, "%s\t%s\t%.2fx\t%.0fx\t1/%.0f\t1/%.0f\n", name, took.Round(time.Millisecond),
-			float64(took)/float64(one), mostTimes, float64(each)/float64(took), leastTimes)
+	line := func(name string, l lap) {
+		fmt.Fprintf(out, "%s\t%s\t%.2fx\t%.0fx\t1/%.0f\t1/%.0f\n", name, l.took().Round(time.Millisecond), l.times(), mostTimes, float64(each)/float64(l.took()), leastTimes)
 	}
-	line("first sweep: every status is new", first.took())
-	line("repeated sweep", median(again))
+	line("the first sweep: every status is new", first)
+	line("the next: nothing has changed", next)
+	line("while those that tire rest", resting)
+	fmt.Fprintf(out, "the one that finds them: %d cuts and %d refreshes are queued\t%s\t%.2fx\t%s more for each\n", cutting.Cuts, cutting.Refreshes,
+		cutting.took().Round(time.Millisecond), cutting.times(), ((cutting.took() - next.took()) / time.Duration(max(1, cutting.Remediated))).Round(time.Microsecond))
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("\nFirst sweep: %d looked at, %v, %d newly fatigued, %d cuts, %d refreshes\nPeak memory %.0f MB, limit %.0f\n",
-		first.LookedAt, first.ByStatus, first.NewlyFatigued, first.Cuts, first.Refreshes, peak, mostMegabytes)
-	for _, s := range first.Skipped {
+	fmt.Printf("\nThe first: %v. Where they tire: %v, %d newly fatigued\nPeak memory %.0f MB, limit %.0f\n",
+		first.ByStatus, cutting.ByStatus, cutting.NewlyFatigued, max(first.Peak, next.Peak, cutting.Peak, resting.Peak), mostMegabytes)
+	for _, s := range cutting.Skipped {
 		fmt.Printf("  %d skipped: %s\n", s.Ads, s.Reason)
 	}
 	return nil
+}
+
+// sweeps measures sweeps beside the SELECT.
+type sweeps struct {
+	db         *database
+	conn       *pgx.Conn
+	days, runs int
+	rows       int
+}
+
+// lap is one sweep, and the SELECT about the same time.
+type lap struct {
+	swept
+	beside time.Duration
+}
+
+func (l lap) times() float64 { return float64(l.took()) / float64(l.beside) }
+
+// measure returns the median lap by its ratio, with the highest peak of all. Before
+// each, reset is run.
+func (m *sweeps) measure(ctx context.Context, reset string) (lap, error) {
+	var laps []lap
+	peak := 0.0
+	for range m.runs {
+		for _, sql := range strings.Split(reset, ";") {
+			if _, err := m.db.admin.Exec(ctx, sql); err != nil {
+				return lap{}, err
+			}
+		}
+		before, err := m.read(ctx)
+		if err != nil {
+			return lap{}, err
+		}
+		s, err := sweepInChild(m.db.worker)
+		if err != nil {
+			return lap{}, err
+		}
+		after, err := m.read(ctx)
+		if err != nil {
+			return lap{}, err
+		}
+		laps, peak = append(laps, lap{s, (before + after) / 2}), max(peak, s.Peak)
+	}
+	slices.SortFunc(laps, func(a, b lap) int { return cmp.Compare(a.times(), b.times()) })
+	middle := laps[len(laps)/2]
+	middle.Peak = peak
+	return middle, nil
+}
+
+func (m *sweeps) read(ctx context.Context) (took time.Duration, err error) {
+	took, m.rows, err = readAll(ctx, m.conn, m.days)
+	return took, err
 }
 
 // readAll is the one SELECT: the rows that a sweep reads, to their end.
@@ -177,49 +233,4 @@ func loopOver(ctx context.Context, url string, n, days int) (time.Duration, erro
 		}
 	}
 	return time.Since(began) * time.Duration(n) / time.Duration(max(1, len(keys))), nil
-}
-
-// swept is what a child process says of its sweep.
-type swept struct {
-	sweep.Report
-	Peak float64 // MB
-}
-
-func (s swept) took() time.Duration { return time.Duration(s.Seconds * float64(time.Second)) }
-
-func sweepInChild(url string) (swept, error) {
-	cmd := exec.Command(os.Args[0], "sweep", "-child", url)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return swept{}, fmt.Errorf("the sweeping process: %w", err)
-	}
-	var s swept
-	return s, json.Unmarshal(out, &s)
-}
-
-func sweepChild(url string) error {
-	ctx := context.Background()
-	db, err := pg.OpenWorker(ctx, pg.WorkerConfig{URL: url, MaxConns: 2})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if err := db.Ping(ctx); err != nil { // a function's connections stand
-		return err
-	}
-	report, err := sweep.All(db, remedy.Fatigue()).Run(ctx)
-	if err != nil {
-		return err
-	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return err
-	}
-	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if found == nil {
-		return fmt.Errorf("the system does not say how much memory was used")
-	}
-	peak, _ := strconv.ParseFloat(string(found[1]), 64)
-	return json.NewEncoder(os.Stdout).Encode(swept{report, peak / 1024})
 }
