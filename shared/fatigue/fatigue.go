@@ -130,12 +130,12 @@ type Verdict struct {
 }
 
 // Judge says whether an ad is tiring, and why. The days are oldest first.
-func Judge(history []Day, context Context) Verdict {
-	days := delivered(history, context)
-	if v, ok := tooLittle(history, days); ok {
+func Judge(days []Day, context Context) Verdict {
+	var h history
+	h.fill(days, context)
+	if v, ok := tooLittle(days, h.days); ok {
 		return v
 	}
-	h := newHistory(days)
 	v, vague := h.decide()
 	switch {
 	case v.Status.NeedsAction():
@@ -148,13 +148,17 @@ func Judge(history []Day, context Context) Verdict {
 	return v
 }
 
-// Decide is Judge for many ads: the status that it gives, without the words.
-func Decide(history []Day, context Context) Status {
-	days := delivered(history, context)
-	if little(history, days) {
+// A Decider judges many ads, one after the other, in the memory of the first. Its
+// zero value is ready.
+type Decider struct{ history history }
+
+// Decide returns the status that Judge gives, without the words.
+func (d *Decider) Decide(days []Day, context Context) Status {
+	h := &d.history
+	h.fill(days, context)
+	if little(days, h.days) {
 		return InsufficientData
 	}
-	h := newHistory(days)
 	if h.quiet() {
 		return Healthy
 	}

@@ -1,6 +1,9 @@
 package fatigue
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // day is a day with impressions, and its account beside it.
 type day struct {
@@ -17,16 +20,32 @@ type history struct {
 	pool int
 	// againstCTR and againstCPM: enough of the account is known.
 	againstCTR, againstCPM bool
+
+	room scratch
 }
 
-// delivered returns the days that had impressions. Their places in time are
-// their dates where all have one, and else their places in the list.
-func delivered(all []Day, context Context) []day {
+// scratch is memory for numbers that live as long as one judgement.
+type scratch []float64
+
+// take returns n zeros.
+func (s *scratch) take(n int) []float64 {
+	if len(*s)+n > cap(*s) { // what was taken stays with its takers
+		*s = make(scratch, 0, max(64, 2*cap(*s), n))
+	}
+	from := len(*s)
+	*s = (*s)[:from+n]
+	clear((*s)[from:])
+	return (*s)[from : from+n : from+n]
+}
+
+// fill takes the days that had impressions. Their places in time are their dates
+// where all have one, and else their places in the list.
+func (h *history) fill(all []Day, context Context) {
 	dated := true
 	for _, d := range all {
 		dated = dated && !d.Date.IsZero()
 	}
-	days := make([]day, 0, len(all))
+	h.days, h.room = slices.Grow(h.days[:0], len(all)), h.room[:0]
 	for i, d := range all {
 		if d.Impressions <= 0 {
 			continue
@@ -38,16 +57,14 @@ func delivered(all []Day, context Context) []day {
 		if len(context.Account) == len(all) {
 			one.account = context.Account[i]
 		}
-		days = append(days, one)
+		h.days = append(h.days, one)
 	}
-	return days
-}
-
-func newHistory(days []day) *history {
-	h := &history{days: days, pool: max(1, len(days)-3)}
+	h.pool = max(1, len(h.days)-3)
+	if len(h.days) == 0 {
+		return
+	}
 	h.againstCTR = h.known(func(d *day) float64 { return d.account.CTR })
 	h.againstCPM = h.known(func(d *day) float64 { return d.account.CPM })
-	return h
 }
 
 // known reports whether the account's figure is there for the newest day and for

@@ -16,14 +16,14 @@ type shape struct {
 }
 
 // part is how much of the move has happened lag days before the newest.
-func (s shape) part(lag int) float64 {
+func (s shape) part(lag float64) float64 {
 	switch {
-	case lag >= s.span:
+	case lag >= float64(s.span):
 		return 0
 	case s.step:
 		return 1
 	default:
-		return 1 - float64(lag)/float64(s.span)
+		return 1 - lag/float64(s.span)
 	}
 }
 
@@ -74,7 +74,7 @@ type posterior struct {
 
 // series is the days that a move is looked for in.
 type series struct {
-	lags   []int
+	lags   []float64
 	weight []float64 // of each day in the baseline
 	part   []float64 // room for each day's part of a move
 	pool   int

@@ -64,8 +64,7 @@ func (h *history) fall(limit float64, scale func(*day) float64) posterior {
 // clicked is the evidence of the clicks.
 func (h *history) clicked(scale func(*day) float64) counts {
 	n := len(h.days)
-	values := make([]float64, 4*n)
-	all := counts{clicks: values[:n], seen: values[n : 2*n], mixed: mixed{part: values[2*n : 2*n : 3*n], weight: values[3*n : 3*n]}}
+	all := counts{clicks: h.room.take(n), seen: h.room.take(n), mixed: mixed{part: h.room.take(n)[:0], weight: h.room.take(n)[:0]}}
 	for i := range h.days {
 		d := &h.days[i]
 		all.clicks[i], all.seen[i] = d.clicks(), float64(d.Impressions)*scale(d)
@@ -77,7 +76,7 @@ func (h *history) clicked(scale func(*day) float64) counts {
 // unless returns p, unless the newest day by itself, beside the baseline, says
 // that it is most likely wrong. own is the evidence of those days alone.
 func (s *series) unless(p float64, own evidence, limit float64) float64 {
-	two := series{lags: make([]int, s.pool+1), weight: ends(s.weight, s.pool), part: make([]float64, s.pool+1), pool: s.pool}
+	two := series{lags: make([]float64, s.pool+1), weight: ends(s.weight, s.pool), part: make([]float64, s.pool+1), pool: s.pool}
 	for i := range s.pool {
 		two.lags[i] = 1
 	}
@@ -94,10 +93,9 @@ func ends(of []float64, pool int) []float64 {
 
 func (h *history) series() *series {
 	n := len(h.days)
-	values := make([]float64, 2*n)
-	s := &series{lags: make([]int, n), weight: values[:n], part: values[n:], pool: h.pool, span: h.lag(0)}
+	s := &series{lags: h.room.take(n), weight: h.room.take(n), part: h.room.take(n), pool: h.pool, span: h.lag(0)}
 	for i := range h.days {
-		s.lags[i], s.weight[i] = h.lag(i), float64(h.days[i].Impressions)
+		s.lags[i], s.weight[i] = float64(h.lag(i)), float64(h.days[i].Impressions)
 	}
 	return s
 }
@@ -201,7 +199,7 @@ func (h *history) price(scale func(*day) float64) *priced {
 	if ok {
 		out.week, out.observed = true, week.observed
 		each = func(p float64, sh shape, move float64) {
-			out.outgrown += p * week.saturated(move*(1-sh.part(week.lag)))
+			out.outgrown += p * week.saturated(move*(1-sh.part(float64(week.lag))))
 		}
 	}
 	p := s.judge(&all, math.Log(1+MaxRise), each)
@@ -217,9 +215,8 @@ func (h *history) price(scale func(*day) float64) *priced {
 // quotes is the evidence of the prices, and its days; nil where too few are known.
 func (h *history) quotes(scale func(*day) float64) (prices, *series) {
 	n := len(h.days)
-	values := make([]float64, 4*n)
-	s := &series{span: h.lag(0), lags: make([]int, 0, n), weight: values[:0:n], part: values[3*n:]}
-	all := prices{noise: cpmNoise, before: cpmBefore, logs: values[n : n : 2*n], weight: values[2*n : 2*n : 3*n]}
+	s := &series{span: h.lag(0), lags: h.room.take(n)[:0], weight: h.room.take(n)[:0], part: h.room.take(n)}
+	all := prices{noise: cpmNoise, before: cpmBefore, logs: h.room.take(n)[:0], weight: h.room.take(n)[:0]}
 	for i := range h.days {
 		d := &h.days[i]
 		if d.CPM <= 0 {
@@ -228,7 +225,7 @@ func (h *history) quotes(scale func(*day) float64) (prices, *series) {
 		if i < h.pool {
 			s.pool++
 		}
-		s.lags = append(s.lags, h.lag(i))
+		s.lags = append(s.lags, float64(h.lag(i)))
 		s.weight = append(s.weight, float64(d.Impressions))
 		all.logs = append(all.logs, math.Log(d.CPM/scale(d)))
 		all.weight = append(all.weight, 1/(1+auctions/float64(d.Impressions)))

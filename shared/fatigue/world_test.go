@@ -52,10 +52,11 @@ func TestASteadyAdIsNotAlarmedAtAnyVolumeOrLength(t *testing.T) {
 }
 
 func BenchmarkDecideAWeek(b *testing.B) {
+	var decider fatigue.Decider
 	ads := world.Ads(1, 50)
 	for i := 0; b.Loop(); i++ {
 		days := ads[i%len(ads)].Days
-		fatigue.Decide(days[max(0, len(days)-7):], fatigue.Context{})
+		decider.Decide(days[max(0, len(days)-7):], fatigue.Context{})
 	}
 }
 

@@ -160,18 +160,19 @@ func middle(sorted []float64, own float64) float64 {
 // judge decides every ad's status.
 func (b *ads) judge() {
 	inParts(len(b.keys), func(first, end int) {
+		var decider fatigue.Decider
 		var days []fatigue.Day
 		var beside []fatigue.Median
 		for i := first; i < end; i++ {
 			days, beside = b.history(i, days[:0], beside[:0])
-			b.keys[i].is = fatigue.Decide(days, fatigue.Context{Account: beside})
+			b.keys[i].is = decider.Decide(days, fatigue.Context{Account: beside})
 		}
 	})
 }
 
 // inParts has some of n done at a time, on all processors.
 func inParts(n int, do func(first, end int)) {
-	const share = 100
+	const share = 250
 	var (
 		group sync.WaitGroup
 		next  atomic.Int64
