@@ -89,7 +89,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 	t.Parallel()
 	admin := pgtest.New(t).Admin(t)
 	want := map[string]string{
-		"gv.accounts": "SELECT", "gv.ad_change_history": "INSERT SELECT", "gv.ad_metrics": "INSERT SELECT UPDATE", "gv.ad_sets": "SELECT", "gv.ads": "SELECT UPDATE",
+		"gv.accounts": "SELECT", "gv.ad_change_history": "INSERT SELECT", "gv.ad_fatigue": "INSERT SELECT UPDATE", "gv.ad_metrics": "INSERT SELECT UPDATE", "gv.ad_sets": "SELECT", "gv.ads": "SELECT UPDATE",
 		"gv.budget_objects": "INSERT SELECT UPDATE", "gv.change_requests": "DELETE INSERT SELECT", "gv.embedding_models": "SELECT UPDATE",
 		"gv.fatigue_remedies": "INSERT SELECT UPDATE", "gv.sweep_progress": "DELETE INSERT SELECT UPDATE",
 		"gv.campaigns": "SELECT", "gv.dead_letters": "INSERT SELECT UPDATE", "gv.decisions": "SELECT", "gv.hubspot_connections": "SELECT",

@@ -59,16 +59,16 @@ func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *a
 		if err != nil || len(b.keys) == 0 {
 			return err
 		}
+		end := b.keys[len(b.keys)-1]
+		from, after, rest, large = place{tenant: end.tenant, ad: end.ad}, reached, left, known
 		select {
-		case to <- b:
+		case to <- b: // it is the receiver's from here on
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		if !full {
 			return nil
 		}
-		end := b.keys[len(b.keys)-1]
-		from, after, rest, large = place{tenant: end.tenant, ad: end.ad}, reached, left, known
 	}
 }
 
