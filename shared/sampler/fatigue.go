@@ -178,17 +178,16 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 		if p[j] < 1e-6 {
 			continue
 		}
-		weighted, left := 0.0, 0.0
-		if len(legs) == 1 && r*legs[0].imp > 1e-3 { // one call of the library instead of three
-			fall := -math.Expm1(-r * legs[0].imp)
-			weighted, left = fall/r, 1-fall
-		} else {
+		// The legs follow each other, so what is left over all of them is what is left
+		// from the first to the last, as long as none is down to the floor.
+		fall := -math.Expm1(-r * seen)
+		weighted, left := fall/r, 1-fall
+		if left < faded || r*seen < 1e-3 {
+			weighted, left = 0, math.Max(faded, left)
 			for k := range legs {
 				weighted += legs[k].imp * decay(r, &legs[k])
 			}
-			left = math.Exp(-r * seen)
 		}
-		left = math.Max(faded, left)
 		c0 := math.Min(1, (clickStrength+clk)/(clickStrength/base+weighted))
 		c := c0 * left
 		start += p[j] * c0
