@@ -217,3 +217,81 @@ func TestThousandsOfAds(t *testing.T) {
 		t.Errorf("%d and %d unallocated of %d", sum, split.Unallocated, req.Total)
 	}
 }
+
+// grown is an account of 30 ads of twenty days, two thirds of which have sold two
+// deals of 100.00; the first has sold forty.
+func grown() Request {
+	req := Request{Currency: "USD", Total: 100_000, Seed: 7}
+	for i := range 30 {
+		deals := 2
+		switch {
+		case i == 0:
+			deals = 40
+		case i%3 == 1:
+			deals = 0
+		}
+		req.Arms = append(req.Arms, Arm{
+			ID: fmt.Sprint(i), AgeHours: 480, Impressions: 50_000, Clicks: 600, Spend: 60_000, Pipeline: money.Amount(10_000 * deals),
+		})
+	}
+	return req
+}
+
+func TestWhatWasToldOfOtherAdsLongAgoDoesNotHideAWinner(t *testing.T) {
+	for name, told := range map[string]func(i int, a *Arm){
+		"nothing": func(int, *Arm) {},
+		"one, of its first hour": func(i int, a *Arm) {
+			if i == 3 {
+				a.Past = []Observation{{AgeHours: 1, Impressions: 10}}
+			}
+		},
+		"one, before it began": func(i int, a *Arm) {
+			if i == 3 {
+				a.Past = []Observation{{}}
+			}
+		},
+		"all, of their first hours": func(_ int, a *Arm) {
+			a.Past = []Observation{{AgeHours: 2, Impressions: 100, Clicks: 2, Spend: 200}}
+		},
+	} {
+		req := grown()
+		for i := range req.Arms {
+			told(i, &req.Arms[i])
+		}
+		if got := Allocate(req).Recommendations[0]; got.Recommended < 65_000 || got.PBest < 0.95 {
+			t.Errorf("%s: %d, the best with %v", name, got.Recommended, got.PBest)
+		}
+	}
+}
+
+func TestTheSameTotalsToldAgainShakeNothing(t *testing.T) {
+	for known := range 8 {
+		req := grown()
+		for i := range req.Arms {
+			a := &req.Arms[i]
+			a.AgeHours = 480 + 6*float64(known)
+			for d := range known {
+				a.Past = append(a.Past, Observation{
+					AgeHours: 480 + 6*float64(d), Impressions: a.Impressions, Clicks: a.Clicks, Spend: a.Spend, Pipeline: a.Pipeline,
+				})
+			}
+		}
+		split := Allocate(req)
+		if got := split.Recommendations[0]; got.Recommended < 70_000 || got.PBest < 0.95 || split.Posterior.Lump < 5_000 || split.Posterior.Lump > 20_000 {
+			t.Errorf("told %d times: %d, the best with %v, a deal of %v", known, got.Recommended, got.PBest, split.Posterior.Lump)
+		}
+	}
+}
+
+func TestOnItsFirstDayAnAccountsClickRateIsItsUsualOne(t *testing.T) {
+	for _, clicks := range []int64{20, 200, 4000} {
+		req := Request{Currency: "USD", Total: 100_000, Seed: 7}
+		for i := range 10 {
+			req.Arms = append(req.Arms, Arm{ID: fmt.Sprint(i), AgeHours: 20, Impressions: 20_000, Clicks: clicks, Spend: 20_000})
+		}
+		split := Allocate(req)
+		if got := split.Posterior.Return; got < 0.6 || got > 1.2 || split.Recommendations[0].Verdict == Kill {
+			t.Errorf("%d clicks of 20,000: a return of %v, %s", clicks, got, split.Recommendations[0].Verdict)
+		}
+	}
+}

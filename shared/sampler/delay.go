@@ -147,7 +147,10 @@ func (m *model) moved() []int {
 // ad that is better now changes nothing of it.
 func (m *model) fromMoves(prior *curve, rows []int) *curve {
 	ev := m.before(rows) // a first look, by the curve so far
-	size, _ := m.lumpBefore(ev, float64(m.req.Account.DealValue))
+	size := float64(m.req.Account.DealValue)
+	if size == 0 {
+		size = m.lumpOf(ev, rows, 1)
+	}
 	look := m.believe(m.inDeals(ev, size), 1)
 	open, won := prior.steps()
 	if !m.cash {

@@ -14,6 +14,9 @@ const (
 	// clickStrength is the shape of the prior of click rates between ads: a
 	// coefficient of variation of 0.6.
 	clickStrength = 3
+	// anyCTR is a click rate as usual as any, for the split of an account whose ads
+	// are all of today.
+	anyCTR = 0.01
 	// faded is the least share of its first click rate that an ad keeps, so that
 	// hundreds of millions of impressions leave a number to divide by.
 	faded = 1e-9
@@ -87,11 +90,11 @@ func (m *model) baseCTR() float64 {
 	return clamp(rate, 1e-7, 1)
 }
 
-// settledCTR is the click rate of ads that are older than a day. What clicks are
-// worth is told beside it: with a young ad's clicks in it, they would make every
-// other ad's worth more.
-func (m *model) settledCTR() float64 {
-	clk, imp := 1.0, 100.0
+// settledCTR is the click rate of ads that are older than a day; what is otherwise
+// usual, as long as they have hardly any views. What clicks are worth is told beside
+// it: with a young ad's clicks in it, they would make every other ad's worth more.
+func (m *model) settledCTR(otherwise float64) float64 {
+	clk, imp := 100*otherwise, 100.0
 	for i := range m.rows {
 		if a := m.arm(i); a.AgeHours >= 24 {
 			w := 1 / (1 + float64(a.Impressions)/30_000) // a large ad counts as a few average ones

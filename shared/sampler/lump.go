@@ -13,6 +13,8 @@ const (
 	// are believed against it.
 	firstLook = 100
 	crowd     = 24
+	// An ad is followed that was heard of, or began, no more than so many hours ago.
+	followed = 48
 	// dealsPerClick is where the number of deals starts from when only sums of
 	// money are known: its median, and the standard deviation of its logarithm.
 	dealsPerClick       = 1. / 3000
@@ -37,27 +39,36 @@ func (m *model) lump(ev []evidence) float64 {
 // lumpBefore is the same by what was known before this request's totals, and now
 // where those teach nothing of it; learn is how far they may teach the prior.
 //
-// Where nothing is known from before, these totals teach as far as many ads do, so
-// that no single one moves what the others are judged by.
+// Where nothing is known from before, or was long ago, these totals are a first
+// look: they teach as far as many ads do, so that no single one moves what the
+// others are judged by.
 func (m *model) lumpBefore(ev []evidence, now float64) (lump, learn float64) {
 	if m.req.Account.DealValue > 0 {
 		return now, 1
-	}
-	var rows []int
-	for _, i := range m.longest() {
-		if m.was[i] != nil {
-			rows = append(rows, i)
-		}
-	}
-	if len(rows) > 0 {
-		return m.lumpOf(m.before(rows), rows, 1), 1
 	}
 	sold := 0.0
 	for i := range ev {
 		sold += m.sold(&ev[i])
 	}
 	learn = math.Max(0, 1-crowd/math.Max(sold, 1))
-	return math.Exp(learn*math.Log(now) + (1-learn)*math.Log(firstLook*m.even())), learn
+	first := learn*math.Log(now) + (1-learn)*math.Log(firstLook*m.even())
+	var rows []int
+	sample, heard := m.longest(), 0.0
+	for _, i := range sample {
+		age, was := m.arm(i).AgeHours, m.was[i]
+		switch {
+		case was != nil:
+			rows = append(rows, i)
+			heard += math.Min(1, followed/math.Max(age-was.AgeHours, 1))
+		case age <= followed:
+			heard++
+		}
+	}
+	if len(rows) == 0 {
+		return math.Exp(first), learn
+	}
+	w := heard / float64(len(sample))
+	return math.Exp(w*math.Log(m.lumpOf(m.before(rows), rows, 1)) + (1-w)*first), w + (1-w)*learn
 }
 
 // sold is how far an ad's value is a sale, 0 to 1.
@@ -76,11 +87,12 @@ func (m *model) lumpOf(ev []evidence, rows []int, last int) float64 {
 
 // jump is the mean square of the changes of value over their mean, which for
 // deals that fall independently is the size of one; differences of successive
-// stretches take out what comes steadily. So many last legs are left out.
+// stretches of about the same length take out what comes steadily. So many last
+// legs are left out.
 func (m *model) jump(last int) (size, count float64) {
 	var square, sum float64
 	for i := range m.rows {
-		before, open := 0.0, false
+		before, long, open := 0.0, 0.0, false
 		legs := m.armLegs(i)
 		for _, l := range legs[:max(0, len(legs)-last)] {
 			d := l.won
@@ -91,11 +103,12 @@ func (m *model) jump(last int) (size, count float64) {
 				open = false
 				continue
 			}
-			if open {
+			here := l.to - l.from
+			if open && here <= 3*long && long <= 3*here {
 				square += sq(d-before) / 2
 				sum += (d + before) / 2
 			}
-			before, open = d, true
+			before, long, open = d, here, true
 		}
 	}
 	if square <= 0 || sum <= 0 {

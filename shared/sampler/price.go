@@ -39,7 +39,7 @@ func (m *model) learnPrice() {
 	// Where clicks are billed, money moves with them: the price is known no
 	// better than the click rate, so it is held by as many expected clicks.
 	m.account.CTR = m.baseCTR()
-	m.usualCTR = m.settledCTR()
+	m.usualCTR = m.settledCTR(anyCTR)
 	price, held := m.account.CPM/1000, 500+clickStrength/m.account.CTR
 	for i := range m.rows {
 		m.cpm[i] = (spends[i] + held*price) / (adjusted[i] + held)

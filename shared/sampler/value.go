@@ -52,7 +52,10 @@ func (m *model) learnValue() {
 	m.account.Doubt = 1/(1+sum/lump) + unsettled*sq(1-m.settled)
 	m.decided = m.believe(m.inDeals(ev, before), learn)
 	m.told = m.decided
-	if before != lump || learn < 1 {
+	// What all ads get for their clicks is the same for all, and no ad's share; but a
+	// return that is told goes by the account's own click rate from the first day on.
+	if usual := m.settledCTR(m.account.CTR); before != lump || learn < 1 || usual != m.usualCTR {
+		m.usualCTR = usual
 		m.told = m.believe(m.inDeals(ev, lump), 1)
 	}
 	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = m.told.mean, m.told.slope, 1/math.Sqrt(m.told.shape)
