@@ -9,11 +9,13 @@ CREATE TABLE gv.ad_fatigue (
 	changed_at timestamptz NOT NULL,
 	PRIMARY KEY (tenant_id, ad_id)
 ) WITH (fillfactor = 90);
-COMMENT ON TABLE gv.ad_fatigue IS 'Each ad''s fatigue status as the last sweep found it; one without a row has never had another than INSUFFICIENT_DATA.';
+COMMENT ON TABLE gv.ad_fatigue IS 'Each ad''s fatigue status as the last sweep found it; without a row it is INSUFFICIENT_DATA.';
 COMMENT ON COLUMN gv.ad_fatigue.changed_at IS 'When the figures were read that it changed by.';
 CALL gv.protect('gv.ad_fatigue', 'SELECT, INSERT, UPDATE', 'SELECT, INSERT, UPDATE');
 
 INSERT INTO gv.ad_fatigue (tenant_id, ad_id, status, changed_at)
 SELECT tenant_id, ad_id, fatigue_status, coalesce(fatigue_checked_at, now()) FROM gv.ads WHERE fatigue_status <> 'INSUFFICIENT_DATA';
 
-ALTER TABLE gv.ads DROP COLUMN fatigue_status, DROP COLUMN fatigue_checked_at;
+-- They go when no function of before reads or writes them any more.
+COMMENT ON COLUMN gv.ads.fatigue_status IS 'No longer written: see gv.ad_fatigue.';
+COMMENT ON COLUMN gv.ads.fatigue_checked_at IS 'No longer written.';

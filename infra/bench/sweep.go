@@ -53,7 +53,7 @@ func sweeping(args []string) error {
 	return compareSweeps(db, *n, *days, *runs, *tired)
 }
 
-// again makes the database as it was before a kind of sweep, so that it can be
+// These make the database as it was before a kind of sweep, so that it can be
 // measured more than once.
 const (
 	neverSwept = `TRUNCATE gv.ad_fatigue`

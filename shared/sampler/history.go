@@ -19,8 +19,8 @@ type leg struct {
 func (l *leg) daily() float64 { return l.spend * 24 / math.Max(l.to-l.from, 24) }
 
 // appendLegs appends the delivery of a, oldest first. Where nothing but totals
-// is known it is one leg over the whole life. It returns the totals that the last
-// leg starts from, nil where it starts from nothing.
+// is known it is one leg over the whole life. It returns the last totals that were
+// told before these, nil where none were.
 func appendLegs(legs []leg, a *Arm) (_ []leg, was *Observation) {
 	now := totals(a)
 	if len(a.Days) > len(a.Past) {
@@ -46,11 +46,11 @@ func appendLegs(legs []leg, a *Arm) (_ []leg, was *Observation) {
 			imp: float64(next.Impressions - last.Impressions), clk: float64(next.Clicks - last.Clicks),
 			spend: float64(next.Spend - last.Spend), before: before, open: math.NaN(), won: math.NaN(),
 		}
-		if cash, was := next.Cash, last.Cash; i == 0 || last.AgeHours == 0 && was == nil {
+		if cash, had := next.Cash, last.Cash; i == 0 || last.AgeHours == 0 && had == nil {
 			l.open, l.won = value(next.Pipeline, cash)
-		} else if (cash == nil) == (was == nil) {
+		} else if (cash == nil) == (had == nil) {
 			o1, w1 := value(next.Pipeline, cash)
-			o0, w0 := value(last.Pipeline, was)
+			o0, w0 := value(last.Pipeline, had)
 			l.open, l.won = o1-o0, w1-w0
 		}
 		before += l.imp

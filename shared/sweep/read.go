@@ -35,6 +35,7 @@ func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *a
 	var (
 		after = from
 		rest  []key               // that were read, and wait for the others of their tenant
+		then  time.Time           // when they were
 		large map[string]*medians // of the tenant that no batch holds, by account
 	)
 	for {
@@ -43,10 +44,15 @@ func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *a
 			full    bool
 			reached place
 			left    []key
+			now     time.Time
 			known   map[string]*medians
 		)
 		err := s.inPlain(ctx, func(tx pgx.Tx) (err error) {
-			b.now, b.keys = s.now(), append(b.keys[:0], rest...)
+			now = s.now()
+			b.now, b.keys = now, append(b.keys[:0], rest...)
+			if len(rest) > 0 {
+				b.now = then
+			}
 			if full, err = b.readAds(ctx, tx, after, own, s.batch); err != nil || len(b.keys) == 0 {
 				return err
 			}
@@ -60,7 +66,7 @@ func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *a
 			return err
 		}
 		end := b.keys[len(b.keys)-1]
-		from, after, rest, large = place{tenant: end.tenant, ad: end.ad}, reached, left, known
+		from, after, rest, then, large = place{tenant: end.tenant, ad: end.ad}, reached, left, now, known
 		select {
 		case to <- b: // it is the receiver's from here on
 		case <-ctx.Done():

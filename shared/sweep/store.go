@@ -100,9 +100,10 @@ func (w *writer) clear(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// setStatus writes what changed, but of ads that were paused meanwhile, and returns
-// the places of those that tire by it: of two sweeps at once, only one is told of
-// each. What was judged by older figures than what stands there changes nothing.
+// setStatus writes what changed, and returns the places of the ads that tire by it:
+// of two sweeps at once, only one is told of each. What was judged by older figures
+// than what stands there changes nothing, and an ad that was paused meanwhile does
+// not begin to tire.
 func (b *ads) setStatus(ctx context.Context, tx pgx.Tx, paused map[int32]bool) (fresh map[int32]bool, err error) {
 	var tire, other []int32
 	for i := range b.keys {

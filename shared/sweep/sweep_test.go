@@ -126,6 +126,29 @@ func TestAnAccountIsComparedWholeHoweverItFallsIntoBatches(t *testing.T) {
 	}
 }
 
+func TestEveryAdIsLookedAtOnceHoweverTenantsFallIntoBatches(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	looked, tired := 0, 0
+	for i, n := range []int{3, 1, 9, 4, 4, 7, 2, 6} {
+		tenant := fmt.Sprintf("00000000-0000-4000-8000-0000000001%02d", i)
+		w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1::uuid, $1::text)`, tenant)
+		w.ads(tenant, "act_1", "s", n, steady)
+		w.ads(tenant, "act_1", "t", 2, tires)
+		looked, tired = looked+n+2, tired+2
+	}
+	for batch := 1; batch <= looked+1; batch++ {
+		w.exec(`DELETE FROM gv.ad_fatigue`)
+		r := run(t, w.all(batch))
+		if r.LookedAt != looked || r.NewlyFatigued != tired || r.Tenants != 8 || len(w.cut) != tired {
+			t.Errorf("batches of %d: %+v, %d cuts", batch, r, len(w.cut))
+		}
+		if got := w.text(`SELECT count(*) || ' ' || count(*) FILTER (WHERE status = 'FATIGUING') FROM gv.ad_fatigue`); got != fmt.Sprint(looked, " ", tired) {
+			t.Errorf("batches of %d wrote %s", batch, got)
+		}
+	}
+}
+
 func TestOneTenantsErrorIsNotTheOthers(t *testing.T) {
 	t.Parallel()
 	w := open(t)
