@@ -26,6 +26,7 @@ type key struct {
 	tenant, account, ad string
 	impressions         int64
 	was, is             fatigue.Status
+	stored              bool  // what it was
 	of                  int   // its account's place
 	days                []row // oldest first
 }

@@ -128,7 +128,7 @@ func (b *ads) readBeside(ctx context.Context, tx pgx.Tx, large map[string]*media
 // may be more.
 func (b *ads) readAds(ctx context.Context, tx pgx.Tx, after place, own []string, most int) (full bool, err error) {
 	rows, _ := tx.Query(ctx, `
-		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, coalesce(f.status, @unknown), m.days
+		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, coalesce(f.status, @unknown), f.status IS NOT NULL, m.days
 		FROM     gv.ads a
 		LEFT     JOIN gv.ad_fatigue f ON f.tenant_id = a.tenant_id AND f.ad_id = a.ad_id
 		LEFT     JOIN LATERAL (`+packed+`) AS m ON true
@@ -149,7 +149,7 @@ func (b *ads) readAds(ctx context.Context, tx pgx.Tx, after place, own []string,
 func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, error) {
 	sample := &ads{now: b.now}
 	rows, _ := tx.Query(ctx, `
-		SELECT a.tenant_id::text, a.account_id, a.ad_id, a.impressions, @unknown::text, m.days
+		SELECT a.tenant_id::text, a.account_id, a.ad_id, a.impressions, @unknown::text, false, m.days
 		FROM   gv.accounts c
 		CROSS  JOIN LATERAL (
 			SELECT   tenant_id, account_id, ad_id, impressions
@@ -187,7 +187,7 @@ func (b *ads) collect(rows pgx.Rows) (n int, err error) {
 		space arena
 		texts = map[string]string{} // few accounts, many ads: one text of each
 	)
-	_, err = pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &days}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&k.tenant, &k.account, &k.ad, &k.impressions, &k.was, &k.stored, &days}, func() error {
 		for _, text := range []*string{&k.tenant, &k.account, (*string)(&k.was)} {
 			if known, ok := texts[*text]; ok {
 				*text = known

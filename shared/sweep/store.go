@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // progress returns where the last sweep was cut short; the beginning where it was
@@ -105,33 +106,58 @@ func (w *writer) clear(ctx context.Context, tx pgx.Tx) error {
 // than what stands there changes nothing, and an ad that was paused meanwhile does
 // not begin to tire.
 func (b *ads) setStatus(ctx context.Context, tx pgx.Tx, paused map[int32]bool) (fresh map[int32]bool, err error) {
-	var tire, other []int32
+	var tire, first, other []int32
 	for i := range b.keys {
 		switch k := &b.keys[i]; {
 		case k.is == k.was || paused[int32(i)]:
 		case k.is.NeedsAction() && !k.was.NeedsAction():
 			tire = append(tire, int32(i))
+		case !k.stored:
+			first = append(first, int32(i))
 		default:
 			other = append(other, int32(i))
 		}
 	}
-	if fresh, err = b.putTiring(ctx, tx, tire); err != nil {
-		return nil, fmt.Errorf("write the status of tiring ads: %w", err)
+	if fresh, err = b.putTiring(ctx, tx, tire); err == nil {
+		err = b.putFirst(ctx, tx, first)
 	}
-	if len(other) > 0 {
-		if _, err := tx.Exec(ctx, putStatus, b.statuses(other)); err != nil {
-			return nil, fmt.Errorf("write the ads' status: %w", err)
-		}
+	if err == nil && len(other) > 0 {
+		_, err = tx.Exec(ctx, putStatus+unlessNewer, b.statuses(other))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write the ads' status: %w", err)
 	}
 	return fresh, nil
 }
 
-const putStatus = `
+const (
+	putStatus = `
 	INSERT INTO gv.ad_fatigue AS f (tenant_id, ad_id, status, changed_at)
 	SELECT tenant_id, ad_id, status, @now
-	FROM   unnest(@tenants::uuid[], @ads::text[], @statuses::text[]) AS k (tenant_id, ad_id, status)
+	FROM   unnest(@tenants::uuid[], @ads::text[], @statuses::text[]) AS k (tenant_id, ad_id, status)`
+	unlessNewer = `
 	ON     CONFLICT (tenant_id, ad_id) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at
 	WHERE  f.status <> excluded.status AND f.changed_at <= excluded.changed_at`
+)
+
+// putFirst writes the status of ads that had none. A tenant's first sweep writes all
+// of them, and to be ready for a conflict takes Postgres as long again as to write;
+// where another sweep came between, they are written as all others are.
+func (b *ads) putFirst(ctx context.Context, tx pgx.Tx, places []int32) error {
+	if len(places) == 0 {
+		return nil
+	}
+	args := b.statuses(places)
+	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, putStatus, args)
+		return err
+	})
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "23505" { // another sweep was faster
+		_, err = tx.Exec(ctx, putStatus+unlessNewer, args)
+	}
+	return err
+}
 
 // putTiring writes the status of ads that did not tire when they were read, and
 // returns those that did not when they were written either.
@@ -145,7 +171,7 @@ func (b *ads) putTiring(ctx context.Context, tx pgx.Tx, places []int32) (map[int
 	for _, i := range places {
 		at[id{b.keys[i].tenant, b.keys[i].ad}] = i
 	}
-	rows, _ := tx.Query(ctx, putStatus+` AND f.status IN ('HEALTHY', 'INSUFFICIENT_DATA') RETURNING tenant_id::text, ad_id`, b.statuses(places))
+	rows, _ := tx.Query(ctx, putStatus+unlessNewer+` AND f.status IN ('HEALTHY', 'INSUFFICIENT_DATA') RETURNING tenant_id::text, ad_id`, b.statuses(places))
 	var k id
 	_, err := pgx.ForEachRow(rows, []any{&k.tenant, &k.ad}, func() error { fresh[at[k]] = true; return nil })
 	return fresh, err

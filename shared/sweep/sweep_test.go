@@ -172,13 +172,10 @@ func TestOneTenantsErrorIsNotTheOthers(t *testing.T) {
 	}
 }
 
-func TestAnAdThatIsPausedMeanwhileIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	w := open(t)
-	w.ads(tenantA, "act_1", "a", 3, tires)
-	w.ads(tenantA, "act_1", "steady", 5, steady)
+// half reads all ads as a sweep does, and returns what judges and writes them.
+func half(t *testing.T, s *Sweep) (write func() Report) {
+	t.Helper()
 	b := &ads{now: time.Now()}
-	s := w.all(batch)
 	err := s.in(t.Context(), func(tx pgx.Tx) error {
 		if _, err := b.readAds(t.Context(), tx, place{tenant: nobody}, nil, batch); err != nil {
 			return err
@@ -190,14 +187,42 @@ func TestAnAdThatIsPausedMeanwhileIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.exec(`UPDATE gv.ads SET status = 'PAUSED' WHERE ad_id = 'a2'`)
-	b.judge()
-	total := newReport(b.now)
-	wr := writer{Sweep: s, total: total}
-	if err := wr.write(t.Context(), b); err != nil {
-		t.Fatal(err)
+	return func() Report {
+		b.judge()
+		w := writer{Sweep: s, total: newReport(b.now)}
+		if err := w.write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		return w.total.shown()
 	}
-	r := total.shown()
+}
+
+func TestASweepThatWasOvertakenChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_1", "a", 3, tires)
+	w.ads(tenantA, "act_1", "steady", 5, steady)
+	write := half(t, w.all(batch))
+	w.exec(`UPDATE gv.ad_metrics SET clicks = clicks / 4 WHERE ad_id = 'steady1' AND day >= (now() AT TIME ZONE 'UTC')::date - 2`)
+	if r := run(t, Of(w.app, tenantA, "editor@a.example", w.remedy())); r.NewlyFatigued != 4 {
+		t.Fatalf("%+v", r)
+	}
+	if r := write(); r.NewlyFatigued != 0 || r.Remediated != 0 || len(w.cut) != 4 {
+		t.Errorf("%+v, cut %v", r, w.cut)
+	}
+	if got := w.text(`SELECT string_agg(n || ' ' || status, ', ' ORDER BY status) FROM (SELECT status, count(*) AS n FROM gv.ad_fatigue GROUP BY 1) s`); got != "4 FATIGUING, 4 HEALTHY" {
+		t.Error(got)
+	}
+}
+
+func TestAnAdThatIsPausedMeanwhileIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ads(tenantA, "act_1", "a", 3, tires)
+	w.ads(tenantA, "act_1", "steady", 5, steady)
+	write := half(t, w.all(batch))
+	w.exec(`UPDATE gv.ads SET status = 'PAUSED' WHERE ad_id = 'a2'`)
+	r := write()
 	if r.Remediated != 2 || r.NewlyFatigued != 2 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it was paused meanwhile" {
 		t.Errorf("%+v", r)
 	}
