@@ -14,14 +14,14 @@ var tiers = []struct {
 	name     string
 	packages []string
 }{
-	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "report", "sampler"}},
+	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest"}},
 	{"plumbing", []string{
-		"auth", "cluster", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "pgtest", "publish", "secrets", "serve",
+		"auth", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "webhook"}},
 	{"domain", []string{
-		"accounts", "ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "portal", "revenue", "sweep", "video", "winners",
+		"accounts", "ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "hubspotconn", "revenue", "sweep", "video", "winners",
 	}},
 	// What several functions would join alike is joined here, once.
 	{"joints", []string{"grounding", "remedy"}},
@@ -69,7 +69,7 @@ func TestSharedPackagesImportOnlyEarlierTiers(t *testing.T) {
 		for _, imported := range own(p.Imports) {
 			other, otherName, ok := tier(imported)
 			switch {
-			case imported == "migrations" && name == "pgtest" || otherName == name:
+			case otherName == name:
 			case !ok:
 				t.Errorf("%s imports %s: the library stands below what uses it", path, imported)
 			case other > place:
@@ -119,13 +119,31 @@ func TestOnlyTheLocalSystemImportsFunctions(t *testing.T) {
 	}
 }
 
-func TestOnlyTestsImportTestPackages(t *testing.T) {
+func TestNothingDeployedLinksInfra(t *testing.T) {
+	t.Parallel()
+	m, all := shape(t)
+	for _, f := range m.Functions {
+		for _, path := range own(all["functions/"+f.Name].Deps) {
+			if strings.HasPrefix(path, "infra/") {
+				t.Errorf("the function %s links %s: infra holds what tests, laptops and operators need, and is not deployed", f.Name, path)
+			}
+		}
+	}
+}
+
+// The testkit and the simulators are for tests and for the commands that run on
+// one machine.
+func TestOnlyTestsAndLocalCommandsImportTheTestkit(t *testing.T) {
 	t.Parallel()
 	_, all := shape(t)
 	for path, p := range all {
 		for _, imported := range own(p.Imports) {
-			if strings.HasSuffix(imported, "test") && !strings.HasSuffix(path, "test") {
-				t.Errorf("%s imports %s, which is for tests", path, imported)
+			if !strings.HasPrefix(imported, "infra/testkit/") && !strings.HasPrefix(imported, "infra/sim/") {
+				continue
+			}
+			allowed := []string{"infra/testkit/", "infra/sim/", "infra/local", "infra/bench"}
+			if !slices.ContainsFunc(allowed, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) {
+				t.Errorf("%s imports %s, which is for tests, infra/local and infra/bench", path, imported)
 			}
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/migrations"
-	"github.com/geminivideo/geminivideo/shared/cluster"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 func TestNamesAreThoseThatTheSupabaseCLITakes(t *testing.T) {

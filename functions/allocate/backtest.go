@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/backtest"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/sampler/hindsight"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
@@ -93,7 +93,7 @@ func (f *function) backtest(ctx context.Context, in *backtestInput) (*backtestOu
 		body.Notes = append(body.Notes, past.leftOut()...)
 		return &backtestOutput{body}, nil
 	}
-	report := hindsight.Run(req, ago)
+	report := backtest.Run(req, ago)
 	body.DaysReplayed, body.Spend = report.Days, report.Spend.Units(req.Currency)
 	if report.Days < enoughDays {
 		body.Reason = fmt.Sprintf("Of these %d days only %d had at least two ads that spent money and whose value is known by day. Fewer than %d prove nothing.", days, report.Days, enoughDays)
@@ -108,7 +108,7 @@ func (f *function) backtest(ctx context.Context, in *backtestInput) (*backtestOu
 	return &backtestOutput{body}, nil
 }
 
-func outcomeOf(o hindsight.Outcome, c money.Currency) outcome {
+func outcomeOf(o backtest.Outcome, c money.Currency) outcome {
 	return outcome{
 		Policy: o.Policy, Value: o.Value.Units(c), Interval: interval{o.Low.Units(c), o.High.Units(c)},
 		Return: o.Return, Moved: o.Moved,

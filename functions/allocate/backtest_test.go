@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/backtest"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/sampler"
-	"github.com/geminivideo/geminivideo/shared/sampler/hindsight"
 )
 
 type replayed struct {
@@ -95,7 +95,7 @@ func TestABacktestOfASmallAccountIsWhatAPencilSays(t *testing.T) {
 				got.NumAds != 2 || got.Spend != 400 || got.Currency != tc.currency || got.Reason != "" {
 				t.Errorf("%+v", got)
 			}
-			want := hindsight.Run(byHand(tc.currency, money.Amount(tc.minor), s.showUp()), 10)
+			want := backtest.Run(byHand(tc.currency, money.Amount(tc.minor), s.showUp()), 10)
 			moved := map[string]float64{
 				"as it was": 0,
 				"uniform":   0.25, // 20 each instead of 30 and 10: 10 of 40 move

@@ -9,8 +9,8 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/functions/analyze"
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 	"github.com/geminivideo/geminivideo/shared/bucket"
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/gemini"

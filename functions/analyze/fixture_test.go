@@ -14,14 +14,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/geminivideo/geminivideo/functions/analyze"
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakebucket"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/bucket"
-	"github.com/geminivideo/geminivideo/shared/bucket/buckettest"
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/video"
 )
@@ -36,7 +36,7 @@ type fixture struct {
 	db       *pg.DB
 	worker   *pg.Worker
 	admin    *pgxpool.Pool
-	cloud    *buckettest.Fake
+	cloud    *fakebucket.Fake
 	files    *bucket.Bucket
 	fake     *fakegemini.Fake
 	client   *gemini.Client
@@ -47,7 +47,7 @@ type fixture struct {
 func open(t *testing.T, change ...func(*gemini.Config)) *fixture {
 	t.Helper()
 	made := pgtest.New(t)
-	f := &fixture{t: t, admin: made.Admin(t), cloud: buckettest.New(t)}
+	f := &fixture{t: t, admin: made.Admin(t), cloud: fakebucket.New(t)}
 	var url string
 	f.fake, url = fakegemini.Start(t)
 	f.fake.Write = func(fakegemini.Call) string { return described(nil) }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions/analyze"
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/video"

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions/attribute"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/attribution"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions/campaigns"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

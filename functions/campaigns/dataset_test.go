@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 )
 
 // dataset is the public data set of Facebook ads where this machine has it, and

@@ -15,12 +15,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/adreport"
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/outbox"
-	"github.com/geminivideo/geminivideo/shared/report"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
@@ -109,7 +109,7 @@ func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 var errTakeBack = errors.New("a dry run is taken back")
 
 func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
-	reader, err := report.Open(fileReader{up.file})
+	reader, err := adreport.Open(fileReader{up.file})
 	if err != nil {
 		return importAnswer{}, err
 	}
@@ -117,7 +117,7 @@ func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
 	if err != nil {
 		return importAnswer{}, err
 	}
-	if err := reader.Start(report.Terms{Account: account.AccountID, Currency: account.Currency, Now: time.Now()}); err != nil {
+	if err := reader.Start(adreport.Terms{Account: account.AccountID, Currency: account.Currency, Now: time.Now()}); err != nil {
 		return importAnswer{}, err
 	}
 	answer := importAnswer{
@@ -134,7 +134,7 @@ func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
 }
 
 // read loads every row and counts what became of it.
-func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *report.Reader, account ads.Account) error {
+func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Reader, account ads.Account) error {
 	into, err := ads.NewLoad(ctx, tx, account)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *report.Reade
 	undated := 0
 	for {
 		row, err := reader.Next()
-		var rejected *report.Rejected
+		var rejected *adreport.Rejected
 		switch {
 		case errors.Is(err, io.EOF):
 			done, err := into.Finish(ctx, maxErrors)
@@ -183,7 +183,7 @@ func (a *importAnswer) count(done ads.Loaded) {
 }
 
 // remark says what a reader of the counts would not guess.
-func (a *importAnswer) remark(reader *report.Reader, undated int) {
+func (a *importAnswer) remark(reader *adreport.Reader, undated int) {
 	for _, line := range reader.Skipped() {
 		a.note("line %d is a summary row and was passed over", line)
 	}
@@ -202,7 +202,7 @@ func (a *importAnswer) note(format string, args ...any) {
 // accountOf returns the account that the report is for: the given one, else the
 // tenant's only one, else the one that the file names. A tenant without any gets
 // its first one here.
-func accountOf(ctx context.Context, tx pgx.Tx, given string, reader *report.Reader) (account ads.Account, made bool, err error) {
+func accountOf(ctx context.Context, tx pgx.Tx, given string, reader *adreport.Reader) (account ads.Account, made bool, err error) {
 	const most = 1_000
 	store := ads.NewStore(tx)
 	accounts, err := store.Accounts(ctx, most)

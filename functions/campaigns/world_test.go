@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/campaigns"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

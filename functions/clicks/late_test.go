@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions/attribute"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

@@ -24,7 +24,7 @@ import (
 	"github.com/geminivideo/geminivideo/functions/revenue"
 	"github.com/geminivideo/geminivideo/functions/tenants"
 	"github.com/geminivideo/geminivideo/functions/winners"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/embed"

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
 )
 

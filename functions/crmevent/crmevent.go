@@ -19,13 +19,13 @@ import (
 	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/hubspotconn"
 	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/portal"
 	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -128,16 +128,16 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 
 // connection returns the portal's connection, which is remembered for a moment:
 // a burst of events is of few portals.
-func (f *function) connection(ctx context.Context, id int64) (portal.Connection, error) {
+func (f *function) connection(ctx context.Context, id int64) (hubspotconn.Connection, error) {
 	f.mu.Lock()
 	held, ok := f.connections[id]
 	f.mu.Unlock()
 	if ok && time.Since(held.at) < connectionFor {
 		return held.Connection, nil
 	}
-	found, err := portal.Find(ctx, f.db, id)
+	found, err := hubspotconn.Find(ctx, f.db, id)
 	if err != nil {
-		return portal.Connection{}, err
+		return hubspotconn.Connection{}, err
 	}
 	c, ok := found[id]
 	if !ok {
@@ -152,14 +152,14 @@ func (f *function) connection(ctx context.Context, id int64) (portal.Connection,
 const connectionFor = 10 * time.Second
 
 type heldConnection struct {
-	portal.Connection
+	hubspotconn.Connection
 	at time.Time
 }
 
 // work is the handling of one of HubSpot's events.
 type work struct {
 	*function
-	connection portal.Connection
+	connection hubspotconn.Connection
 	event      hubspot.Event
 	key        string
 	subject    string
@@ -189,9 +189,9 @@ func (w *work) watch(ctx context.Context, err error) {
 	var refused *fault.Error
 	switch {
 	case errors.Is(err, hubspot.ErrRefused) && errors.As(err, &refused):
-		err = portal.Refused(ctx, w.db, w.connection, refused.Message)
+		err = hubspotconn.Refused(ctx, w.db, w.connection, refused.Message)
 	case err == nil && w.connection.LastError != nil && w.client != nil: // it was asked, then
-		err = portal.Works(ctx, w.db, w.connection)
+		err = hubspotconn.Works(ctx, w.db, w.connection)
 	default:
 		return
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/geminivideo/geminivideo/functions/crmevent"
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
-	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )

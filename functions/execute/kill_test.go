@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 )
 
 var killFor = flag.Duration("kill", 10*time.Second, "how long TestKilledAtRandom kills executors and sweeps")

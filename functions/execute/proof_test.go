@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/changes"
 )
 

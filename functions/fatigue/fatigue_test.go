@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/fatigue"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

@@ -19,10 +19,10 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	crm "github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/hubspotconn"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/portal"
 	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -141,7 +141,7 @@ func (f *function) verified(r *http.Request, body []byte) ([]message.Message, er
 			portals = append(portals, e.PortalID)
 		}
 	}
-	connections, err := portal.Find(r.Context(), f.db, portals...)
+	connections, err := hubspotconn.Find(r.Context(), f.db, portals...)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (f *function) verified(r *http.Request, body []byte) ([]message.Message, er
 	return messages, nil
 }
 
-func (f *function) signedFor(r *http.Request, body []byte, c portal.Connection) error {
+func (f *function) signedFor(r *http.Request, body []byte, c hubspotconn.Connection) error {
 	names := c.Secrets(time.Now())
 	candidates := make([]string, 0, len(names))
 	for _, name := range names {

@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions/hubspot"
-	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	crm "github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 

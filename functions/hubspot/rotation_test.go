@@ -10,9 +10,9 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions/connections"
 	"github.com/geminivideo/geminivideo/functions/hubspot"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
-	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/serve"

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions/index"
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
 

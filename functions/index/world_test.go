@@ -9,7 +9,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions/index"
 	"github.com/geminivideo/geminivideo/functions/relay"
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
 	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/message"

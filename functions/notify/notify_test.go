@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/notify"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
-	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/notice"

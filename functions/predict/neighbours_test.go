@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 )
 
 // remembered gives an account whose winners are remembered.

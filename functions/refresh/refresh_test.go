@@ -11,7 +11,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/functions/refresh"
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"

@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/geminivideo/geminivideo/functions/relay"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )

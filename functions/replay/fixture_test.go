@@ -16,12 +16,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/geminivideo/geminivideo/functions/replay"
-	"github.com/geminivideo/geminivideo/infra/local/issuer"
+	"github.com/geminivideo/geminivideo/infra/testkit/issuer"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/revenue"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

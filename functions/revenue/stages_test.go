@@ -4,7 +4,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 )
 
 func (w world) ad(id, currency string) {

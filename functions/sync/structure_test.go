@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/functions/sync"
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	listed "github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )

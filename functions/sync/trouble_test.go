@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 )
 
 func TestEveryFailureIsSaidInPlainWords(t *testing.T) {

@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/geminivideo/geminivideo/functions/sync"
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
-	"github.com/geminivideo/geminivideo/infra/local/vault"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )

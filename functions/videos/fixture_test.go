@@ -9,17 +9,17 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/videos"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakebucket"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/bucket"
-	"github.com/geminivideo/geminivideo/shared/bucket/buckettest"
 )
 
 type fixture struct {
 	*apitest.World
 	h     http.Handler
-	cloud *buckettest.Fake
+	cloud *fakebucket.Fake
 	files *bucket.Bucket
 }
 
@@ -27,7 +27,7 @@ var usual = videos.Limits{MaxRequest: 1 << 20, MaxBytes: 2 << 20, MaxSeconds: 60
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	w, cloud := apitest.New(t), buckettest.New(t)
+	w, cloud := apitest.New(t), fakebucket.New(t)
 	files, err := bucket.Open(bucket.Config{URL: cloud.URL()}, cloud.Options()...)
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,7 @@ package videos_test
 import (
 	"testing"
 
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 )
 
 func TestAFileThatCouldNotBecomeAVideoIsRemovedAtOnce(t *testing.T) {

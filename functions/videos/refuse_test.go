@@ -9,11 +9,11 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions/videos"
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakebucket"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/bucket"
-	"github.com/geminivideo/geminivideo/shared/bucket/buckettest"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -202,7 +202,7 @@ func TestInAFolderAnUploadWorksTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{w, videos.New(w.App, w.Access(), w.Queue, files, usual), buckettest.New(t), files}
+	f := &fixture{w, videos.New(w.App, w.Access(), w.Queue, files, usual), fakebucket.New(t), files}
 	id := f.accepted(f.send(film.Short().MP4()))
 	if again := f.accepted(f.send(film.Short().MP4())); again != id {
 		t.Error("the same bytes are two videos")

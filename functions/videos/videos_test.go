@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/geminivideo/geminivideo/infra/local/apitest"
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/geminivideo/geminivideo/shared/sampler/world"
+	"github.com/geminivideo/geminivideo/infra/sim/world"
 )
 
 // The promises of the allocator, as shares of what a clairvoyant earns.

@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
 	"github.com/geminivideo/geminivideo/migrations"
-	"github.com/geminivideo/geminivideo/shared/cluster"
 )
 
 // database is that of a private cluster, with the migrations and nothing else; it

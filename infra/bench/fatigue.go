@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/geminivideo/geminivideo/infra/sim/fatigueworld"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
-	"github.com/geminivideo/geminivideo/shared/fatigue/world"
 )
 
 // The promises of the fatigue detector.
@@ -25,11 +25,11 @@ func tiring(args []string) error {
 	if *each < 1 {
 		return fmt.Errorf("-ads must be at least 1")
 	}
-	ads := world.Ads(*seed, *each)
-	detectors := world.Detectors()
-	scores := make([]world.Score, len(detectors))
+	ads := fatigueworld.Ads(*seed, *each)
+	detectors := fatigueworld.Detectors()
+	scores := make([]fatigueworld.Score, len(detectors))
 	for i, d := range detectors {
-		scores[i] = world.Measure(d, ads)
+		scores[i] = fatigueworld.Measure(d, ads)
 	}
 	fmt.Printf("Needs action: %d invented ads, 30 to 100,000 impressions a day, 5 to 30 days\n\n", len(ads))
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
@@ -48,7 +48,7 @@ func tiring(args []string) error {
 		fmt.Fprintf(out, "\t%s", d.Name)
 	}
 	fmt.Fprintln(out)
-	row := func(name string, count func(world.Score) world.Count) {
+	row := func(name string, count func(fatigueworld.Score) fatigueworld.Count) {
 		if count(scores[0]).Ads() == 0 {
 			return
 		}
@@ -58,9 +58,9 @@ func tiring(args []string) error {
 		}
 		fmt.Fprintln(out)
 	}
-	for _, k := range world.Kinds() {
-		row(string(k), func(s world.Score) world.Count { return s.Of[k] })
-		row("  that the counts cannot show", func(s world.Score) world.Count { return s.Hidden[k] })
+	for _, k := range fatigueworld.Kinds() {
+		row(string(k), func(s fatigueworld.Score) fatigueworld.Count { return s.Of[k] })
+		row("  that the counts cannot show", func(s fatigueworld.Score) fatigueworld.Count { return s.Hidden[k] })
 	}
 	out.Flush()
 

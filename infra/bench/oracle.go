@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/geminivideo/geminivideo/shared/oracle/world"
+	"github.com/geminivideo/geminivideo/infra/sim/creativeworld"
 )
 
 // judging holds the oracle to new ads of invented accounts, at several sizes of
@@ -20,12 +20,12 @@ func judging(args []string) error {
 	}
 	worlds := []struct {
 		name  string
-		shape func(*world.Taste)
+		shape func(*creativeworld.Taste)
 	}{
 		{"DNA matters", nil},
-		{"DNA matters half as much", func(t *world.Taste) { t.Matters = 0.5 }},
-		{"DNA means nothing", func(t *world.Taste) { t.Matters = 0 }},
-		{"one ad in ten goes viral", func(t *world.Taste) { t.Viral = 0.1 }},
+		{"DNA matters half as much", func(t *creativeworld.Taste) { t.Matters = 0.5 }},
+		{"DNA means nothing", func(t *creativeworld.Taste) { t.Matters = 0 }},
+		{"one ad in ten goes viral", func(t *creativeworld.Taste) { t.Viral = 0.1 }},
 	}
 	fmt.Printf("%-26s %6s %7s %7s %9s %13s %9s %9s %9s %9s %9s\n",
 		"accounts whose", "ads", "AUC", "at best", "rejects", "were losers", "90% holds", "of ROAS", "error", "average's", "account")
@@ -37,7 +37,7 @@ func judging(args []string) error {
 			if past < 100 {
 				n *= 5
 			}
-			s := world.Run(*seed, n, past, *fresh, w.shape)
+			s := creativeworld.Run(*seed, n, past, *fresh, w.shape)
 			took := time.Since(began) / time.Duration(n)
 			fmt.Printf("%-26s %6d %7.3f %7.3f %9d %12.0f%% %9.3f %9.3f %9.3f %9.3f %9s\n", w.name, past, s.AUC, s.Bound,
 				s.Rejected, 100*float64(s.Right)/float64(max(s.Rejected, 1)), s.Coverage, s.ROASCoverage, s.Error, s.AverageError, took.Round(time.Millisecond))

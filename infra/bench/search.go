@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/infra/local/issuer"
+	"github.com/geminivideo/geminivideo/infra/testkit/issuer"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/pg"

@@ -18,8 +18,8 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/infra/stage/source"
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
 	"github.com/geminivideo/geminivideo/migrations"
-	"github.com/geminivideo/geminivideo/shared/cluster"
 )
 
 // alone stages and builds each function by itself, with the program that the

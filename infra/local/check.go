@@ -13,8 +13,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/provision"
-	"github.com/geminivideo/geminivideo/shared/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/provision"
 )
 
 // The tools are pinned here and installed by version, outside go.mod: as tool

@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/geminivideo/geminivideo/infra/local/provision"
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/provision"
 	"github.com/geminivideo/geminivideo/migrations"
-	"github.com/geminivideo/geminivideo/shared/cluster"
 )
 
 // database is where the system's data is: an own cluster, or the one of -db.

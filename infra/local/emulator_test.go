@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/shared/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 )
 
 // TestGooglesEmulatorTakesTheQueuesPlace runs where the Google Cloud SDK has the

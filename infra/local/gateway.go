@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions"
-	"github.com/geminivideo/geminivideo/infra/local/issuer"
+	"github.com/geminivideo/geminivideo/infra/testkit/issuer"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/shared/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 )
 
 // TestAThousandEventsEndTheSameWhateverIsKilled plays the same story to two

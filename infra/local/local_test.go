@@ -19,8 +19,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/shared/cluster"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 )
 
 const anyPort = "127.0.0.1:0"

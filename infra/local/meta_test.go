@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/shared/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 )
 
 // TestWhatMetaHasIsSyncedAndShown puts a campaign into the fake Meta by hand, has

@@ -17,12 +17,12 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions"
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
-	"github.com/geminivideo/geminivideo/infra/local/issuer"
 	"github.com/geminivideo/geminivideo/infra/local/queue"
-	"github.com/geminivideo/geminivideo/infra/local/vault"
-	"github.com/geminivideo/geminivideo/shared/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/issuer"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 

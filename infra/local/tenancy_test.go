@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/functions"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 )
 
 // TestNoPathShowsOrChangesAnotherTenantsData fills one tenant and then calls

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/geminivideo/geminivideo/infra/local/film"
+	"github.com/geminivideo/geminivideo/infra/testkit/film"
 )
 
 // uploadVideo puts a video into the tenant's part of the folder that stands where

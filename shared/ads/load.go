@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/geminivideo/geminivideo/shared/adreport"
 	"github.com/geminivideo/geminivideo/shared/fault"
-	"github.com/geminivideo/geminivideo/shared/report"
 )
 
 // Loaded is what loading a report did. Imported, Updated and Refused count rows.
@@ -44,7 +44,7 @@ type Refusal struct {
 type Load struct {
 	tx      pgx.Tx
 	account Account
-	batch   []report.Row
+	batch   []adreport.Row
 	bytes   int
 }
 
@@ -63,7 +63,7 @@ func NewLoad(ctx context.Context, tx pgx.Tx, account Account) (*Load, error) {
 }
 
 // Add loads a row.
-func (l *Load) Add(ctx context.Context, row report.Row) error {
+func (l *Load) Add(ctx context.Context, row adreport.Row) error {
 	l.batch = append(l.batch, row)
 	l.bytes += len(row.CreativeDNA)
 	if len(l.batch) < batchRows && l.bytes < batchBytes {

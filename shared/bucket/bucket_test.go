@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/fakebucket"
 	"github.com/geminivideo/geminivideo/shared/bucket"
-	"github.com/geminivideo/geminivideo/shared/bucket/buckettest"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // both runs a test on a Cloud Storage bucket and on a folder.
 func both(t *testing.T, test func(t *testing.T, b *bucket.Bucket)) {
 	t.Helper()
-	fake := buckettest.New(t)
+	fake := fakebucket.New(t)
 	for url, b := range map[string]*bucket.Bucket{
 		"cloud":  open(t, fake.URL(), fake),
 		"folder": open(t, "file://"+filepath.ToSlash(t.TempDir())+"/videos", fake),
@@ -32,7 +32,7 @@ func both(t *testing.T, test func(t *testing.T, b *bucket.Bucket)) {
 	}
 }
 
-func open(t *testing.T, url string, fake *buckettest.Fake) *bucket.Bucket {
+func open(t *testing.T, url string, fake *fakebucket.Fake) *bucket.Bucket {
 	t.Helper()
 	b, err := bucket.Open(bucket.Config{URL: url}, fake.Options()...)
 	if err != nil {
@@ -230,7 +230,7 @@ func TestALinkOutOfTheFolderLeadsNowhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := open(t, "file://"+filepath.ToSlash(dir), buckettest.New(t))
+	b := open(t, "file://"+filepath.ToSlash(dir), fakebucket.New(t))
 	for _, name := range []string{"out.mp4", "across.mp4", "folder/a.mp4", "dir.mp4", "out.mp4/a"} {
 		if _, err := b.Stat(t.Context(), tenant, name); !errors.Is(err, bucket.ErrNone) {
 			t.Errorf("%s: %v", name, err)
@@ -256,7 +256,7 @@ func TestRemovingAFileRemovesWhatAKilledWriteHasLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := open(t, "file://"+filepath.ToSlash(dir), buckettest.New(t))
+	b := open(t, "file://"+filepath.ToSlash(dir), fakebucket.New(t))
 	if err := b.Remove(t.Context(), tenant, "videos/a.mp4"); err != nil {
 		t.Fatal(err)
 	}

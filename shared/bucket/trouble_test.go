@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/shared/bucket/buckettest"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakebucket"
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
 func TestABucketThatStumblesIsAskedAgain(t *testing.T) {
 	t.Parallel()
-	fake := buckettest.New(t)
+	fake := fakebucket.New(t)
 	b := open(t, fake.URL(), fake)
 	fake.Fail(503, "uploadType=resumable")
 	fake.FailAfter("upload_id=")
@@ -37,7 +37,7 @@ func TestABucketThatStumblesIsAskedAgain(t *testing.T) {
 
 func TestABucketThatIsDownIsUnavailable(t *testing.T) {
 	t.Parallel()
-	fake := buckettest.New(t)
+	fake := fakebucket.New(t)
 	fake.Bucket = "another"
 	b := open(t, "gs://videos-test", fake)
 	_, written := b.Write(t.Context(), tenant, "a.mp4", "video/mp4", strings.NewReader("x"))
@@ -54,7 +54,7 @@ func TestABucketThatIsDownIsUnavailable(t *testing.T) {
 
 func TestABucketThatHangsIsLeft(t *testing.T) {
 	t.Parallel()
-	fake := buckettest.New(t)
+	fake := fakebucket.New(t)
 	b := open(t, fake.URL(), fake)
 	f := write(t, b, "a.mp4", noise(1000))
 	b.Hurry(50 * time.Millisecond)

@@ -11,10 +11,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/decisions"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 func TestWhatIsPackedIsOpenedAgain(t *testing.T) {

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 const (

@@ -6,13 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/geminivideo/geminivideo/infra/sim/fatigueworld"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
-	"github.com/geminivideo/geminivideo/shared/fatigue/world"
 )
 
 func TestTheCurrencyChangesNothing(t *testing.T) {
 	t.Parallel()
-	for _, a := range world.Ads(3, 60) {
+	for _, a := range fatigueworld.Ads(3, 60) {
 		v := judge(a.Days)
 		for _, factor := range []float64{0.0067, 100, 15_000} {
 			days := slices.Clone(a.Days)
@@ -120,7 +120,7 @@ func probability(v fatigue.Verdict, rule fatigue.Rule) float64 {
 func TestDecidingQuicklyIsDecidingTheSame(t *testing.T) {
 	t.Parallel()
 	var decider fatigue.Decider // one for all: nothing of an ad is left for the next
-	for _, a := range world.Ads(11, 400) {
+	for _, a := range fatigueworld.Ads(11, 400) {
 		for _, days := range [][]fatigue.Day{a.Days, a.Days[max(0, len(a.Days)-7):], a.Days[max(0, len(a.Days)-4):]} {
 			if v, quick := judge(days), decider.Decide(days, fatigue.Context{}); quick != v.Status {
 				t.Errorf("%s: %s, and quickly %s: %s", a.Kind, v.Status, quick, v.Reason)

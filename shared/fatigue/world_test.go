@@ -3,8 +3,8 @@ package fatigue_test
 import (
 	"testing"
 
+	"github.com/geminivideo/geminivideo/infra/sim/fatigueworld"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
-	"github.com/geminivideo/geminivideo/shared/fatigue/world"
 )
 
 // The seeds are not those by which the detector's priors were chosen.
@@ -12,20 +12,20 @@ const heldOut = 20_261_122
 
 func TestAdsThatNeedActionAreFoundAndOthersLeftAlone(t *testing.T) {
 	t.Parallel()
-	for _, d := range world.Detectors() {
-		s := world.Measure(d, world.Ads(heldOut, 500))
+	for _, d := range fatigueworld.Detectors() {
+		s := fatigueworld.Measure(d, fatigueworld.Ads(heldOut, 500))
 		t.Logf("%-16s F1 %.3f precision %.3f recall %.3f, of %d ads; with those that the counts cannot show F1 %.3f precision %.3f",
 			d.Name, s.Shown.F1(), s.Shown.Precision(), s.Shown.Recall(), s.Shown.Ads(), s.All.F1(), s.All.Precision())
-		if d.Name != world.Ours {
+		if d.Name != fatigueworld.Ours {
 			continue
 		}
-		for _, k := range world.Kinds() {
+		for _, k := range fatigueworld.Kinds() {
 			t.Logf("    %-16s %4d alarms on %d ads; %d on %d that the counts cannot show", k, s.Of[k].Alarms(), s.Of[k].Ads(), s.Hidden[k].Alarms(), s.Hidden[k].Ads())
 		}
 		if s.Shown.F1() < 0.92 || s.Shown.Precision() < 0.90 {
 			t.Errorf("F1 %.3f, precision %.3f: want at least 0.92 and 0.90", s.Shown.F1(), s.Shown.Precision())
 		}
-		for _, k := range world.Kinds() {
+		for _, k := range fatigueworld.Kinds() {
 			if !k.NeedsAction() && float64(s.Of[k].Alarms()) > 0.03*float64(s.Of[k].Ads()) {
 				t.Errorf("%s: %d alarms on %d ads, want at most 3%%", k, s.Of[k].Alarms(), s.Of[k].Ads())
 			}
@@ -35,8 +35,8 @@ func TestAdsThatNeedActionAreFoundAndOthersLeftAlone(t *testing.T) {
 
 func TestASteadyAdIsNotAlarmedAtAnyVolumeOrLength(t *testing.T) {
 	t.Parallel()
-	var count [4]world.Count // by power of ten of impressions a day
-	for _, a := range world.OfKind(heldOut+1, world.Healthy, 4000) {
+	var count [4]fatigueworld.Count // by power of ten of impressions a day
+	for _, a := range fatigueworld.OfKind(heldOut+1, fatigueworld.Healthy, 4000) {
 		band := 0
 		for v := 100.0; a.Volume > v; v *= 10 {
 			band++
@@ -53,7 +53,7 @@ func TestASteadyAdIsNotAlarmedAtAnyVolumeOrLength(t *testing.T) {
 
 func BenchmarkDecideAWeek(b *testing.B) {
 	var decider fatigue.Decider
-	ads := world.Ads(1, 50)
+	ads := fatigueworld.Ads(1, 50)
 	for i := 0; b.Loop(); i++ {
 		days := ads[i%len(ads)].Days
 		decider.Decide(days[max(0, len(days)-7):], fatigue.Context{})
@@ -61,7 +61,7 @@ func BenchmarkDecideAWeek(b *testing.B) {
 }
 
 func BenchmarkJudgeAWeek(b *testing.B) {
-	ads := world.Ads(1, 50)
+	ads := fatigueworld.Ads(1, 50)
 	for i := 0; b.Loop(); i++ {
 		days := ads[i%len(ads)].Days
 		fatigue.Judge(days[max(0, len(days)-7):], fatigue.Context{})

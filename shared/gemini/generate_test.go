@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakegemini"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 )

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 )

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 )

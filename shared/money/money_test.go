@@ -7,8 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/money"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 var currencies = []money.Currency{"USD", "EUR", "JPY", "KRW", "KWD", "TND", "CLF", "UYW", "ISK", "XXX"}

@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/notice"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 const (

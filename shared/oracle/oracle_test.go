@@ -10,13 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/geminivideo/geminivideo/infra/sim/creativeworld"
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/oracle"
-	"github.com/geminivideo/geminivideo/shared/oracle/world"
 )
 
-func off(p oracle.Prediction, a world.Ad) float64 { return math.Abs(math.Log(p.CTR / a.CTR)) }
+func off(p oracle.Prediction, a creativeworld.Ad) float64 { return math.Abs(math.Log(p.CTR / a.CTR)) }
 
 func dna(t testing.TB, in string) creative.DNA {
 	t.Helper()
@@ -29,9 +29,9 @@ func dna(t testing.TB, in string) creative.DNA {
 
 func account(seed uint64, n int) []oracle.Past {
 	r := rand.New(rand.NewPCG(seed, 1))
-	taste := world.NewTaste(r)
+	taste := creativeworld.NewTaste(r)
 	taste.Secret = 0.5
-	return world.Pasts(taste.Ads(r, "acc", n))
+	return creativeworld.Pasts(taste.Ads(r, "acc", n))
 }
 
 func TestTheOrderOfAdsChangesNothing(t *testing.T) {

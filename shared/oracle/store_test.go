@@ -12,12 +12,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/geminivideo/geminivideo/infra/sim/creativeworld"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/oracle"
-	"github.com/geminivideo/geminivideo/shared/oracle/world"
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 const (
@@ -90,7 +90,7 @@ func (d database) put(tenant, account string, scale float64, past ...oracle.Past
 // invented returns ads of an account, small enough to learn from quickly.
 func invented(seed uint64, account string, n int) []oracle.Past {
 	r := rand.New(rand.NewPCG(seed, 3))
-	return world.Pasts(world.NewTaste(r).Ads(r, account, n))
+	return creativeworld.Pasts(creativeworld.NewTaste(r).Ads(r, account, n))
 }
 
 func serve(t *testing.T, o *oracle.Oracle, account string, dna creative.DNA) oracle.Prediction {
@@ -210,11 +210,11 @@ func TestAModelThatIsNotBetterIsKeptAsChallengerAndNotTrainedAgain(t *testing.T)
 	d := open(t)
 	d.account(tenantA, "acc", "", "USD")
 	r := rand.New(rand.NewPCG(4, 4))
-	taste := world.NewTaste(r)
+	taste := creativeworld.NewTaste(r)
 	taste.Seen, taste.Viral = 300_000, 0
-	known := world.Pasts(taste.Ads(r, "old", 150))
+	known := creativeworld.Pasts(taste.Ads(r, "old", 150))
 	taste.Seen = 400 // what the database still has of the account says little
-	weak := world.Pasts(taste.Ads(r, "acc", 40))
+	weak := creativeworld.Pasts(taste.Ads(r, "acc", 40))
 	for i := range known {
 		known[i].AccountID = "acc"
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/local/demo/sim"
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 )
 
 // listing is what the fake shows of a portal.

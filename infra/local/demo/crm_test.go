@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/local/demo/sim"
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 )
 
 // aCRM is an empty portal of a fake HubSpot and the small tenant's simulation.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 )
 
 // Play plays the main job on a seeded system, step by step on out: a click, a

@@ -2,7 +2,7 @@ package demo
 
 import (
 	"github.com/geminivideo/geminivideo/infra/local/demo/sim"
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 )
 
 // Pipeline is the sales pipeline of both tenants' portals, which the local system

@@ -7,8 +7,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/geminivideo/geminivideo/infra/local/fakehubspot"
-	"github.com/geminivideo/geminivideo/infra/local/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	gv "github.com/geminivideo/geminivideo/shared/message"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 func TestAMessageArrivesAsAPushDoes(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	gv "github.com/geminivideo/geminivideo/shared/message"
-	"github.com/geminivideo/geminivideo/shared/pgtest"
 )
 
 func TestRetriesWaitTwiceAsLongEachTimeAndHoldUpNobodyElse(t *testing.T) {

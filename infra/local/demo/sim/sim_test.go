@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/geminivideo/geminivideo/shared/adreport"
 	"github.com/geminivideo/geminivideo/shared/money"
-	"github.com/geminivideo/geminivideo/shared/report"
 )
 
 var chicago = func() *time.Location {
@@ -214,11 +214,11 @@ func TestTheImportReadsEveryRowOfTheCSV(t *testing.T) {
 		if err := w.WriteCSV(&file, c.Currency); err != nil {
 			t.Fatal(err)
 		}
-		r, err := report.Open(&file)
+		r, err := adreport.Open(&file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Start(report.Terms{Account: "1", Currency: c.Currency, Now: c.Now}); err != nil {
+		if err := r.Start(adreport.Terms{Account: "1", Currency: c.Currency, Now: c.Now}); err != nil {
 			t.Fatal(err)
 		}
 		if ignored := r.Ignored(); len(ignored) > 0 {
