@@ -14,17 +14,17 @@ var tiers = []struct {
 	name     string
 	packages []string
 }{
-	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest"}},
+	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "standardwebhook"}},
 	{"plumbing", []string{
 		"auth", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
-	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "webhook"}},
+	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},
 	{"domain", []string{
-		"accounts", "ads", "attribution", "changes", "decisions", "director", "learning", "ledger", "oracle", "hubspotconn", "revenue", "sweep", "video", "winners",
+		"accounts", "ads", "attribution", "changes", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "revenue", "sweep", "video", "winners", "writeback",
 	}},
 	// What several functions would join alike is joined here, once.
-	{"joints", []string{"grounding", "remedy"}},
+	{"joints", []string{"dealsync", "grounding", "remedy"}},
 }
 
 // tier returns the place of a shared package, by its path below the module.

@@ -1,29 +1,15 @@
-// Package crmevent credits CRM deals to the clicks that led to them. It handles
-// the messages of the topic crm-events: HubSpot's events, and deals to be
-// credited anew because a click arrived late. An event only says what to look
-// at; what is recorded is what the CRM says then, so repeating one, or taking
-// them in another order, ends in the same ledger.
+// Package crmevent handles the messages of the topic crm-events: HubSpot's events,
+// and deals to be credited again because a click arrived late. An event only names
+// what has changed; shared/dealsync reads the CRM and records what it says, so
+// repeating an event, or taking events in another order, ends in the same ledger.
 package crmevent
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"log/slog"
-	"sync"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/deadletter"
-	"github.com/geminivideo/geminivideo/shared/fault"
-	"github.com/geminivideo/geminivideo/shared/hubspot"
-	"github.com/geminivideo/geminivideo/shared/hubspotconn"
-	"github.com/geminivideo/geminivideo/shared/inbox"
-	"github.com/geminivideo/geminivideo/shared/ledger"
+	"github.com/geminivideo/geminivideo/shared/dealsync"
 	"github.com/geminivideo/geminivideo/shared/message"
-	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -38,14 +24,7 @@ type config struct {
 	Postgres pg.Config
 	Worker   pg.WorkerConfig
 	Publish  publish.Config
-	HubSpot  HubSpotConfig
-}
-
-// HubSpotConfig is how HubSpot's API is reached.
-type HubSpotConfig struct {
-	URL string `env:"HUBSPOT_API_URL, default=https://api.hubapi.com"`
-	// PerTenSeconds is each portal's budget of requests in this process.
-	PerTenSeconds int `env:"HUBSPOT_REQUESTS_PER_10S, default=90"`
+	HubSpot  dealsync.Config
 }
 
 func build(ctx context.Context) (serve.Consumer, error) {
@@ -64,206 +43,21 @@ func build(ctx context.Context) (serve.Consumer, error) {
 	return New(db, worker, publish.New(cfg.Publish), secrets.Default(), cfg.HubSpot), nil
 }
 
-const (
-	topic    = "crm-events"
-	consumer = "crmevent"
-)
-
 type function struct {
+	*dealsync.Processor
 	db     *pg.DB
 	worker *pg.Worker
-	queue  outbox.Publisher
-	vault  *secrets.Store
-	api    HubSpotConfig
-	limits *hubspot.Limits
-
-	mu          sync.Mutex
-	connections map[int64]heldConnection
 }
 
 // New returns the function's consumer.
-func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.Store, api HubSpotConfig) serve.Consumer {
-	return &function{
-		db: db, worker: worker, queue: queue, vault: vault, api: api,
-		limits: hubspot.NewLimits(api.PerTenSeconds), connections: map[int64]heldConnection{},
-	}
+func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.Store, api dealsync.Config) serve.Consumer {
+	return &function{dealsync.New(db, queue, vault, api), db, worker}
 }
 
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// Bury keeps a message that can never succeed.
+// Bury stores a message that can never succeed as a dead letter.
 func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return deadletter.Bury(ctx, f.worker, topic, m, reason)
-}
-
-// Handle does one message's work.
-func (f *function) Handle(ctx context.Context, m message.Message) error {
-	var own struct {
-		Kind     string `json:"kind"`
-		PortalID int64  `json:"portal_id"`
-		DealID   int64  `json:"deal_id"`
-	}
-	if err := json.Unmarshal(m.Data, &own); err == nil && own.Kind == "attribute" {
-		return f.creditAnew(ctx, m, own.PortalID, own.DealID)
-	}
-	e, err := hubspot.ParseMessage(m.Data)
-	if err != nil {
-		return err
-	}
-	if err := e.Check(); err != nil {
-		return err
-	}
-	serve.Note(ctx, "portal", e.PortalID, "event", e.Type, "object", e.ObjectID)
-	c, err := f.connection(ctx, e.PortalID)
-	if err != nil {
-		return err
-	}
-	if tenant := m.Tenant(); tenant != "" && tenant != c.TenantID {
-		return fault.Conflictf("portal %d belongs to another tenant than the message says", e.PortalID)
-	}
-	w := &work{function: f, connection: c, event: e, key: e.Key(), subject: e.Subject()}
-	return w.do(ctx)
-}
-
-// connection returns the portal's connection, which is remembered for a moment:
-// a burst of events is of few portals.
-func (f *function) connection(ctx context.Context, id int64) (hubspotconn.Connection, error) {
-	f.mu.Lock()
-	held, ok := f.connections[id]
-	f.mu.Unlock()
-	if ok && time.Since(held.at) < connectionFor {
-		return held.Connection, nil
-	}
-	found, err := hubspotconn.Find(ctx, f.db, id)
-	if err != nil {
-		return hubspotconn.Connection{}, err
-	}
-	c, ok := found[id]
-	if !ok {
-		return c, fault.NotFoundf("portal %d is not connected to any tenant", id)
-	}
-	f.mu.Lock()
-	f.connections[id] = heldConnection{c, time.Now()}
-	f.mu.Unlock()
-	return c, nil
-}
-
-const connectionFor = 10 * time.Second
-
-type heldConnection struct {
-	hubspotconn.Connection
-	at time.Time
-}
-
-// work is the handling of one of HubSpot's events.
-type work struct {
-	*function
-	connection hubspotconn.Connection
-	event      hubspot.Event
-	key        string
-	subject    string
-	client     *hubspot.Client
-	told       bool // there is a message to be sent
-}
-
-func (w *work) do(ctx context.Context) error {
-	done, err := w.settledAlready(ctx)
-	if err != nil || done {
-		return err
-	}
-	if w.event.Erasure() {
-		err = w.erase(ctx)
-	} else {
-		err = w.refresh(ctx)
-		w.watch(ctx, err)
-	}
-	if err == nil && w.told {
-		outbox.Flush(ctx, w.db, w.connection.TenantID, w.queue)
-	}
-	return err
-}
-
-// watch keeps with the connection whether HubSpot takes it, for its admin to see.
-func (w *work) watch(ctx context.Context, err error) {
-	var refused *fault.Error
-	switch {
-	case errors.Is(err, hubspot.ErrRefused) && errors.As(err, &refused):
-		err = hubspotconn.Refused(ctx, w.db, w.connection, refused.Message)
-	case err == nil && w.connection.LastError != nil && w.client != nil: // it was asked, then
-		err = hubspotconn.Works(ctx, w.db, w.connection)
-	default:
-		return
-	}
-	w.mu.Lock()
-	delete(w.connections, w.event.PortalID) // it says something else now
-	w.mu.Unlock()
-	if err != nil {
-		slog.WarnContext(ctx, "whether the portal works is not kept", "portal", w.event.PortalID, "error", err.Error())
-	}
-}
-
-// settledAlready reports whether there is nothing to do: the event was handled,
-// or it is about a contact whose data was erased and must not come back.
-func (w *work) settledAlready(ctx context.Context) (done bool, err error) {
-	err = w.in(ctx, func(tx pgx.Tx) error {
-		if done, err = inbox.Seen(ctx, tx, consumer, w.key); err != nil || done {
-			return err
-		}
-		if w.subject == "" || w.event.Erasure() {
-			return nil
-		}
-		erased, err := ledger.NewStore(tx, w.event.PortalID).Erased(ctx, w.event.Contacts()...)
-		done = len(erased) > 0
-		return err
-	})
-	return done, err
-}
-
-func (w *work) in(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	return pg.InTenant(ctx, w.db, w.connection.TenantID, fn)
-}
-
-// crm returns the client of the event's portal.
-func (w *work) crm() (*hubspot.Client, error) {
-	if w.client != nil {
-		return w.client, nil
-	}
-	name := w.connection.AccessToken
-	client, err := hubspot.New(hubspot.Options{
-		Portal:       w.event.PortalID,
-		Token:        func(ctx context.Context) (string, error) { return w.vault.Get(ctx, name) },
-		Forget:       func() { w.vault.Forget(name) },
-		HomeCurrency: money.Currency(w.connection.Currency),
-		BaseURL:      w.api.URL,
-		Limits:       w.limits,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open portal %d: %w", w.event.PortalID, err)
-	}
-	w.client = client
-	return client, nil
-}
-
-// errStale says that somebody else recorded a deal since the CRM was read.
-var errStale = errors.New("the deal changed since the CRM was read")
-
-// maxReads bounds how often the CRM is read for one event. Each further reading
-// means that another event of the same deal went through meanwhile.
-const maxReads = 8
-
-// refresh reads the deals that the event is about and records what the CRM says.
-// Between reading and recording nothing is locked: whoever finds that another
-// has recorded meanwhile reads again, so the last to record has seen the latest.
-func (w *work) refresh(ctx context.Context) error {
-	for range maxReads {
-		err := w.refreshOnce(ctx)
-		if !errors.Is(err, errStale) {
-			return err
-		}
-	}
-	return &fault.Error{
-		Kind: fault.Unavailable, Message: fmt.Sprintf("deals of portal %d change faster than they can be read", w.event.PortalID),
-		Cause: errStale, RetryAfter: 1,
-	}
+	return deadletter.Bury(ctx, f.worker, dealsync.Topic, m, reason)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/dealsync"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
@@ -115,7 +116,7 @@ func open(t testing.TB, appURL, workerURL string, c *crm, q *queue) (*pg.DB, ser
 		t.Fatal(err)
 	}
 	t.Cleanup(worker.Close)
-	return app, crmevent.New(app, worker, q, c.vault, crmevent.HubSpotConfig{URL: c.api.URL, PerTenSeconds: 1_000_000})
+	return app, crmevent.New(app, worker, q, c.vault, dealsync.Config{URL: c.api.URL, PerTenSeconds: 1_000_000})
 }
 
 func (w *world) exec(sql string, args ...any) {

@@ -1,4 +1,4 @@
-package crmevent
+package dealsync
 
 import (
 	"context"
@@ -19,28 +19,28 @@ import (
 )
 
 // creditAnew handles a click that arrived after its deal.
-func (f *function) creditAnew(ctx context.Context, m message.Message, portal, deal int64) error {
+func (p *Processor) creditAnew(ctx context.Context, m message.Message, portal, deal int64) error {
 	tenant := m.Tenant()
 	if tenant == "" || portal <= 0 || deal <= 0 {
 		return fault.Invalidf("the message names no tenant, portal or deal")
 	}
-	var told bool
-	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
+	var needsFlush bool
+	err := pg.InTenant(ctx, p.db, tenant, func(tx pgx.Tx) error {
 		firstTime, err := inbox.First(ctx, tx, consumer, m.Key(), "")
 		if err == nil && firstTime {
-			told, err = creditAll(ctx, tx, portal, []int64{deal})
+			needsFlush, err = creditAll(ctx, tx, portal, []int64{deal})
 		}
 		return err
 	})
-	if err == nil && told {
-		outbox.Flush(ctx, f.db, tenant, f.queue)
+	if err == nil && needsFlush {
+		outbox.Flush(ctx, p.db, tenant, p.queue)
 	}
 	return err
 }
 
 // creditAll credits recorded deals anew and settles the ads that lose or gain.
 // It reports whether there is a message to be sent of it.
-func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (told bool, err error) {
+func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (needsFlush bool, err error) {
 	store := ledger.NewStore(tx, portal)
 	locked, err := store.Lock(ctx, deals)
 	if err != nil {

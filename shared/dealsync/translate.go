@@ -1,4 +1,4 @@
-package crmevent
+package dealsync
 
 import (
 	"fmt"

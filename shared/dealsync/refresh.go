@@ -1,4 +1,4 @@
-package crmevent
+package dealsync
 
 import (
 	"context"
@@ -172,7 +172,7 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 		}
 	}
 	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	w.told = slices.ContainsFunc(settled, ads.Settled.New)
+	w.needsFlush = slices.ContainsFunc(settled, ads.Settled.New)
 	return err
 }
 
@@ -237,7 +237,7 @@ func (w *work) erase(ctx context.Context) error {
 		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
 			return err
 		}
-		w.told, err = creditAll(ctx, tx, w.event.PortalID, deals)
+		w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, deals)
 		return err
 	})
 	if err != nil && !errors.Is(err, errStale) {
