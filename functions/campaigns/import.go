@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/accounts"
 	"github.com/geminivideo/geminivideo/shared/adreport"
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
@@ -205,37 +206,37 @@ func (a *importAnswer) note(format string, args ...any) {
 func accountOf(ctx context.Context, tx pgx.Tx, given string, reader *adreport.Reader) (account ads.Account, made bool, err error) {
 	const most = 1_000
 	store := ads.NewStore(tx)
-	accounts, err := store.Accounts(ctx, most)
+	all, err := store.Accounts(ctx, most)
 	if err != nil {
 		return account, false, err
 	}
-	if len(accounts) == 0 {
+	if len(all) == 0 {
 		home, err := store.LockTenant(ctx)
 		if err != nil {
 			return account, false, err
 		}
-		if accounts, err = store.Accounts(ctx, most); err != nil { // somebody may have been faster
+		if all, err = store.Accounts(ctx, most); err != nil { // somebody may have been faster
 			return account, false, err
 		}
 		if home == "" {
 			return account, false, fault.NotFoundf("your tenant does not exist here")
 		}
-		if len(accounts) == 0 {
+		if len(all) == 0 {
 			account = ads.Account{AccountID: cmp.Or(given, reader.Account(), "default"), Currency: cmp.Or(reader.Currency(), home)}
-			return account, true, store.AddAccount(ctx, account)
+			return account, true, accounts.NewStore(tx).Save(ctx, accounts.New(account.AccountID, account.Currency))
 		}
 	}
 	named := cmp.Or(given, reader.Account())
-	known := slices.IndexFunc(accounts, func(a ads.Account) bool { return bare(a.AccountID) == bare(named) })
+	known := slices.IndexFunc(all, func(a ads.Account) bool { return bare(a.AccountID) == bare(named) })
 	switch {
-	case given == "" && len(accounts) == 1:
-		return accounts[0], false, nil
+	case given == "" && len(all) == 1:
+		return all[0], false, nil
 	case known >= 0:
-		return accounts[known], false, nil
+		return all[known], false, nil
 	case given != "":
-		return account, false, fault.NotFoundf("there is no ad account with this account_id; yours: %s", list(accounts))
+		return account, false, fault.NotFoundf("there is no ad account with this account_id; yours: %s", list(all))
 	}
-	return account, false, fault.Field("query.account_id", "is needed, for you have several ad accounts: "+list(accounts))
+	return account, false, fault.Field("query.account_id", "is needed, for you have several ad all: "+list(all))
 }
 
 // bare drops Meta's prefix: act_123 and 123 are one account.

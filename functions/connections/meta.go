@@ -160,7 +160,7 @@ func filled(ctx context.Context, tx pgx.Tx, account string, info meta.Info) (acc
 	store := accounts.NewStore(tx)
 	a, err := store.Get(ctx, account)
 	if fault.Of(err) == fault.NotFound {
-		a, err = accounts.Account{ID: account, Mode: accounts.DryRun}, nil
+		a, err = accounts.New(account, info.Currency), nil
 	}
 	if err != nil {
 		return a, err

@@ -107,13 +107,13 @@ func disconnectMeta(ctx context.Context, tx pgx.Tx, account string) (row metaRow
 	if err != nil {
 		return row, nil, err
 	}
-	for _, sql := range []string{
-		`UPDATE gv.meta_connections SET disconnected_at = coalesce(disconnected_at, now()) WHERE tenant_id = gv.tenant() AND account_id = $1`,
-		`UPDATE gv.accounts SET mode = 'dry_run' WHERE tenant_id = gv.tenant() AND account_id = $1 AND mode = 'live'`,
-	} {
-		if _, err := tx.Exec(ctx, sql, account); err != nil {
-			return row, nil, fmt.Errorf("disconnect account %s: %w", account, err)
-		}
+	_, err = tx.Exec(ctx, `
+		UPDATE gv.meta_connections SET disconnected_at = coalesce(disconnected_at, now()) WHERE tenant_id = gv.tenant() AND account_id = $1`, account)
+	if err != nil {
+		return row, nil, fmt.Errorf("disconnect account %s: %w", account, err)
+	}
+	if err := accounts.NewStore(tx).EndLive(ctx, account); err != nil {
+		return row, nil, err
 	}
 	row, err = metaOne(ctx, tx, account)
 	return row, []string{token}, err

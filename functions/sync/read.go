@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/accounts"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -121,7 +122,7 @@ func (f *function) keep(ctx context.Context, c connection, info meta.Info) (*tim
 			return &refused{fmt.Sprintf("Meta has the ad account in %s, but its figures here are in %s. Nothing was read: amounts would be wrong. "+
 				"Connect the right account, or another one for the new currency.", info.Currency, had)}
 		}
-		return setAccount(ctx, tx, c.AccountID, info)
+		return accounts.NewStore(tx).Follow(ctx, c.AccountID, info.Name, info.Currency, info.TimeZone)
 	})
 	return zone, err
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -112,20 +111,6 @@ func kept(ctx context.Context, tx pgx.Tx, account string) (currency money.Curren
 		return "", false, fmt.Errorf("read account %s: %w", account, err)
 	}
 	return currency, used, nil
-}
-
-// setAccount keeps the account's zone, its currency while nothing is kept in it,
-// and its name where it has none.
-func setAccount(ctx context.Context, tx pgx.Tx, account string, info meta.Info) error {
-	_, err := tx.Exec(ctx, `
-		UPDATE gv.accounts SET currency = @currency, time_zone = @zone, name = CASE WHEN name IN ('', account_id) THEN @name ELSE name END
-		WHERE  tenant_id = gv.tenant() AND account_id = @account
-		AND    (currency <> @currency OR time_zone <> @zone OR (name IN ('', account_id) AND name <> @name))`,
-		pgx.StrictNamedArgs{"account": account, "currency": info.Currency, "zone": info.TimeZone, "name": info.Name})
-	if err != nil {
-		return fmt.Errorf("keep account %s: %w", account, err)
-	}
-	return nil
 }
 
 // missingOf returns those that Meta listed once, run or wait here, and are not

@@ -3,9 +3,7 @@ package tenants
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/accounts"
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/changes"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -24,31 +23,24 @@ import (
 
 // Account is an ad account as it is shown.
 type Account struct {
-	AccountID string             `json:"account_id"`
-	Name      string             `json:"name"`
-	Currency  string             `json:"currency"`
-	TimeZone  string             `json:"time_zone"`
-	Niche     string             `json:"niche"`
-	Mode      string             `json:"mode" enum:"dry_run,approval,live" doc:"dry_run writes nothing to the platform; approval only what a member approved."`
-	Paused    bool               `json:"paused" doc:"Whether every write to the platform is stopped."`
-	Settings  map[string]float64 `json:"settings" nullable:"false" doc:"What the tenant has set of gemini_daily_cap_usd, verdict_spend, winner_roas and winner_spend."`
-	Connected bool               `json:"connected" doc:"Whether it is connected to Meta."`
-	NumAds    int                `json:"num_ads"`
-	CreatedAt time.Time          `json:"created_at"`
+	AccountID string `json:"account_id"`
+	Name      string `json:"name"`
+	Currency  string `json:"currency"`
+	TimeZone  string `json:"time_zone"`
+	Niche     string `json:"niche"`
+	Mode      string `json:"mode" enum:"dry_run,approval,live" doc:"dry_run writes nothing to the platform; approval only what a member approved."`
+	Paused    bool   `json:"paused" doc:"Whether every write to the platform is stopped."`
+	SettingsShown
+	Connected bool      `json:"connected" doc:"Whether it is connected to Meta."`
+	NumAds    int       `json:"num_ads"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 func shown(a accounts.Account) Account {
-	out := Account{
+	return Account{
 		AccountID: a.ID, Name: a.Name, Currency: string(a.Currency), TimeZone: a.TimeZone, Niche: a.Niche, Mode: a.Mode, Paused: a.Paused,
-		Settings: map[string]float64{}, Connected: a.Connected, NumAds: a.NumAds, CreatedAt: a.CreatedAt.UTC(),
+		SettingsShown: shownSettings(a), Connected: a.Connected, NumAds: a.NumAds, CreatedAt: a.CreatedAt.UTC(),
 	}
-	for _, s := range accounts.Settings {
-		var value float64
-		if raw, ok := a.Settings[s.Name]; ok && json.Unmarshal(raw, &value) == nil {
-			out.Settings[s.Name] = value
-		}
-	}
-	return out
 }
 
 type accountsOutput struct {
@@ -95,20 +87,20 @@ func (f *function) getAccount(ctx context.Context, in *accountInput) (*accountOu
 type putAccountInput struct {
 	ID   string `path:"id" maxLength:"255"`
 	Body struct {
-		Name     *string        `json:"name,omitempty" maxLength:"200"`
-		Mode     *string        `json:"mode,omitempty" enum:"dry_run,approval,live" doc:"live needs a connection to Meta."`
-		Paused   *bool          `json:"paused,omitempty" doc:"true stops every write to the platform within a minute."`
-		Currency *string        `json:"currency,omitempty" doc:"ISO 4217. It stays while there are metrics, figures or budgets in the account."`
-		TimeZone *string        `json:"time_zone,omitempty" maxLength:"64" doc:"An IANA name such as America/Chicago; metric days are in it."`
-		Niche    *string        `json:"niche,omitempty" maxLength:"100" doc:"What the account sells, such as fitness: whose prior a new account starts with."`
-		Settings map[string]any `json:"settings,omitempty" doc:"gemini_daily_cap_usd (USD a day), verdict_spend (units spent before an ad is judged), winner_roas (pipeline ROAS above which an ad is a winner), winner_spend (units spent before it can be one): numbers, or null for the default. What is not named stays."`
+		Name     *string `json:"name,omitempty" maxLength:"200"`
+		Mode     *string `json:"mode,omitempty" enum:"dry_run,approval,live" doc:"live needs a connection to Meta."`
+		Paused   *bool   `json:"paused,omitempty" doc:"true stops every write to the platform within a minute."`
+		Currency *string `json:"currency,omitempty" doc:"ISO 4217. It stays while there are metrics, figures or budgets in the account."`
+		TimeZone *string `json:"time_zone,omitempty" maxLength:"64" doc:"An IANA name such as America/Chicago; metric days are in it."`
+		Niche    *string `json:"niche,omitempty" maxLength:"100" doc:"What the account sells, such as fitness: whose prior a new account starts with."`
+		SettingsInput
 	}
 }
 
 func (f *function) putAccount(ctx context.Context, in *putAccountInput) (*accountOutput, error) {
 	id := auth.From(ctx)
 	serve.Note(ctx, "account", in.ID, "by", id.Subject)
-	set, err := settingsOf(in.Body.Settings)
+	set, err := in.Body.thresholds()
 	if err != nil {
 		return nil, err
 	}
@@ -121,38 +113,6 @@ func (f *function) putAccount(ctx context.Context, in *putAccountInput) (*accoun
 	return &accountOutput{answer}, nil
 }
 
-// settingsOf checks settings and returns them as they are stored.
-func settingsOf(given map[string]any) (map[string]json.RawMessage, error) {
-	set := map[string]json.RawMessage{}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		i := slices.IndexFunc(accounts.Settings, func(s accounts.Setting) bool { return s.Name == name })
-		if i < 0 {
-			return nil, fault.Field("body.settings", "holds a setting that is not known here; there are "+settingNames())
-		}
-		if given[name] == nil {
-			set[name] = json.RawMessage("null")
-			continue
-		}
-		rule := accounts.Settings[i]
-		value, ok := given[name].(float64)
-		if !ok || value < rule.Min || value > rule.Max {
-			return nil, fault.Field("body.settings."+name, "must be a number from "+number(rule.Min)+" to "+number(rule.Max)+", or null")
-		}
-		set[name] = json.RawMessage(strconv.FormatFloat(value, 'g', -1, 64))
-	}
-	return set, nil
-}
-
-func number(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
-
-func settingNames() string {
-	names := make([]string, len(accounts.Settings))
-	for i, s := range accounts.Settings {
-		names[i] = s.Name
-	}
-	return strings.Join(names, ", ")
-}
-
 func change(ctx context.Context, tx pgx.Tx, in *putAccountInput, set map[string]json.RawMessage) (Account, error) {
 	store := accounts.NewStore(tx)
 	if err := store.Lock(ctx, in.ID); err != nil {
@@ -162,7 +122,7 @@ func change(ctx context.Context, tx pgx.Tx, in *putAccountInput, set map[string]
 	if err != nil {
 		return Account{}, err
 	}
-	before := a.Settings
+	before := a
 	if err := apply(ctx, store, &a, in); err != nil {
 		return Account{}, err
 	}
@@ -173,14 +133,15 @@ func change(ctx context.Context, tx pgx.Tx, in *putAccountInput, set map[string]
 	if a, err = store.Get(ctx, in.ID); err != nil {
 		return Account{}, err
 	}
-	if winnersChange(before, a.Settings) {
-		err = settle(ctx, tx, store, in.ID)
+	if valuesChange(before, a) {
+		err = recompute(ctx, tx, store, in.ID)
 	}
 	return shown(a), err
 }
 
 // apply puts what the request names into a.
 func apply(ctx context.Context, store accounts.Store, a *accounts.Account, in *putAccountInput) error {
+	currency := a.Currency
 	for field, value := range map[*string]*string{&a.Name: in.Body.Name, &a.Niche: in.Body.Niche} {
 		if value != nil {
 			*field = strings.TrimSpace(*value)
@@ -205,10 +166,13 @@ func apply(ctx context.Context, store accounts.Store, a *accounts.Account, in *p
 		}
 		a.Currency = money.Currency(*in.Body.Currency)
 	}
+	if err := in.Body.SettingsInput.apply(a, currency); err != nil {
+		return err
+	}
 	if in.Body.Mode == nil || *in.Body.Mode == a.Mode {
 		return nil
 	}
-	if *in.Body.Mode == accounts.Live && !a.Connected {
+	if changes.Mode(*in.Body.Mode) == changes.ModeLive && !a.Connected {
 		return fault.Conflictf("the account cannot go live without a connection to Meta: connect it with PUT /api/connections/meta")
 	}
 	a.Mode = *in.Body.Mode
@@ -229,25 +193,29 @@ func mayCount(ctx context.Context, store accounts.Store, account string, currenc
 	return nil
 }
 
-// winnersChange reports whether other ads may be winners by the settings of now.
-func winnersChange(before, now map[string]json.RawMessage) bool {
+// valuesChange reports whether the settings of now value an ad otherwise, or make
+// other winners, than those of before.
+func valuesChange(before, now accounts.Account) bool {
 	for _, name := range []string{"winner_roas", "winner_spend"} {
-		if string(before[name]) != string(now[name]) {
+		if string(before.Settings[name]) != string(now.Settings[name]) {
 			return true
 		}
 	}
-	return false
+	if before.ConversionValue == nil || now.ConversionValue == nil {
+		return before.ConversionValue != now.ConversionValue
+	}
+	return *before.ConversionValue != *now.ConversionValue
 }
 
-// settledAtOnce bounds what one statement settles.
-const settledAtOnce = 1000
+// atOnce bounds how many ads one statement recomputes.
+const atOnce = 1000
 
-func settle(ctx context.Context, tx pgx.Tx, store accounts.Store, account string) error {
-	ids, err := store.Candidates(ctx, account)
+func recompute(ctx context.Context, tx pgx.Tx, store accounts.Store, account string) error {
+	ids, err := store.Valued(ctx, account)
 	if err != nil {
 		return err
 	}
-	for part := range slices.Chunk(ids, settledAtOnce) {
+	for part := range slices.Chunk(ids, atOnce) {
 		if _, err := ads.Settle(ctx, tx, part); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package tenants_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -62,22 +63,41 @@ func TestEveryFieldThatBreaksARuleIsNamed(t *testing.T) {
 	w := withAccount(t)
 	before := w.Text(`SELECT string_agg(a::text, ';' ORDER BY account_id) FROM gv.accounts a`)
 	for body, field := range map[string]string{
-		`{"mode": "fast"}`:                         "body.mode",
-		`{"paused": 1}`:                            "body.paused",
-		`{"currency": "usd"}`:                      "body.currency",
-		`{"currency": "AAA"}`:                      "body.currency",
-		`{"time_zone": "Chicago"}`:                 "body.time_zone",
-		`{"time_zone": "Local"}`:                   "body.time_zone",
-		`{"time_zone": ""}`:                        "body.time_zone",
-		`{"time_zone": "../etc/passwd"}`:           "body.time_zone",
-		`{"settings": {"winner_roas": -1}}`:        "body.settings.winner_roas",
-		`{"settings": {"winner_roas": "3"}}`:       "body.settings.winner_roas",
-		`{"settings": {"winner_spend": 1e10}}`:     "body.settings.winner_spend",
-		`{"settings": {"winner_spend": 1e999}}`:    "body",
-		`{"settings": {"max_spend": 1}}`:           "body.settings",
-		`{"niche": "a\u0000b"}`:                    "body.niche",
-		`{"budget": 1}`:                            "body.budget",
-		`{"paused": true, "time_zone": "Nowhere"}`: "body.time_zone",
+		`{"mode": "fast"}`:                                       "body.mode",
+		`{"paused": 1}`:                                          "body.paused",
+		`{"currency": "usd"}`:                                    "body.currency",
+		`{"currency": "AAA"}`:                                    "body.currency",
+		`{"time_zone": "Chicago"}`:                               "body.time_zone",
+		`{"time_zone": "Local"}`:                                 "body.time_zone",
+		`{"time_zone": ""}`:                                      "body.time_zone",
+		`{"time_zone": "../etc/passwd"}`:                         "body.time_zone",
+		`{"settings": {"winner_roas": -1}}`:                      "body.settings.winner_roas",
+		`{"settings": {"winner_roas": "3"}}`:                     "body.settings.winner_roas",
+		`{"settings": {"winner_spend": 1e10}}`:                   "body.settings.winner_spend",
+		`{"settings": {"winner_spend": 1e999}}`:                  "body",
+		`{"settings": {"max_spend": 1}}`:                         "body.settings",
+		`{"conversion_value": -1}`:                               "body.conversion_value",
+		`{"conversion_value": 100.009}`:                          "body.conversion_value",
+		`{"conversion_value": "100"}`:                            "body.conversion_value",
+		`{"conversion_value": 1e999}`:                            "body",
+		`{"break_even": 0}`:                                      "body.break_even",
+		`{"break_even": -2}`:                                     "body.break_even",
+		`{"margin": 0}`:                                          "body.margin",
+		`{"margin": 1.01}`:                                       "body.margin",
+		`{"break_even": 2, "margin": 0.5}`:                       "body.margin",
+		`{"attribution_model": "linear"}`:                        "body.attribution_model",
+		`{"click_retention_days": 7}`:                            "body.click_retention_days",
+		`{"click_retention_days": 401}`:                          "body.click_retention_days",
+		`{"click_retention_days": 30.5}`:                         "body.click_retention_days",
+		`{"lead_property": "Lead Id"}`:                           "body.lead_property",
+		`{"write_back": "yes"}`:                                  "body.write_back",
+		`{"verdict_spend": -1}`:                                  "body.verdict_spend",
+		`{"verdict_spend": 0.001}`:                               "body.verdict_spend",
+		`{"gemini_daily_cap_usd": -1}`:                           "body.gemini_daily_cap_usd",
+		`{"verdict_spend": 1, "settings": {"verdict_spend": 1}}`: "body.settings.verdict_spend",
+		`{"niche": "a\u0000b"}`:                                  "body.niche",
+		`{"budget": 1}`:                                          "body.budget",
+		`{"paused": true, "time_zone": "Nowhere"}`:               "body.time_zone",
 	} {
 		if a := w.want(422, "PUT", account, body); !strings.Contains(a.Body, field) {
 			t.Errorf("%s: %s", body, a.Body)
@@ -143,5 +163,67 @@ func TestAnotherTenantsAccountIsNotThere(t *testing.T) {
 	}
 	if a := w.Call(w.handler, "GET", account, w.Token(auth.Viewer), nil); a.Status != 200 {
 		t.Errorf("%d", a.Status)
+	}
+}
+
+func TestSettingsAreSetOneByOneAndNullIsTheDefault(t *testing.T) {
+	t.Parallel()
+	w := withAccount(t)
+	for i, step := range []struct{ body, field, want string }{
+		{`{"paused": false}`, "conversion_value", "null"},
+		{`{"paused": false}`, "break_even", "null"},
+		{`{"paused": false}`, "attribution_model", `"last"`},
+		{`{"paused": false}`, "click_retention_days", "90"},
+		{`{"paused": false}`, "lead_property", `""`},
+		{`{"paused": false}`, "write_back", "false"},
+		{`{"conversion_value": 40.5}`, "conversion_value", "40.5"},
+		{`{"conversion_value": 0}`, "conversion_value", "0"},
+		{`{"conversion_value": null}`, "conversion_value", "null"},
+		{`{"break_even": 2.5}`, "break_even", "2.5"},
+		{`{"margin": 0.4}`, "margin", "0.4"},
+		{`{"paused": true}`, "break_even", "null"}, // the margin took its place
+		{`{"paused": true}`, "margin", "0.4"},
+		{`{"break_even": 3}`, "margin", "null"},
+		{`{"break_even": null, "margin": 1}`, "margin", "1"},
+		{`{"attribution_model": "position"}`, "attribution_model", `"position"`},
+		{`{"attribution_model": null}`, "attribution_model", `"last"`},
+		{`{"click_retention_days": 8}`, "click_retention_days", "8"},
+		{`{"click_retention_days": 400}`, "click_retention_days", "400"},
+		{`{"lead_property": "meta_lead_id"}`, "lead_property", `"meta_lead_id"`},
+		{`{"lead_property": ""}`, "lead_property", `""`},
+		{`{"write_back": true}`, "write_back", "true"},
+		{`{"verdict_spend": 80.25}`, "verdict_spend", "80.25"},
+		{`{"settings": {"verdict_spend": 90}}`, "verdict_spend", "90"},
+		{`{"gemini_daily_cap_usd": 5}`, "gemini_daily_cap_usd", "5"},
+		{`{"gemini_daily_cap_usd": null}`, "gemini_daily_cap_usd", "null"},
+	} {
+		w.want(200, "PUT", account, step.body)
+		shown := w.want(200, "GET", account, nil).JSON(t)
+		if got, _ := json.Marshal(shown[step.field]); string(got) != step.want {
+			t.Errorf("step %d: after %s, %s is %s, want %s", i, step.body, step.field, got, step.want)
+		}
+	}
+	if got := w.Text(`SELECT settings::text FROM gv.accounts WHERE account_id = 'act_1'`); got != `{"verdict_spend": 90}` {
+		t.Error(got)
+	}
+	if other := w.want(200, "GET", "/api/accounts/act_2", nil).JSON(t); other["write_back"] != false || other["click_retention_days"] != 90.0 {
+		t.Errorf("the other account changed: %v", other)
+	}
+}
+
+func TestAConversionValueIsInTheCurrencyOfTheAccount(t *testing.T) {
+	t.Parallel()
+	w := withAccount(t)
+	const other = "/api/accounts/act_2"
+	w.want(200, "PUT", other, `{"conversion_value": 40.5}`)
+	if a := w.want(422, "PUT", other, `{"currency": "JPY"}`); !strings.Contains(a.Body, "body.conversion_value") {
+		t.Error(a.Body)
+	}
+	w.want(422, "PUT", other, `{"currency": "JPY", "conversion_value": 40.5}`)
+	if a := w.want(200, "PUT", other, `{"currency": "JPY", "conversion_value": 4500}`).JSON(t); a["conversion_value"] != 4500.0 {
+		t.Errorf("%v", a)
+	}
+	if got := w.Text(`SELECT conversion_value_minor::text FROM gv.accounts WHERE account_id = 'act_2'`); got != "4500" {
+		t.Errorf("stored %s minor units, want 4500", got)
 	}
 }

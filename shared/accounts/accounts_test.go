@@ -20,3 +20,16 @@ func TestEverySettingIsNamedOnceAndInOrder(t *testing.T) {
 		t.Error("the settings are not in the order of their names")
 	}
 }
+
+func TestBreakEvenComesFromTheMarginAndIsOneUnlessSet(t *testing.T) {
+	t.Parallel()
+	two, quarter := 2.0, 0.25
+	for _, tt := range []struct {
+		account Account
+		want    float64
+	}{{Account{}, 1}, {Account{BreakEven: &two}, 2}, {Account{Margin: &quarter}, 4}} {
+		if got := tt.account.BreakEvenROAS(); got != tt.want {
+			t.Errorf("break-even of %+v is %v, want %v", tt.account, got, tt.want)
+		}
+	}
+}

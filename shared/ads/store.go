@@ -38,17 +38,6 @@ func (s Store) LockTenant(ctx context.Context) (money.Currency, error) {
 	return append(found, "")[0], nil
 }
 
-// AddAccount makes an ad account with the settings of a new one.
-func (s Store) AddAccount(ctx context.Context, a Account) error {
-	_, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.accounts (tenant_id, account_id, name, currency) VALUES (gv.tenant(), @id, @id, @currency)`,
-		pgx.StrictNamedArgs{"id": a.AccountID, "currency": a.Currency})
-	if err != nil {
-		return fmt.Errorf("make account %s: %w", a.AccountID, err)
-	}
-	return nil
-}
-
 // Campaigns lists campaigns: of one account where account is not empty, the one
 // called id where id is not empty. A campaign's budget is its own where it holds
 // one, and else that of its ads that are neither archived nor deleted, and of the

@@ -75,6 +75,19 @@ func FromUnits(units float64, c Currency) (Amount, error) {
 	return Amount(minor), nil
 }
 
+// ErrDecimals is returned for an amount with more decimals than its currency has.
+var ErrDecimals = errors.New("has more decimals than its currency")
+
+// Exact is FromUnits for an amount that somebody wrote down: it refuses decimals
+// that the currency does not have, so that nothing is rounded unseen.
+func Exact(units float64, c Currency) (Amount, error) {
+	a, err := FromUnits(units, c)
+	if err == nil && math.Abs(units*scale(c)-float64(a)) > max(1e-6, math.Abs(float64(a))*1e-15) {
+		return 0, ErrDecimals
+	}
+	return a, err
+}
+
 // Units returns a in units of c, for JSON answers.
 func (a Amount) Units(c Currency) float64 { return float64(a) / scale(c) }
 

@@ -54,6 +54,27 @@ func TestWhatIsNoAmountIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnAmountWithTooManyDecimalsIsRefused(t *testing.T) {
+	t.Parallel()
+	for units, want := range map[float64]error{
+		100.01: nil, 0: nil, 0.1 + 0.2: nil, 123_456_789.99: nil, 100.009: money.ErrDecimals, 0.001: money.ErrDecimals, -2.345: money.ErrDecimals,
+	} {
+		if _, err := money.Exact(units, "USD"); !errors.Is(err, want) {
+			t.Errorf("%v USD: %v, want %v", units, err, want)
+		}
+	}
+	if _, err := money.Exact(1.5, "JPY"); !errors.Is(err, money.ErrDecimals) {
+		t.Errorf("1.5 JPY: %v", err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a := money.Amount(rapid.Int64Range(-int64(money.Max), int64(money.Max)).Draw(t, "minor"))
+		c := rapid.SampledFrom(currencies).Draw(t, "currency")
+		if back, err := money.Exact(a.Units(c), c); err != nil || back != a {
+			t.Fatalf("%d %s came back as %d, %v", a, c, back, err)
+		}
+	})
+}
+
 func TestAnAmountIsWrittenForPeople(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
