@@ -124,7 +124,7 @@ func reopened(t *testing.T, f *fixture) *gemini.Client {
 	server := httptest.NewServer(f.fake)
 	t.Cleanup(server.Close)
 	client, err := gemini.Open(t.Context(), gemini.Config{
-		APIKey: fakegemini.Key, BaseURL: server.URL, Model: "gemini-3.8-flash", Timeout: 5 * time.Second, DailyCap: 10, DailyTokens: 20_000_000,
+		APIKey: fakegemini.Key, BaseURL: server.URL, Model: "gemini-3.8-flash", Timeout: time.Minute, DailyCap: 10, DailyTokens: 20_000_000,
 	}, f.db)
 	if err != nil {
 		t.Fatal(err)

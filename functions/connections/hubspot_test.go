@@ -244,6 +244,7 @@ func TestAHubSpotThatHangsOrFailsIsUnavailable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for name, fault := range map[string]fakehubspot.Fault{"hangs": {Delay: time.Hour, Times: 2}, "fails": {Status: 502, Times: 4}} {
+		w.waits(time.Second)
 		w.hubspot.Inject(fault)
 		if a := w.put("hubspot", map[string]any{"portal_id": portal, "access_token": token}); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)

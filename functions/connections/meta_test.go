@@ -119,6 +119,7 @@ func TestWhatMetaRefusesIsNamed(t *testing.T) {
 func TestAMetaThatHangsIsUnavailable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.waits(time.Second)
 	w.meta.Inject(fakemeta.Fault{Delay: time.Hour, Times: 3})
 	if a := w.put("meta", map[string]any{"account_id": "77", "access_token": metaKey}); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.Status, a.Body)

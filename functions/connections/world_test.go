@@ -71,6 +71,14 @@ type world struct {
 	hubspot *fakehubspot.Fake
 	portal  *fakehubspot.Portal
 	meta    *fakemeta.Fake
+	graph   string
+}
+
+// waits sets how long the function waits for HubSpot and for Meta.
+func (w *world) waits(most time.Duration) {
+	w.outside.HubSpot.Patience = most
+	w.outside.Meta = meta.New(meta.Config{BaseURL: w.graph}, meta.Options{Timeout: most, Budget: most, Attempts: 1})
+	w.handler = serve.Wrap("connections", connections.New(w.App, w.Access(), w.outside))
 }
 
 // newWorld has a portal with two good tokens and an ad account, none connected.
@@ -92,11 +100,11 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(graph.Close)
 	w.outside = connections.Outside{
 		Project: "p", Vault: w.store, Queue: w.Queue,
-		HubSpot: connections.HubSpotConfig{URL: hub.URL, Patience: 2 * time.Second},
-		Meta:    meta.New(meta.Config{BaseURL: graph.URL}, meta.Options{Timeout: time.Second, Budget: 2 * time.Second, Attempts: 1}),
-		Webhook: webhook.New(webhook.Config{AllowLocal: true, Deadline: 500 * time.Millisecond}),
+		HubSpot: connections.HubSpotConfig{URL: hub.URL},
+		Webhook: webhook.New(webhook.Config{AllowLocal: true}),
 	}
-	w.handler = serve.Wrap("connections", connections.New(w.App, w.Access(), w.outside))
+	w.graph = graph.URL
+	w.waits(time.Minute)
 	t.Cleanup(w.noCanary)
 	return w
 }

@@ -131,7 +131,7 @@ func (b *tab) call(method string, params map[string]any, out any) {
 				b.t.Fatalf("%s: %v", method, err)
 			}
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		b.t.Fatalf("%s: the browser does not answer", method)
 	}
 }
@@ -170,7 +170,7 @@ func (b *tab) eval(expression string) string {
 // wait waits until an expression is true.
 func (b *tab) wait(expression string) {
 	b.t.Helper()
-	for range 150 {
+	for range 1200 {
 		if b.eval("Boolean(document.body && ("+expression+"))") == "true" {
 			return
 		}

@@ -125,9 +125,12 @@ func TestASlowReadingNeverOverwritesALaterOne(t *testing.T) {
 	early := messages(t, move(t, c, deal, "appointmentscheduled", 3)...)
 	// The first request for the deal is answered late; by then the deal is won.
 	c.fake.Inject(fakehubspot.Fault{Path: "/crm/v3/objects/contacts", Delay: 400 * time.Millisecond})
+	before := c.fake.Requests("")
 	var wg sync.WaitGroup
 	wg.Go(func() { w.handle(early...) })
-	time.Sleep(100 * time.Millisecond)
+	for c.fake.Requests("") == before { // until the slow reading is under way
+		time.Sleep(time.Millisecond)
+	}
 	w.handle(messages(t, move(t, c, deal, "closedwon", 4)...)...)
 	wg.Wait()
 	if got := one[string](w, `SELECT stage_name FROM gv.deals`); got != "closed_won" {

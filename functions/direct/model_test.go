@@ -85,13 +85,13 @@ func TestWithTheModelGoneTheCallerGetsWhatIsConfigured(t *testing.T) {
 		"down": fakegemini.Status(503, "UNAVAILABLE"), "slow": fakegemini.Hang(), "out of quota": fakegemini.Quota(time.Hour),
 		"cut off": fakegemini.Drop(),
 	} {
-		w.asks(director.FallbackTemplate, 300*time.Millisecond).Break(fault)
+		w.asks(director.FallbackTemplate, 3*time.Second).Break(fault)
 		p := w.plan(good)
 		if p.GeneratedBy != director.TemplateName || p.FallbackReason == "" || p.Grounding != director.OnAccount || !strings.Contains(p.Note, "could not be searched") {
 			t.Errorf("%s: by %+v, %s: %s", name, p.By, p.Grounding, p.Note)
 		}
 		before := w.plans()
-		w.asks(director.FallbackError, 300*time.Millisecond).Break(fault)
+		w.asks(director.FallbackError, 3*time.Second).Break(fault)
 		a := w.ask("POST", "battle-plan", auth.Editor, `{"video_id":"v","account_id":"acc","creative_dna":`+good+`}`)
 		if a.Status != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(a.Body, fakegemini.Key) || w.plans() != before {
 			t.Errorf("%s: %d %s %v; %s plans", name, a.Status, a.Body, a.Header, w.plans())

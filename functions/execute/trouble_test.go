@@ -71,8 +71,7 @@ func TestAStepThatNeverArrivesFailsInTheEnd(t *testing.T) {
 func TestAServerThatHangsLeavesAnUnknownOutcomeAndOtherAccountsAlone(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	w.meta.Timeout = 300 * time.Millisecond
-	w.opts.Tick = time.Second
+	w.meta.Timeout = 2 * time.Second
 	w.build()
 	w.account(tenant, "act_2", "USD")
 	w.ad(tenant, "act_1", "11", 10_000)

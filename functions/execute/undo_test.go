@@ -150,7 +150,7 @@ func TestWhatASyncSawOfSomebodyElseIsRespected(t *testing.T) {
 func TestTwoRunsAtOnceApplyEachChangeOnce(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	w.opts.Tick = 2 * time.Second
+	w.opts.Tick = 20 * time.Second
 	w.build()
 	var intents []changes.Intent
 	for _, id := range []string{"11", "12", "13", "14", "15", "16"} {

@@ -69,7 +69,7 @@ func open(t *testing.T) *world {
 	w := &world{
 		t: t, workerURL: made.WorkerURL, db: db, admin: made.Admin(t), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), tokens: map[string]string{},
 		opts: execute.Options{Tick: 5 * time.Second, Poll: 20 * time.Millisecond, ChangeLease: 6 * time.Second},
-		meta: meta.Options{Timeout: 2 * time.Second, Budget: 2 * time.Second, Attempts: 1},
+		meta: meta.Options{Timeout: time.Minute, Budget: time.Minute, Attempts: 1},
 	}
 	if w.fake, err = fakemeta.New(fakemeta.Options{Now: w.clock}); err != nil {
 		t.Fatal(err)

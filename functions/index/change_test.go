@@ -36,11 +36,13 @@ func TestAChangedModelIsEmbeddedWithWhileSearchesGoOn(t *testing.T) {
 	if active != local || target != second || !strings.Contains(why, "quota") || w.count(t, `SELECT count(*) FROM gv.winners WHERE model = '`+second+`'`) != 100 {
 		t.Errorf("paused: %s, %s, %q", active, target, why)
 	}
+	w.useFor(t, second, 500*time.Millisecond)
 	w.fake.Break(fakegemini.Hang())
 	w.tick(t)
 	if model, found := w.find(t, "hook_type: question word110", 5); model != local || len(found) != 5 || found[0] != "ad-110" {
 		t.Errorf("while Gemini hangs: %s finds %v", model, found)
 	}
+	w.use(t, second)
 	// What is found meanwhile is in what is searched now, and later in the other.
 	w.ad(t, "new-1", `{"hook_type":"promise"}`, 40000)
 	w.handle(t, w.message("new-1", "new-1"))
@@ -91,7 +93,11 @@ func TestAModelThatIsAwayLosesNoWinner(t *testing.T) {
 	} {
 		id := "ad-" + name
 		w.ad(t, id, `{"hook_type":"question"}`, 40000)
-		w.use(t, second) // an instance whose breaker is closed
+		timeout := time.Minute
+		if name == "hangs" {
+			timeout = 500 * time.Millisecond
+		}
+		w.useFor(t, second, timeout) // an instance whose breaker is closed
 		w.fake.Break(o)
 		if status := w.push(t, w.message(id, id)); status != http.StatusServiceUnavailable {
 			t.Errorf("%s: answered %d", name, status)

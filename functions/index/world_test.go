@@ -67,9 +67,15 @@ func around(t *testing.T, n int) *world {
 // use deploys the function with another embedding model.
 func (w *world) use(t *testing.T, model string) {
 	t.Helper()
+	w.useFor(t, model, time.Minute)
+}
+
+// useFor is use with the time that the model may take.
+func (w *world) useFor(t *testing.T, model string, timeout time.Duration) {
+	t.Helper()
 	client, err := gemini.Open(t.Context(), gemini.Config{
 		APIKey: fakegemini.Key, BaseURL: w.url, Model: "gemini-3.8-flash", EmbeddingModel: model,
-		Timeout: 300 * time.Millisecond, DailyCap: 1, DailyTokens: 1e9,
+		Timeout: timeout, DailyCap: 1, DailyTokens: 1e9,
 	}, w.db)
 	if err != nil {
 		t.Fatal(err)

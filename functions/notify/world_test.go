@@ -27,7 +27,7 @@ type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
 	answer int
-	hang   bool
+	held   chan struct{} // where set, a delivery waits for its closing
 	got    []received
 }
 
@@ -40,11 +40,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	body, _ := io.ReadAll(q.Body)
 	r.mu.Lock()
 	r.got = append(r.got, received{q.Header, string(body)})
-	answer, hang := r.answer, r.hang
+	answer, held := r.answer, r.held
 	r.mu.Unlock()
-	if hang {
-		<-q.Context().Done()
-		return
+	if held != nil {
+		<-held
 	}
 	w.WriteHeader(answer)
 	_, _ = io.WriteString(w, "hunter2")
@@ -88,7 +87,7 @@ func open(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.worker.Close)
-	w.consumer = notify.New(w.App, w.worker, store, webhook.New(webhook.Config{AllowLocal: true, Deadline: 300 * time.Millisecond}))
+	w.consumer = notify.New(w.App, w.worker, store, webhook.New(webhook.Config{AllowLocal: true, Deadline: time.Minute}))
 	w.Exec(`INSERT INTO gv.webhooks (tenant_id, url, secret, updated_by) VALUES ($1, $2, 'projects/p/secrets/new', 'test')`, apitest.Tenant, w.receiver.URL+"/hook")
 	return w
 }

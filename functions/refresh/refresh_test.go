@@ -107,7 +107,7 @@ func TestWhatAnAdSaysChangesNothing(t *testing.T) {
 func TestAModelThatIsDownDelaysThePlanAndSaysWhy(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	fake := w.asks(director.FallbackError, 300*time.Millisecond)
+	fake := w.asks(director.FallbackError, 3*time.Second)
 	fake.Break(fakegemini.Status(503, "UNAVAILABLE"))
 	m := w.request("tired", "CTR is down")
 	if status := w.push(m); status != http.StatusServiceUnavailable {
@@ -126,7 +126,7 @@ func TestAModelThatIsDownDelaysThePlanAndSaysWhy(t *testing.T) {
 	if r, _ := w.kept(); r.Status != "failed" || r.Failure == "" || r.FinishedAt == nil {
 		t.Errorf("after the last attempt: %+v", r)
 	}
-	w.asks(director.FallbackTemplate, 300*time.Millisecond).Break(fakegemini.Status(503, "UNAVAILABLE"))
+	w.asks(director.FallbackTemplate, 3*time.Second).Break(fakegemini.Status(503, "UNAVAILABLE"))
 	w.handle(m) // replayed
 	if r, p := w.kept(); r.Status != "planned" || r.Failure != "" || p.GeneratedBy != director.TemplateName || p.FallbackReason == "" {
 		t.Errorf("after a replay: %+v %+v", r, p.By)

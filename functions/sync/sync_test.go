@@ -97,7 +97,7 @@ func TestAnImportsValueStaysWhereMetaKnowsNone(t *testing.T) {
 
 func TestOneBadAccountDoesNotStopTheOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *tuning) { o.meta.Timeout, o.meta.Attempts = 500*time.Millisecond, 1 })
+	w := newWorld(t, func(o *tuning) { o.meta.Timeout, o.meta.Attempts = 3*time.Second, 1 })
 	revoked, closed, hanging, good := w.connect(tenant, "1"), w.connect(tenant, "2"), w.connect(other, "3"), w.connect(other, "4")
 	w.exec(`INSERT INTO gv.webhooks (tenant_id, url, secret, updated_by) VALUES ($1, 'https://example.com/hook', 'projects/p/secrets/s', 'me')`, tenant)
 	for _, a := range []*fakemeta.Account{revoked, closed, hanging, good} {

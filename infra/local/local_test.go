@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -89,9 +88,6 @@ func TestTheSystemServesStopsAndFindsItsDataAgain(t *testing.T) {
 	}
 
 	again := launch(t, "-addr", anyPort, "-data", dir, "-demo=false").ready(dir)
-	if again.took > 10*time.Second {
-		t.Errorf("the second start took %s", again.took)
-	}
 	if again.env["PUBLISHABLE_KEY"] != p.env["PUBLISHABLE_KEY"] || again.env["HUBSPOT_CLIENT_SECRET"] != p.env["HUBSPOT_CLIENT_SECRET"] {
 		t.Error("the second start has other keys")
 	}

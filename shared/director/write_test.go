@@ -142,7 +142,7 @@ func TestAModelThatDoesNotWriteIsReplacedByTheTemplateOrSaidAsConfigured(t *test
 		kind    fault.Kind
 	}{
 		"down":      {fakegemini.Status(503, "UNAVAILABLE"), time.Second, "", fault.Unavailable},
-		"slow":      {fakegemini.Hang(), 300 * time.Millisecond, "time", fault.Unavailable},
+		"slow":      {fakegemini.Hang(), 2 * time.Second, "time", fault.Unavailable},
 		"quota":     {fakegemini.Quota(time.Minute), 2 * time.Second, "", fault.Unavailable},
 		"nonsense":  {fakegemini.Body(`{"candidates":[{"content":{"parts":[{"text":"Sure! Here it is"}]},"finishReason":"STOP"}]}`), 20 * time.Second, "", fault.Unavailable},
 		"truncated": {fakegemini.Truncated(), 20 * time.Second, "cut off", fault.Unavailable},

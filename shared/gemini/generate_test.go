@@ -114,7 +114,7 @@ func TestFilesGoByAddressByUploadAndInline(t *testing.T) {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
 	f.fake.Look = 1 << 20
-	gone, leave := context.WithTimeout(t.Context(), time.Second)
+	gone, leave := context.WithTimeout(t.Context(), 3*time.Second)
 	defer leave()
 	if _, err := f.Upload(gone, tenantA, "x", "video/mp4", strings.NewReader("v")); fault.Of(err) != fault.Unavailable {
 		t.Errorf("a file that is read for too long: %v", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/memnet"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 )
@@ -45,9 +46,8 @@ func newHub(t *testing.T, change func(*fakehubspot.Options, *fakehubspot.PortalC
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(fake)
-	t.Cleanup(server.Close)
-	h.BaseURL = server.URL
+	server := memnet.Serve(t, fake)
+	h.BaseURL, h.Transport = server.URL, server.Transport
 	client, err := hubspot.New(h)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
@@ -109,19 +110,19 @@ func TestAWriteIsSentOnceWhateverHappens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, o *meta.Options) {
-				o.Timeout = 150 * time.Millisecond
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				w.know()
+				w.fake.Inject(c.fault)
+				_, err := w.account.SetBudget(t.Context(), "adset/"+w.adset, 4000, false)
+				if meta.Outcome(err) != c.outcome || w.applied() != c.applied {
+					t.Errorf("outcome %d, %d applied: %v", meta.Outcome(err), w.applied(), err)
+				}
+				w.fake.Heal()
+				if n := len(w.fake.Writes("")); n != c.applied {
+					t.Errorf("%d writes arrived", n)
+				}
 			})
-			w.know()
-			w.fake.Inject(c.fault)
-			_, err := w.account.SetBudget(t.Context(), "adset/"+w.adset, 4000, false)
-			if meta.Outcome(err) != c.outcome || w.applied() != c.applied {
-				t.Errorf("outcome %d, %d applied: %v", meta.Outcome(err), w.applied(), err)
-			}
-			w.fake.Heal()
-			if n := len(w.fake.Writes("")); n != c.applied {
-				t.Errorf("%d writes arrived", n)
-			}
 		})
 	}
 }
@@ -174,18 +175,24 @@ func TestAReadIsTriedAgainAndEndsInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, o *meta.Options) {
-				o.Timeout, o.Attempts = 100*time.Millisecond, 3
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, o *meta.Options) {
+					o.Timeout, o.Budget, o.Attempts = 10*time.Second, 31*time.Second, 3
+				})
+				w.know()
+				w.fake.Inject(c.fault)
+				began := time.Now()
+				s, err := w.account.Read(t.Context(), "ad/"+w.ad)
+				if (err != nil) != c.fails || !c.fails && s.Status != "ACTIVE" {
+					t.Errorf("%+v %v", s, err)
+				}
+				if n := w.fake.Requests(http.MethodGet + " ad"); n != c.requests {
+					t.Errorf("%d requests were answered, want %d", n, c.requests)
+				}
+				if took := time.Since(began); took > 31*time.Second {
+					t.Errorf("given up after %s, want 31 s at most", took)
+				}
 			})
-			w.know()
-			w.fake.Inject(c.fault)
-			s, err := w.account.Read(t.Context(), "ad/"+w.ad)
-			if (err != nil) != c.fails || !c.fails && s.Status != "ACTIVE" {
-				t.Errorf("%+v %v", s, err)
-			}
-			if n := w.fake.Requests(http.MethodGet + " ad"); n != c.requests {
-				t.Errorf("%d requests were answered, want %d", n, c.requests)
-			}
 		})
 	}
 }

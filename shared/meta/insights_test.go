@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,19 +100,25 @@ func TestAReportThatComesToNothingEndsInTimeAndSaysSo(t *testing.T) {
 	for status, reports := range map[string]int{"Job Failed": 2, "Job Skipped": 2, "Job Running": 1, "Gone": 1} {
 		t.Run(status, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, o *meta.Options) {
-				o.ReportWithin = 300 * time.Millisecond
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(_ *fakemeta.Options, _ *fakemeta.AccountConfig, o *meta.Options) {
+					o.ReportWithin = 5 * time.Minute
+				})
+				w.days(3)
+				w.fake.FailReports(status)
+				began := time.Now()
+				got, err := w.insights(t.Context(), window(true))
+				if fault.Of(err) != fault.Unavailable || len(got) != 0 || w.fake.Requests("POST insights") != reports {
+					t.Errorf("%d days from %d reports, %v", len(got), w.fake.Requests("POST insights"), err)
+				}
+				if took := time.Since(began); took > 5*time.Minute || status == "Job Running" && took < 5*time.Minute {
+					t.Errorf("given up after %s, want 5 minutes for a report that is never ready", took)
+				}
+				w.fake.FailReports("")
+				if got, err := w.insights(t.Context(), window(true)); err != nil || len(got) != 3 {
+					t.Errorf("afterwards: %d days, %v", len(got), err)
+				}
 			})
-			w.days(3)
-			w.fake.FailReports(status)
-			got, err := w.insights(t.Context(), window(true))
-			if fault.Of(err) != fault.Unavailable || len(got) != 0 || w.fake.Requests("POST insights") != reports {
-				t.Errorf("%d days from %d reports, %v", len(got), w.fake.Requests("POST insights"), err)
-			}
-			w.fake.FailReports("")
-			if got, err := w.insights(t.Context(), window(true)); err != nil || len(got) != 3 {
-				t.Errorf("afterwards: %d days, %v", len(got), err)
-			}
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
@@ -136,6 +137,10 @@ func TestAnAdSetsBudgetLimitHoldsBackNothingElse(t *testing.T) {
 
 func TestPostsAreSpacedBeforeMetaHasTo(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, spacedPosts)
+}
+
+func spacedPosts(t *testing.T) {
 	w := newWorld(t, nil)
 	w.know()
 	sent, held := 0, 0

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/memnet"
 	"github.com/geminivideo/geminivideo/shared/meta"
 )
 
@@ -23,7 +23,7 @@ type world struct {
 	t       *testing.T
 	fake    *fakemeta.Fake
 	held    *fakemeta.Account
-	server  *httptest.Server
+	server  *memnet.Server
 	client  *meta.Client
 	account *meta.Account
 	clock   *clock
@@ -65,8 +65,8 @@ func newWorld(t *testing.T, tune func(*fakemeta.Options, *fakemeta.AccountConfig
 	w.campaign = w.held.PutCampaign(fakemeta.Campaign{Name: "Clubs"})
 	w.adset = w.held.PutAdSet(fakemeta.AdSet{CampaignID: w.campaign, Name: "Set", DailyBudget: 5000, Learning: "LEARNING"})
 	w.ad = w.held.PutAd(fakemeta.Ad{AdSetID: w.adset, Name: "Ad", Title: "Join", Body: "Train with us", CallToAction: "SIGN_UP"})
-	w.server = httptest.NewServer(fake)
-	t.Cleanup(w.server.Close)
+	w.server = memnet.Serve(t, fake)
+	o.Transport = w.server.Transport
 	w.client = meta.New(meta.Config{BaseURL: w.server.URL, Version: "v26.0"}, o)
 	w.account = w.client.Account("77", token)
 	return w

@@ -51,20 +51,9 @@ func TestMessagesAreStoredOnReturn(t *testing.T) {
 
 func TestALoneMessageDoesNotWaitForCompany(t *testing.T) {
 	t.Parallel()
-	server := fake(t)
-	c := client(t, server.Addr)
-	create(t, open(t, server.Addr), "a")
-	if err := c.Publish(t.Context(), message.Message{Topic: "a", Data: []byte("first")}); err != nil { // connects
-		t.Fatal(err)
-	}
-	began := time.Now()
-	for range 20 {
-		if err := c.Publish(t.Context(), message.Message{Topic: "a", Data: []byte("x")}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if each := time.Since(began) / 20; each > 100*time.Millisecond {
-		t.Errorf("a message takes %v", each)
+	c := client(t, fake(t).Addr)
+	if wait, err := c.BatchDelay("a"); err != nil || wait > time.Millisecond {
+		t.Errorf("a lone message waits %v for others, %v; want 1 ms at most", wait, err)
 	}
 }
 
@@ -92,10 +81,9 @@ func TestARefusalIsUnavailableAndTheNextTryWorks(t *testing.T) {
 		server := pstest.NewServer(pstest.WithErrorInjection("Publish", code, "quota project hunter2"))
 		t.Cleanup(func() { server.Close() })
 		create(t, open(t, server.Addr), "a")
-		began := time.Now()
 		err := client(t, server.Addr).Publish(t.Context(), message.Message{Topic: "a", Data: []byte("x")})
-		if fault.Of(err) != fault.Unavailable || time.Since(began) > 6*time.Second {
-			t.Errorf("%v: %v after %v", code, err, time.Since(began))
+		if fault.Of(err) != fault.Unavailable {
+			t.Errorf("%v: %v", code, err)
 		}
 		var f *fault.Error
 		if errors.As(err, &f) && strings.Contains(f.Message, "hunter2") {
@@ -111,13 +99,15 @@ func TestAQueueThatIsNotThereIsGivenUpWithinHubSpotsPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { silent.Close() })
+	if publish.Deadline >= 5*time.Second {
+		t.Errorf("a message is tried for %v, and HubSpot waits 5 s for its answer", publish.Deadline)
+	}
 	var wg sync.WaitGroup
 	for name, addr := range map[string]string{"refused": "127.0.0.1:1", "silent": silent.Addr().String()} {
 		wg.Go(func() {
-			began := time.Now()
 			err := client(t, addr).Publish(t.Context(), message.Message{Topic: "a", Data: []byte("x")})
-			if fault.Of(err) != fault.Unavailable || time.Since(began) > 5*time.Second {
-				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			if fault.Of(err) != fault.Unavailable {
+				t.Errorf("%s: %v", name, err)
 			}
 		})
 	}

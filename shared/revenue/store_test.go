@@ -86,10 +86,13 @@ func TestARevaluationWaitsForADealThatIsJustBeingValued(t *testing.T) {
 				return err
 			})
 		}()
-		select {
-		case err := <-revalued:
-			return errors.Join(errors.New("the stage changed under the deal"), err)
-		case <-time.After(100 * time.Millisecond):
+		const waiting = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+		for w.Text(waiting) == "0" {
+			select {
+			case err := <-revalued:
+				return errors.Join(errors.New("the stage changed under the deal"), err)
+			case <-time.After(5 * time.Millisecond):
+			}
 		}
 		_, err = tx.Exec(t.Context(), `
 			INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, stage_name, value_minor)

@@ -15,11 +15,14 @@ import (
 )
 
 // failure sends to a receiver that handles with h and returns what came of it.
-func failure(t *testing.T, h http.HandlerFunc) *Failure {
+func failure(t *testing.T, h http.HandlerFunc) *Failure { return failureWithin(t, time.Minute, h) }
+
+// failureWithin is failure for a receiver that may take that long.
+func failureWithin(t *testing.T, deadline time.Duration, h http.HandlerFunc) *Failure {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	return failed(t, New(Config{AllowLocal: true, Deadline: 300 * time.Millisecond}), server.URL)
+	return failed(t, New(Config{AllowLocal: true, Deadline: deadline}), server.URL)
 }
 
 func failed(t *testing.T, s *Sender, address string) *Failure {
@@ -89,7 +92,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 
 func TestAReceiverThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
-	f := failure(t, func(_ http.ResponseWriter, r *http.Request) {
+	f := failureWithin(t, 300*time.Millisecond, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	})

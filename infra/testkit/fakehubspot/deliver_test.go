@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,8 +44,10 @@ func TestDeliveriesAreSignedBatchedAndRepeated(t *testing.T) {
 
 func TestATargetThatIsTooSlowFails(t *testing.T) {
 	t.Parallel()
-	rc := newReceiver(t, func(int) int { time.Sleep(200 * time.Millisecond); return 200 })
-	f, p := newFake(t, Options{Timeout: 20 * time.Millisecond, Retries: []time.Duration{time.Millisecond}}, PortalConfig{})
+	release := make(chan struct{})
+	rc := newReceiver(t, func(int) int { <-release; return 200 })
+	t.Cleanup(func() { close(release) })
+	f, p := newFake(t, Options{Timeout: time.Second, Retries: []time.Duration{time.Millisecond}}, PortalConfig{})
 	_, events, _ := p.CreateDeal(NewDeal{})
 	if err := f.Deliver(t.Context(), rc.url, secret, events...); err == nil {
 		t.Error("got no error")
@@ -125,7 +128,7 @@ func TestARestartFindsRecordsAndUndeliveredEvents(t *testing.T) {
 	file := t.TempDir() + "/hubspot.json"
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
 	defer down.Close()
-	o := Options{File: file, Retries: []time.Duration{50 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond, time.Second}}
+	o := Options{File: file, Retries: slices.Repeat([]time.Duration{50 * time.Millisecond}, 10_000)}
 	config := PortalConfig{Target: down.URL, Secret: secret, Tokens: []string{"the-access-token"}}
 	f, p := newFake(t, o, config)
 	id, events, err := p.CreateDeal(NewDeal{Amount: "5"})
@@ -136,8 +139,18 @@ func TestARestartFindsRecordsAndUndeliveredEvents(t *testing.T) {
 	if err := f.Save(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 150*time.Millisecond)
-	defer stop()
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { // until a delivery has failed
+		failed := func() bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.state.Pending[0].Attempt > 0
+		}
+		for !failed() {
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+	}()
 	f.Run(ctx)
 	if raw, err := os.ReadFile(file); err != nil || bytes.Contains(raw, []byte(secret)) || bytes.Contains(raw, []byte("the-access-token")) {
 		t.Errorf("the file keeps a secret, or is none: %v", err)

@@ -4,23 +4,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
 )
 
-func TestWhereAllIsThereEnsureIsQuickAndSilent(t *testing.T) {
+func TestWhereAllIsThereEnsureInstallsNothing(t *testing.T) {
 	if in, err := cluster.Find(); err != nil || !in.HasVector() {
 		t.Fatal("no PostgreSQL with pgvector on this machine: `go run ./infra/local test` provides one and runs the tests")
 	}
 	var log strings.Builder
-	begin := time.Now()
 	source, err := Ensure(t.Context(), &log)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("took %v", took)
 	}
 	if log.Len() > 0 {
 		t.Errorf("said %q", log.String())
