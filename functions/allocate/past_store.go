@@ -115,7 +115,7 @@ func (s store) pastValues(ctx context.Context, account string, first map[string]
 			SELECT ad_id, portal_id, deal_id, stage_id, occurred_at,
 			       CASE WHEN last THEN value_minor WHEN amount_issue IS NOT NULL THEN 0
 			            WHEN then_stage = 'closed_won' THEN coalesce(amount_minor, then_value) ELSE coalesce(then_value, 0) END AS value,
-			       CASE WHEN last THEN stage_name ELSE then_stage END IS NOT DISTINCT FROM 'closed_won' AS won
+			       amount_minor IS NOT NULL AND CASE WHEN last THEN stage_name ELSE then_stage END IS NOT DISTINCT FROM 'closed_won' AS won
 			FROM   staged
 		), moved AS (
 			SELECT ad_id, occurred_at, value - coalesce(lag(value) OVER deal, 0) AS value,

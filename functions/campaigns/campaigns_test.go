@@ -145,7 +145,7 @@ func TestTheFunnelCountsEveryStageAndReportsWhatIsAmiss(t *testing.T) {
 		`{"stage_name":"show_up","outcome":"open","stage_value":9000,"count":2,"value":18000},` +
 		`{"stage_name":"closed_won","outcome":"won","stage_value":15000,"count":2,"value":12345.67},` +
 		`{"stage_name":"closed_lost","outcome":"lost","stage_value":0,"count":1,"value":0}],` +
-		`"open":{"count":3,"value":18000},"won":{"count":2,"value":12345.67},"lost":{"count":1,"value":0},` +
+		`"open":{"count":3,"value":18000},"won":{"count":2,"value":12345.67},"lost":{"count":1,"value":0},"won_without_amount":{"count":1,"value":12345.67},` +
 		`"unmapped_stages":[{"portal_id":7,"pipeline_id":"p2","stage_id":"s9","count":1}],` +
 		`"unusable_amounts":[{"reason":"the amount is in EUR and HubSpot gives no amount in USD","count":1}],` +
 		`"unattributed":{"count":3,"value":9000},` +

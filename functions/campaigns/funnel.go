@@ -48,6 +48,8 @@ type funnelOutput struct {
 		Won      Tally         `json:"won"`
 		Lost     Tally         `json:"lost"`
 
+		WonWithoutAmount Tally `json:"won_without_amount" doc:"Won deals that the CRM gives no amount: they count at their stage's value in pipeline_value, and never in revenue."`
+
 		UnmappedStages  []unmappedStage      `json:"unmapped_stages" nullable:"false" doc:"Stages of the CRM that stand for none of yours: up to 1000, those with most deals first."`
 		UnusableAmounts []unusableAmount     `json:"unusable_amounts" nullable:"false" doc:"Deals valued 0 because their amount cannot be used, such as one in a foreign currency."`
 		Unattributed    Tally                `json:"unattributed" doc:"Deals that no click led to."`
@@ -75,7 +77,12 @@ func (f *function) funnel(ctx context.Context, _ *struct{}) (*funnelOutput, erro
 		if err != nil {
 			return err
 		}
+		estimated, err := deals.wonWithoutAmount(ctx)
+		if err != nil {
+			return err
+		}
 		fill(out, stages, reasons)
+		out.Body.WonWithoutAmount = Tally{estimated.Count, estimated.Value.Units(money.Currency(out.Body.Currency))}
 		out.Body.UnmappedStages, out.Body.UnusableAmounts = unmapped, unusable
 		return nil
 	})

@@ -71,6 +71,23 @@ func (s dealStore) unusable(ctx context.Context) ([]unusableAmount, error) {
 	return found, nil
 }
 
+// wonWithoutAmount counts the won deals that are worth their stage's value
+// because the CRM gives them no amount.
+func (s dealStore) wonWithoutAmount(ctx context.Context) (t struct {
+	Count int64
+	Value money.Amount
+}, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT count(*), coalesce(sum(value_minor), 0)::bigint
+		FROM   gv.deals
+		WHERE  tenant_id = gv.tenant() AND state = 'live' AND stage_name = 'closed_won' AND amount_minor IS NULL AND amount_issue IS NULL`).
+		Scan(&t.Count, &t.Value)
+	if err != nil {
+		return t, fmt.Errorf("count won deals without an amount: %w", err)
+	}
+	return t, nil
+}
+
 type reasonRow struct {
 	Reason string
 	Count  int64

@@ -97,7 +97,17 @@ func describe(op *huma.Operation) {
 	}}}}
 }
 
+// patience is how long a batch may take from its arrival: HubSpot waits 5 s for
+// an answer, and counts none as a failure whose reason it never sees.
+const patience = 4 * time.Second
+
 func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	r = r.WithContext(ctx)
+	if err := crm.Admissible(r.Header, time.Now()); err != nil {
+		return serve.WithErrorText(err, "Invalid signature")
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		return fmt.Errorf("read body: %w", err)
@@ -107,16 +117,25 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 		if fault.Of(err) == fault.Unauthorized {
 			return serve.WithErrorText(err, "Invalid signature")
 		}
-		return err
+		return late(ctx, err)
 	}
 	if len(messages) > 0 {
-		if err := f.queue.Publish(r.Context(), messages...); err != nil {
+		if err := late(ctx, f.queue.Publish(ctx, messages...)); err != nil {
 			return err
 		}
 	}
 	serve.Note(r.Context(), "events", len(messages))
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(answer{len(messages), "queued"})
+}
+
+// late makes an error that comes from a batch's deadline one that HubSpot
+// answers by sending the batch again.
+func late(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || fault.Of(err) == fault.Unavailable {
+		return err
+	}
+	return fault.Down("the batch could not be queued in time", err)
 }
 
 // verified returns the batch's messages once every portal in it has a

@@ -26,6 +26,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/migrations"
+	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 func main() {
@@ -82,6 +83,9 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	if cfg.Port == 6543 {
 		return nil, errors.New("port 6543 is the transaction pooler's, which keeps no session and so no lock: migrate through port 5432 of the same host")
 	}
+	if err := pg.DemandTLS(&cfg.Config); err != nil {
+		return nil, err
+	}
 	cfg.ConnectTimeout = 20 * time.Second
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -133,6 +137,15 @@ func mark(ctx context.Context, conn *pgx.Conn, number int, out io.Writer) error 
 	}
 	if !there {
 		return errors.New("-baseline: this database has no table gv.tenants, so nothing was applied to it by psql; run without -baseline")
+	}
+	// A migration that is marked and was never applied is left out for good.
+	absent, what, err := migrations.Missing(ctx, conn, version)
+	if err != nil {
+		return err
+	}
+	if absent != "" {
+		return fmt.Errorf("-baseline %d: this database has no %s, which migration %s makes; give the number of the last migration that psql applied",
+			number, what, absent)
 	}
 	marked, err := migrations.Baseline(ctx, conn, version)
 	for _, m := range marked {

@@ -67,6 +67,12 @@ func TestABaselineMarksWhatPsqlApplied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, number := range []string{"4", "20"} {
+		_, err := migrate(t, db.AdminURL, "-baseline", number)
+		if err == nil || !strings.Contains(err.Error(), "this database has no table gv.") || !strings.Contains(err.Error(), "which migration 004_job_queue makes") {
+			t.Errorf("a baseline of %s on a database at 3: %v", number, err)
+		}
+	}
 	if out := must(t, db.AdminURL, "-baseline", "3"); strings.Count(out, "marked ") != 3 {
 		t.Errorf("marked:\n%s", out)
 	}
@@ -78,6 +84,42 @@ func TestABaselineMarksWhatPsqlApplied(t *testing.T) {
 	}
 	if _, err := migrate(t, db.AdminURL, "-baseline", "999"); err == nil || !strings.Contains(err.Error(), "there is no migration 999") {
 		t.Errorf("an unknown number: %v", err)
+	}
+}
+
+func TestABaselineIsBelievedAtEveryNumberThatTheDatabaseIsAt(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	all, err := migrations.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), db.AdminURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	last := all[len(all)-1].Version
+	for _, m := range all {
+		if _, err := conn.Exec(t.Context(), m.SQL, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatal(err)
+		}
+		if absent, what, err := migrations.Missing(t.Context(), conn, m.Version); err != nil || absent != "" {
+			t.Errorf("at %s: %s of %s is missing, %v", m.Version, what, absent, err)
+		}
+	}
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE gv.ads DROP COLUMN fatigue_status`); err != nil {
+		t.Fatal(err)
+	}
+	if absent, what, err := migrations.Missing(t.Context(), conn, last); err != nil || absent != "" {
+		// A column of a CREATE TABLE goes with its table; only what was added is looked for.
+		t.Errorf("%s of %s is missing, %v", what, absent, err)
+	}
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE gv.ad_metrics DROP COLUMN revenue_minor`); err != nil {
+		t.Fatal(err)
+	}
+	if absent, what, err := migrations.Missing(t.Context(), conn, last); err != nil || absent != "014_daily_revenue" || what != "column gv.ad_metrics.revenue_minor" {
+		t.Errorf("without a column of 014: %q of %q is missing, %v", what, absent, err)
 	}
 }
 
@@ -122,6 +164,7 @@ func TestAWrongCallSaysWhatIsMissing(t *testing.T) {
 		"port 6543 is the transaction":   {"-db", "postgres://u:p@127.0.0.1:6543/postgres"},
 		"is not a Postgres URL":          {"-db", "postgres://u:secret@127.0.0.1:port/postgres"},
 		"connect to the database at 127": {"-db", "postgres://u:secret@127.0.0.1:1/postgres"},
+		"must be encrypted":              {"-db", "postgres://u:secret@db.example.com:5432/postgres?sslmode=disable"},
 	} {
 		_, err := migrate(t, "", args...)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

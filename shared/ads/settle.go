@@ -122,7 +122,8 @@ WITH target AS MATERIALIZED (
 	) dy ON true
 	LEFT   JOIN LATERAL (
 		SELECT count(*) AS deals, sum(d.value_minor)::bigint AS pipeline,
-		       coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won'), 0)::bigint AS revenue,
+		       -- A won deal without an amount counts at its stage's value, which nobody paid: pipeline, and no revenue.
+		       coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won' AND d.amount_minor IS NOT NULL), 0)::bigint AS revenue,
 		       coalesce(sum(d.attribution_confidence * d.value_minor) / nullif(sum(d.value_minor), 0), avg(d.attribution_confidence)) AS confidence
 		FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = t.ad_id AND d.state = 'live'
 	) l ON t.same_currency

@@ -59,8 +59,8 @@ func (w world) figure(ad, source string, columns string) {
 
 func (w world) deal(id int, ad, stage string, value int, confidence float64) {
 	w.T.Helper()
-	w.Exec(`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, stage_name, value_minor, ad_id, attribution_method, attribution_confidence)
-		VALUES ($1, 1, $2, 'live', $3, $4, $5, 'url_param', $6)`, apitest.Tenant, id, stage, value, ad, confidence)
+	w.Exec(`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, stage_name, value_minor, amount_minor, ad_id, attribution_method, attribution_confidence)
+		VALUES ($1, 1, $2, 'live', $3::text, $4::bigint, CASE $3::text WHEN 'closed_won' THEN $4::bigint END, $5, 'url_param', $6)`, apitest.Tenant, id, stage, value, ad, confidence)
 }
 
 func TestTotalsAreThoseOfWhoTellsOfMost(t *testing.T) {
@@ -100,6 +100,8 @@ func TestTheLedgerDecidesThenFeedbackThenAnImport(t *testing.T) {
 	w.deal(1, "a", "show_up", 300000, 0.5)
 	w.deal(2, "a", "closed_won", 100000, 0.9)
 	step("10 1 100 400000 100000 ledger 0.6 f")
+	w.Exec(`UPDATE gv.deals SET amount_minor = NULL`)
+	step("10 1 100 400000 0 ledger 0.6 f") // won, and nobody knows for how much: an estimate, and no revenue
 	w.Exec(`UPDATE gv.deals SET value_minor = 0`)
 	step("10 1 100 0 0 ledger 0.7 f")
 	w.Exec(`UPDATE gv.deals SET state = 'gone'`)

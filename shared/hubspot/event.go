@@ -57,12 +57,28 @@ type Event struct {
 }
 
 // Key identifies the event across deliveries. HubSpot does not promise that
-// eventId alone is unique.
+// eventId is unique, so the key holds all that tells two events apart: of an
+// association its two ends and what became of it, of a merge its parts, of a
+// property the value that may travel in a message.
 func (e Event) Key() string {
-	return strings.Join([]string{
-		strconv.FormatInt(e.PortalID, 10), strconv.Quote(e.Type), strconv.FormatInt(e.ObjectID, 10),
-		strconv.Quote(e.PropertyName), strconv.FormatInt(e.EventID, 10), strconv.FormatInt(millis(e.OccurredAt), 10),
-	}, "|")
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	parts := []string{
+		number(e.PortalID), strconv.Quote(e.Type), number(e.ObjectID),
+		strconv.Quote(e.PropertyName), number(e.EventID), number(millis(e.OccurredAt)),
+	}
+	switch _, action, _ := strings.Cut(e.Type, "."); action {
+	case "associationChange":
+		parts = append(parts, number(e.FromObjectID), number(e.ToObjectID), strconv.Quote(strings.ToUpper(e.AssociationType)),
+			strconv.FormatBool(e.AssociationRemoved), strconv.FormatBool(e.PrimaryAssociation))
+	case "merge":
+		parts = append(parts, number(e.PrimaryObjectID), number(e.NewObjectID))
+		for _, id := range slices.Sorted(slices.Values(e.MergedObjectIDs)) {
+			parts = append(parts, number(id))
+		}
+	case "propertyChange":
+		parts = append(parts, strconv.Quote(e.Redacted().PropertyValue))
+	}
+	return strings.Join(parts, "|")
 }
 
 // Deals returns the deals whose state the event may have changed, in ascending

@@ -118,6 +118,46 @@ func TestTheKeyIgnoresTheAttemptAndTellsApartTheRest(t *testing.T) {
 	}
 }
 
+func TestTwoEventsWithOneIDAndTimeHaveTwoKeys(t *testing.T) {
+	t.Parallel()
+	at := time.UnixMilli(4)
+	association := hubspot.Event{
+		PortalID: 1, Type: "deal.associationChange", ObjectID: 2, EventID: 3, OccurredAt: at,
+		FromObjectID: 2, ToObjectID: 7, AssociationType: "DEAL_TO_CONTACT",
+	}
+	merge := hubspot.Event{PortalID: 1, Type: "deal.merge", ObjectID: 2, EventID: 3, OccurredAt: at, PrimaryObjectID: 2, MergedObjectIDs: []int64{5}, NewObjectID: 2}
+	stage := hubspot.Event{PortalID: 1, Type: "deal.propertyChange", ObjectID: 2, PropertyName: "dealstage", PropertyValue: "closedwon", EventID: 3, OccurredAt: at}
+	secret := hubspot.Event{PortalID: 1, Type: "contact.propertyChange", ObjectID: 2, PropertyName: "email", PropertyValue: "ana@example.com", EventID: 3, OccurredAt: at}
+	for _, c := range []struct {
+		base   hubspot.Event
+		change func(*hubspot.Event)
+		same   bool
+	}{
+		{association, func(e *hubspot.Event) { e.ToObjectID = 8 }, false},
+		{association, func(e *hubspot.Event) { e.FromObjectID = 8 }, false},
+		{association, func(e *hubspot.Event) { e.AssociationType = "DEAL_TO_COMPANY" }, false},
+		{association, func(e *hubspot.Event) { e.AssociationRemoved = true }, false},
+		{association, func(e *hubspot.Event) { e.PrimaryAssociation = true }, false},
+		{merge, func(e *hubspot.Event) { e.MergedObjectIDs = []int64{6} }, false},
+		{merge, func(e *hubspot.Event) { e.NewObjectID = 6 }, false},
+		{stage, func(e *hubspot.Event) { e.PropertyValue = "closedlost" }, false},
+		{secret, func(e *hubspot.Event) { e.PropertyValue = "bo@example.com" }, true}, // what no message carries is in no key
+	} {
+		other := c.base
+		c.change(&other)
+		if (other.Key() == c.base.Key()) != c.same {
+			t.Errorf("keys %s and %s, want the same %v", c.base.Key(), other.Key(), c.same)
+		}
+		data, err := other.Message()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := hubspot.ParseMessage(data); err != nil || back.Key() != other.Key() {
+			t.Errorf("as a message the key is %s, want %s (%v)", back.Key(), other.Key(), err)
+		}
+	}
+}
+
 func TestMessagesCarryNoPersonalData(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ kind, property, extra, want string }{

@@ -33,20 +33,9 @@ const MaxSkew = 5 * time.Minute
 // is a fault of kind Unauthorized that says "Invalid signature"; its cause, for
 // the log, says why.
 func Verify(secrets []string, method, uri string, body []byte, header http.Header, now time.Time) (int, error) {
-	timestamp, err := single(header, TimestampHeader)
+	timestamp, given, err := signature(header, now)
 	if err != nil {
-		return -1, invalidSignature(err)
-	}
-	if err := fresh(timestamp, now); err != nil {
-		return -1, invalidSignature(err)
-	}
-	encoded, err := single(header, SignatureHeader)
-	if err != nil {
-		return -1, invalidSignature(err)
-	}
-	given, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		return -1, invalidSignature(errors.New("the signature is not base64"))
+		return -1, err
 	}
 	found := -1
 	for i, secret := range secrets {
@@ -59,6 +48,32 @@ func Verify(secrets []string, method, uri string, body []byte, header http.Heade
 		return -1, invalidSignature(errors.New("no secret made this signature"))
 	}
 	return found, nil
+}
+
+// Admissible reports, before the body is read, whether the headers can belong to
+// a signed webhook: both are there once, the time is at most MaxSkew away, the
+// signature is base64. The error is Verify's.
+func Admissible(header http.Header, now time.Time) error {
+	_, _, err := signature(header, now)
+	return err
+}
+
+// signature returns what the headers say, or a fault of kind Unauthorized.
+func signature(header http.Header, now time.Time) (timestamp string, given []byte, err error) {
+	if timestamp, err = single(header, TimestampHeader); err != nil {
+		return "", nil, invalidSignature(err)
+	}
+	if err := fresh(timestamp, now); err != nil {
+		return "", nil, invalidSignature(err)
+	}
+	encoded, err := single(header, SignatureHeader)
+	if err != nil {
+		return "", nil, invalidSignature(err)
+	}
+	if given, err = base64.StdEncoding.Strict().DecodeString(encoded); err != nil {
+		return "", nil, invalidSignature(errors.New("the signature is not base64"))
+	}
+	return timestamp, given, nil
 }
 
 // Sign returns the headers that HubSpot sends with body at the time at.

@@ -89,6 +89,9 @@ func open(ctx context.Context, url string, maxConns int32) (*pgxpool.Pool, error
 	if err != nil {
 		return nil, errors.New("DATABASE_URL is not a Postgres connection string") // pgx's text may hold the password
 	}
+	if err := DemandTLS(&cfg.ConnConfig.Config); err != nil {
+		return nil, err
+	}
 	cfg.MaxConns = max(maxConns, 1)
 	cfg.MinConns = 0
 	cfg.MaxConnIdleTime = 30 * time.Second
