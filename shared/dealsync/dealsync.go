@@ -130,6 +130,10 @@ type work struct {
 	subject    string
 	client     *hubspot.Client
 	needsFlush bool // the outbox holds a message to be sent
+
+	// batch are the deals to be read where there is no event; found is what differed.
+	batch []int64
+	found Differences
 }
 
 func (w *work) do(ctx context.Context) error {

@@ -42,6 +42,9 @@ func (w *work) refreshOnce(ctx context.Context) error {
 // concerned returns the deals that the event may have changed: those that it
 // names, and those of a contact that it names.
 func (w *work) concerned(ctx context.Context) ([]int64, error) {
+	if w.batch != nil {
+		return w.batch, nil
+	}
 	ids := w.event.Deals()
 	for _, contact := range w.event.Contacts() {
 		client, err := w.crm()
@@ -82,15 +85,16 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 		if err != nil {
 			return r, err
 		}
+		found, err := w.fetch(ctx, client, ids)
+		if err != nil {
+			return r, fmt.Errorf("read deals %v of portal %d: %w", ids, w.event.PortalID, err)
+		}
 		all := slices.Clone(ids)
 		for _, id := range ids {
-			deal, err := client.Deal(ctx, id)
-			switch {
-			case fault.Of(err) == fault.NotFound:
+			deal, exists := found[id]
+			if !exists {
 				r.gone[id] = nil
 				continue
-			case err != nil:
-				return r, fmt.Errorf("read deal %d of portal %d: %w", id, w.event.PortalID, err)
 			}
 			r.deals[deal.ID] = deal
 			for _, merged := range append(slices.Clone(deal.MergedIDs), id) {
@@ -136,9 +140,11 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	if err != nil {
 		return err
 	}
-	firstTime, err := inbox.First(ctx, tx, consumer, w.key, w.subject)
-	if err != nil || !firstTime {
-		return err
+	if w.batch == nil {
+		firstTime, err := inbox.First(ctx, tx, consumer, w.key, w.subject)
+		if err != nil || !firstTime {
+			return err
+		}
 	}
 	affected := map[string]bool{}
 	for _, id := range r.ids {
@@ -147,6 +153,12 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 		}
 		if was := locked[id].AdID; was != nil {
 			affected[*was] = true
+		}
+	}
+	var digests map[int64]string
+	if w.batch != nil {
+		if digests, err = store.Digests(ctx, r.ids); err != nil {
+			return err
 		}
 	}
 	for _, id := range r.ids {
@@ -173,6 +185,9 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	}
 	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	w.needsFlush = slices.ContainsFunc(settled, ads.Settled.New)
+	if err == nil && w.batch != nil {
+		err = w.compare(ctx, tx, r, digests)
+	}
 	return err
 }
 

@@ -52,16 +52,9 @@ func (c *Client) Contacts(ctx context.Context, ids ...int64) (map[int64]Contact,
 }
 
 func (c *Client) contacts(ctx context.Context, ids []int64, found map[int64]Contact) error {
-	type input struct {
-		ID string `json:"id"`
-	}
-	inputs := make([]input, len(ids))
-	for i, id := range ids {
-		inputs[i].ID = strconv.FormatInt(id, 10)
-	}
 	r := request{
 		method: http.MethodPost, path: "/crm/v3/objects/contacts/batch/read",
-		body: map[string]any{"inputs": inputs, "properties": contactProperties, "propertiesWithHistory": keyProperties},
+		body: map[string]any{"inputs": inputs(ids), "properties": contactProperties, "propertiesWithHistory": keyProperties},
 		what: fmt.Sprintf("%d contacts", len(ids)),
 	}
 	var answer struct {

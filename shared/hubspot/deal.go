@@ -110,12 +110,7 @@ func (c *Client) Deal(ctx context.Context, id int64) (Deal, error) {
 	}
 	var answer struct {
 		object
-		History map[string][]struct {
-			Value      text      `json:"value"`
-			Timestamp  timestamp `json:"timestamp"`
-			SourceType text      `json:"sourceType"`
-			SourceID   text      `json:"sourceId"`
-		} `json:"propertiesWithHistory"`
+		History      map[string][]stageVersion  `json:"propertiesWithHistory"`
 		Associations map[string]associationPage `json:"associations"`
 	}
 	if err := c.call(ctx, r, &answer); err != nil {
@@ -126,14 +121,7 @@ func (c *Client) Deal(ctx context.Context, id int64) (Deal, error) {
 	}
 	deal := c.deal(answer.object)
 	deal.Asked = id
-	for _, h := range answer.History["dealstage"] {
-		deal.History = append(deal.History, StageChange{
-			Stage: string(h.Value), At: time.Time(h.Timestamp), SourceType: string(h.SourceType), SourceID: string(h.SourceID),
-		})
-	}
-	// HubSpot lists the newest first; of two at one instant its order decides.
-	slices.Reverse(deal.History)
-	slices.SortStableFunc(deal.History, func(a, b StageChange) int { return a.At.Compare(b.At) })
+	deal.History = stageHistory(answer.History["dealstage"])
 	var err error
 	deal.Contacts, err = c.restOfContacts(ctx, deal.ID, answer.Associations["contacts"])
 	return deal, err

@@ -36,6 +36,7 @@ func (l *Limits) of(portal int64) *limit {
 	if !ok {
 		one = &limit{most: perSecond(l.perTenSeconds, 10*time.Second)}
 		one.bucket = rate.NewLimiter(one.most, burst(l.perTenSeconds))
+		one.search = rate.NewLimiter(searchesPerSecond, 1)
 		l.portals[portal] = one
 	}
 	return one
@@ -46,6 +47,7 @@ func (l *Limits) of(portal int64) *limit {
 type limit struct {
 	most   rate.Limit
 	bucket *rate.Limiter
+	search *rate.Limiter
 	mu     sync.Mutex
 	until  time.Time
 	reason string

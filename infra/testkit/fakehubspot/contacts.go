@@ -32,14 +32,16 @@ func (p *Portal) UpsertContact(id int64, properties map[string]string, at time.T
 		c.Past[name] = append(c.Past[name], version{properties[name], when})
 		events = append(events, p.changed("contact", c.ID, name, properties[name], when)...)
 	}
-	c.Updated = when
+	p.touch(&c.Updated, &c.Touched)
 	return c.ID, events, nil
 }
 
 // DeleteContact puts a contact into the recycle bin.
 func (p *Portal) DeleteContact(id int64) ([]Event, error) {
 	return p.onContact(id, func(c *contact, at time.Time) ([]Event, error) {
-		c.Archived, c.Updated = true, at
+		c.Archived = true
+		p.touch(&c.Updated, &c.Touched)
+		p.touchDealsOf(c.ID)
 		return p.lifecycle("contact", "deletion", c.ID, at), nil
 	})
 }
@@ -53,7 +55,9 @@ func (p *Portal) RestoreContact(id int64) ([]Event, error) {
 		return nil, fmt.Errorf("deleted contact %d: %w", id, ErrNone)
 	}
 	at := p.fake.at(time.Time{})
-	c.Archived, c.Updated = false, at
+	c.Archived = false
+	p.touch(&c.Updated, &c.Touched)
+	p.touchDealsOf(c.ID)
 	return p.lifecycle("contact", "restore", c.ID, at), nil
 }
 
@@ -62,6 +66,7 @@ func (p *Portal) RestoreContact(id int64) ([]Event, error) {
 func (p *Portal) EraseContact(id int64) ([]Event, error) {
 	return p.onContact(id, func(c *contact, at time.Time) ([]Event, error) {
 		delete(p.has.Contacts, c.ID)
+		p.touchDealsOf(c.ID)
 		for _, d := range p.has.Deals {
 			d.Contacts = slices.DeleteFunc(d.Contacts, func(a association) bool { return a.Contact == c.ID })
 		}
@@ -84,11 +89,12 @@ func (p *Portal) MergeContacts(primary, merged int64) ([]Event, error) {
 				moved++
 			}
 		}
+		p.touchDealsOf(from.ID)
 		for _, d := range p.has.Deals {
 			p.moveAssociation(d, from.ID, into.ID)
 		}
 		into.Merged = append(append(into.Merged, from.Merged...), from.ID)
-		into.Updated = at
+		p.touch(&into.Updated, &into.Touched)
 		delete(p.has.Contacts, from.ID)
 		p.has.MovedContacts[from.ID] = into.ID
 		return p.merged("contact", into.ID, from.ID, into.ID, moved, at), nil

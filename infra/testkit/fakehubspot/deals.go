@@ -37,7 +37,7 @@ func (p *Portal) CreateDeal(d NewDeal) (int64, []Event, error) {
 			d.Stage = l.Stages[0].ID
 		}
 	}
-	n := &deal{ID: p.fake.id(), Properties: make(map[string]string), Created: at}
+	n := &deal{ID: p.fake.id(), Properties: make(map[string]string), Created: at, Updated: at}
 	p.has.Deals[n.ID] = n
 	events := p.lifecycle("deal", "creation", n.ID, at)
 	given := map[string]string{
@@ -91,6 +91,7 @@ func (p *Portal) Dissociate(dealID, contactID int64) ([]Event, error) {
 		}
 		was := d.Contacts[i]
 		d.Contacts = slices.Delete(d.Contacts, i, i+1)
+		p.touch(&d.Updated, &d.Touched)
 		return p.associated(d.ID, contactID, was.Primary, true, at), nil
 	})
 }
@@ -126,7 +127,8 @@ func (p *Portal) MergeDeals(primary, merged int64, fresh bool) (int64, []Event, 
 			p.has.MovedDeals[primary] = into.ID
 		}
 		p.has.MovedDeals[from.ID] = into.ID
-		into.Updated, result = at, into.ID
+		result = into.ID
+		p.touch(&into.Updated, &into.Touched)
 		return p.merged("deal", primary, from.ID, into.ID, moved, at), nil
 	})
 	return result, events, err
@@ -135,7 +137,8 @@ func (p *Portal) MergeDeals(primary, merged int64, fresh bool) (int64, []Event, 
 // DeleteDeal puts a deal into the recycle bin.
 func (p *Portal) DeleteDeal(id int64) ([]Event, error) {
 	return p.onDeal(id, time.Time{}, func(d *deal, at time.Time) ([]Event, error) {
-		d.Archived, d.Updated = true, at
+		d.Archived = true
+		p.touch(&d.Updated, &d.Touched)
 		return p.lifecycle("deal", "deletion", d.ID, at), nil
 	})
 }
@@ -149,7 +152,8 @@ func (p *Portal) RestoreDeal(id int64) ([]Event, error) {
 		return nil, fmt.Errorf("deleted deal %d: %w", id, ErrNone)
 	}
 	at := p.fake.at(time.Time{})
-	d.Archived, d.Updated = false, at
+	d.Archived = false
+	p.touch(&d.Updated, &d.Touched)
 	return p.lifecycle("deal", "restore", d.ID, at), nil
 }
 
@@ -183,9 +187,7 @@ func (p *Portal) set(d *deal, properties map[string]string, at time.Time) []Even
 		}
 		events = append(events, p.changed("deal", d.ID, name, value, at)...)
 	}
-	if at.After(d.Updated) {
-		d.Updated = at
-	}
+	p.touch(&d.Updated, &d.Touched)
 	return events
 }
 
@@ -201,5 +203,6 @@ func (p *Portal) associate(d *deal, contact int64, primary bool, at time.Time) [
 	} else {
 		d.Contacts[i].Primary = primary
 	}
+	p.touch(&d.Updated, &d.Touched)
 	return p.associated(d.ID, contact, primary, false, at)
 }

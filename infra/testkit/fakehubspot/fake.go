@@ -47,6 +47,8 @@ type Fake struct {
 	faults  []*Fault
 	counts  map[string]int
 	rolling map[int64][]time.Time
+	// searches are the times of each portal's searches within the last second.
+	searches map[int64][]time.Time
 
 	saving sync.Mutex    // one writer of the file at a time
 	wake   chan struct{} // tells Run that there is something to deliver
@@ -81,7 +83,7 @@ func New(o Options) (*Fake, error) {
 		o.HistoryLimit = 20
 	}
 	f := &Fake{
-		opts: o, counts: make(map[string]int), rolling: make(map[int64][]time.Time), portals: make(map[int64]*Portal),
+		opts: o, counts: make(map[string]int), rolling: make(map[int64][]time.Time), searches: make(map[int64][]time.Time), portals: make(map[int64]*Portal),
 		state: state{NextID: 10_000_000_000, NextEvent: 500_000_000, Portals: make(map[int64]*records)},
 		wake:  make(chan struct{}, 1),
 	}

@@ -150,7 +150,8 @@ func (f *Fake) batchRead(w http.ResponseWriter, r *http.Request) {
 		PropertiesWithHistory []string
 	}
 	kind := r.PathValue("type")
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Inputs) == 0 || len(in.Inputs) > 100 {
+	err := json.NewDecoder(r.Body).Decode(&in)
+	if err != nil || len(in.Inputs) == 0 || len(in.Inputs) > 100 || len(in.PropertiesWithHistory) > 0 && len(in.Inputs) > 50 {
 		refuse(w, http.StatusBadRequest, problem{"message": "Invalid input JSON", "category": "VALIDATION_ERROR"})
 		return
 	}
@@ -202,9 +203,13 @@ func (f *Fake) batchAssociations(w http.ResponseWriter, r *http.Request) {
 	for _, input := range in.Inputs {
 		id, _ := strconv.ParseInt(input.ID, 10, 64)
 		var ids []int64
+		primary := int64(0)
 		if d := p.deal(id); direction == "deals>contacts" && d != nil && !d.Archived {
 			for _, a := range d.Contacts {
 				ids = append(ids, a.Contact)
+				if a.Primary {
+					primary = a.Contact
+				}
 			}
 		} else if c := p.contact(id); direction == "contacts>deals" && c != nil && !c.Archived {
 			ids = p.dealsOf(c.ID)
@@ -219,9 +224,11 @@ func (f *Fake) batchAssociations(w http.ResponseWriter, r *http.Request) {
 		}
 		all := make([]any, len(ids))
 		for i, to := range ids {
-			all[i] = map[string]any{"toObjectId": to, "associationTypes": []any{
-				map[string]any{"category": "HUBSPOT_DEFINED", "typeId": typeID, "label": nil},
-			}}
+			types := []any{map[string]any{"category": "HUBSPOT_DEFINED", "typeId": typeID, "label": nil}}
+			if to == primary {
+				types = append(types, map[string]any{"category": "HUBSPOT_DEFINED", "typeId": typeID, "label": "Primary"})
+			}
+			all[i] = map[string]any{"toObjectId": to, "associationTypes": types}
 		}
 		after, _ := strconv.Atoi(input.After)
 		part := cut(all, after, f.opts.AssociationPage)

@@ -21,6 +21,10 @@ type PortalConfig struct {
 	Rates        map[string]float64
 	// Generic sends object.* events instead of the classic ones.
 	Generic bool
+	// SearchLag is how long the search takes to see a change.
+	SearchLag time.Duration
+	// SearchesPerSecond is the search's own limit, 5 unless set.
+	SearchesPerSecond int
 	// Limit and Window are the request limit: 100 in 10 s unless set.
 	Limit  int
 	Window time.Duration
@@ -74,6 +78,9 @@ func (c PortalConfig) withDefaults() PortalConfig {
 	if c.HomeCurrency == "" {
 		c.HomeCurrency = "USD"
 	}
+	if c.SearchesPerSecond == 0 {
+		c.SearchesPerSecond = 5
+	}
 	if c.Limit == 0 {
 		c.Limit = 100
 	}
@@ -104,6 +111,9 @@ type records struct {
 	// MovedDeals and MovedContacts lead from a merged record's id to the survivor's.
 	MovedDeals    map[int64]int64 `json:"moved_deals"`
 	MovedContacts map[int64]int64 `json:"moved_contacts"`
+	// Groups and Definitions are the properties that were added to deals.
+	Groups      []string               `json:"groups,omitempty"`
+	Definitions map[string]*Definition `json:"definitions,omitempty"`
 }
 
 type deal struct {
@@ -114,6 +124,7 @@ type deal struct {
 	Contacts []association `json:"contacts"`
 	Created  time.Time     `json:"created"`
 	Updated  time.Time     `json:"updated"`
+	Touched  []time.Time   `json:"touched,omitempty"` // the latest values of Updated
 	Archived bool          `json:"archived"`
 	Merged   []int64       `json:"merged,omitempty"`
 }
@@ -125,6 +136,7 @@ type contact struct {
 	Past     map[string][]version `json:"past"`
 	Created  time.Time            `json:"created"`
 	Updated  time.Time            `json:"updated"`
+	Touched  []time.Time          `json:"touched,omitempty"` // the latest values of Updated
 	Archived bool                 `json:"archived"`
 	Merged   []int64              `json:"merged,omitempty"`
 }

@@ -1,0 +1,62 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Digests returns a hash of all that is recorded of each deal, so that a caller can
+// tell whether recording it again has changed anything. A deal that is not recorded
+// is missing from it.
+func (s Store) Digests(ctx context.Context, ids []int64) (map[int64]string, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT d.deal_id, md5(concat_ws('|',
+			(to_jsonb(d) - 'processed_at')::text,
+			(SELECT string_agg(t.stage_id || ' ' || extract(epoch FROM t.occurred_at), ',' ORDER BY t.occurred_at, t.stage_id)
+			 FROM   gv.deal_stages t WHERE t.tenant_id = d.tenant_id AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id),
+			(SELECT string_agg(concat_ws(' ', dc.position, dc.contact_id, extract(epoch FROM c.converted_at), k.kind, k.value), ','
+			                   ORDER BY dc.position, dc.contact_id, k.kind, k.value)
+			 FROM   gv.deal_contacts dc
+			 JOIN   gv.contacts c USING (tenant_id, portal_id, contact_id)
+			 LEFT   JOIN gv.contact_keys k USING (tenant_id, portal_id, contact_id)
+			 WHERE  dc.tenant_id = d.tenant_id AND dc.portal_id = d.portal_id AND dc.deal_id = d.deal_id)))
+		FROM   gv.deals d
+		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = ANY (@ids)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids})
+	digests := make(map[int64]string, len(ids))
+	var id int64
+	var digest string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &digest}, func() error { digests[id] = digest; return nil }); err != nil {
+		return nil, fmt.Errorf("hash deals %v: %w", ids, err)
+	}
+	return digests, nil
+}
+
+// LiveAfter returns up to n live deals with ids above after, in ascending order.
+func (s Store) LiveAfter(ctx context.Context, after int64, n int) ([]int64, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT deal_id FROM gv.deals
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id > @after AND state = 'live'
+		ORDER  BY deal_id LIMIT @n`,
+		pgx.StrictNamedArgs{"portal": s.portal, "after": after, "n": n})
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("list live deals after %d: %w", after, err)
+	}
+	return ids, nil
+}
+
+// DealsOfContacts returns the recorded deals that any of the contacts belongs to.
+func (s Store) DealsOfContacts(ctx context.Context, contacts []int64) ([]int64, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT DISTINCT deal_id FROM gv.deal_contacts
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@contacts) ORDER BY deal_id`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contacts": contacts})
+	deals, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("find deals of %d contacts: %w", len(contacts), err)
+	}
+	return deals, nil
+}
