@@ -16,7 +16,7 @@ var tiers = []struct {
 }{
 	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "standardwebhook"}},
 	{"plumbing", []string{
-		"auth", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
+		"auth", "members", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},

@@ -36,20 +36,26 @@ func TestATokenSaysWhatItsBearerIsAMemberOf(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, pgtest.New(t))
 	run(t, conn, `INSERT INTO gv.tenants (tenant_id, name) VALUES ('`+hookA+`', 'A'), ('`+hookB+`', 'B')`)
-	run(t, conn, `INSERT INTO gv.members (tenant_id, email, role, added_by, added_at) VALUES
-		('`+hookA+`', 'ana@example.com', 'admin', 'test', '2026-01-01'), ('`+hookB+`', 'ana@example.com', 'viewer', 'test', '2026-02-01')`)
+	run(t, conn, `INSERT INTO gv.members (tenant_id, email, role, added_by, added_at, accepted_at) VALUES
+		('`+hookA+`', 'ana@example.com', 'admin', 'test', '2026-01-01', now()), ('`+hookB+`', 'ana@example.com', 'viewer', 'test', '2026-02-01', now()),
+		('`+hookB+`', 'ivo@example.com', 'admin', 'test', '2026-02-01', NULL)`)
 	const user = "11111111-1111-4111-8111-111111111111"
 	for _, c := range []struct{ email, has, want string }{
 		{"Ana@Example.com", `{"provider": "email"}`, `{"role": "admin", "provider": "email", "tenant_id": "` + hookA + `"}`},
 		{"ana@example.com", `{"tenant_id": "` + hookB + `", "role": "admin"}`, `{"role": "viewer", "tenant_id": "` + hookB + `"}`},
 		{"ana@example.com", `{"tenant_id": "nonsense"}`, `{"role": "admin", "tenant_id": "` + hookA + `"}`},
 		{"ana@example.com", `null`, `{"role": "admin", "tenant_id": "` + hookA + `"}`},
+		{"ivo@example.com", `{"tenant_id": "` + hookB + `"}`, `{}`}, // invited, which decides nothing
 		{"eve@example.com", `{"tenant_id": "` + hookA + `", "role": "admin", "provider": "email"}`, `{"provider": "email"}`},
 		{"", `{}`, `{}`},
 	} {
 		if got := claims(t, conn, user, c.email, c.has); got != c.want {
 			t.Errorf("%s with %s: %s, want %s", c.email, c.has, got, c.want)
 		}
+	}
+	run(t, conn, `UPDATE gv.members SET chosen_at = now() WHERE tenant_id = '`+hookB+`' AND email = 'ana@example.com'`)
+	if got := claims(t, conn, user, "ana@example.com", `{"tenant_id": "`+hookA+`"}`); got != `{"role": "viewer", "tenant_id": "`+hookB+`"}` {
+		t.Errorf("B chosen: %s", got)
 	}
 	run(t, conn, `UPDATE gv.members SET removed_at = now() WHERE tenant_id = '`+hookA+`'`)
 	if got := claims(t, conn, user, "ana@example.com", `{"tenant_id": "`+hookA+`"}`); got != `{"role": "viewer", "tenant_id": "`+hookB+`"}` {
@@ -65,7 +71,7 @@ func TestAnAddressCountsOnceSupabaseHasConfirmedIt(t *testing.T) {
 	run(t, conn, `CREATE TABLE auth.users (id uuid PRIMARY KEY, email text, email_confirmed_at timestamptz)`)
 	run(t, conn, `INSERT INTO auth.users VALUES ('`+user+`', 'Ana@example.com', NULL), ('`+other+`', 'eve@example.com', now())`)
 	run(t, conn, `INSERT INTO gv.tenants (tenant_id, name) VALUES ('`+hookA+`', 'A')`)
-	run(t, conn, `INSERT INTO gv.members (tenant_id, email, role, added_by) VALUES ('`+hookA+`', 'ana@example.com', 'admin', 'test')`)
+	run(t, conn, `INSERT INTO gv.members (tenant_id, email, role, added_by, accepted_at) VALUES ('`+hookA+`', 'ana@example.com', 'admin', 'test', now())`)
 	if got := claims(t, conn, user, "ana@example.com", `{}`); got != `{}` {
 		t.Errorf("unconfirmed: %s", got)
 	}

@@ -35,7 +35,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), publish.New(cfg.Publish)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish)), nil
 }
 
 // maxBody holds 10,000 ads with every field, indented.

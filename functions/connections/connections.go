@@ -61,7 +61,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), Outside{
+	return New(db, serve.NewAccess(cfg.Access, db), Outside{
 		Project: cfg.Publish.Project, Vault: secrets.Default(), Queue: publish.New(cfg.Publish), HubSpot: cfg.HubSpot,
 		Meta:    meta.New(cfg.Meta, meta.Options{Timeout: patience, Budget: patience, Attempts: 2}),
 		Webhook: webhook.New(cfg.Webhook),

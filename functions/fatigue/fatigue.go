@@ -40,7 +40,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), publish.New(cfg.Publish)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish)), nil
 }
 
 type function struct {

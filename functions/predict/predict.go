@@ -38,7 +38,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), gemini.Models(client)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), gemini.Models(client)), nil
 }
 
 type function struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/members"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
@@ -23,6 +24,11 @@ type Member struct {
 	Role    string    `json:"role" enum:"viewer,editor,admin"`
 	AddedBy string    `json:"added_by"`
 	AddedAt time.Time `json:"added_at"`
+	State   string    `json:"state" enum:"invited,member" doc:"An invitation decides nothing until the person accepts it."`
+}
+
+func memberOf(m members.Member) Member {
+	return Member{Email: m.Email, Role: m.Role, AddedBy: m.AddedBy, AddedAt: m.AddedAt, State: stateOf(m.Accepted)}
 }
 
 type membersOutput struct {
@@ -34,17 +40,14 @@ type membersOutput struct {
 func (f *function) listMembers(ctx context.Context, _ *struct{}) (*membersOutput, error) {
 	out := &membersOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, `
-			SELECT email, role, added_by, added_at FROM gv.members
-			WHERE  tenant_id = gv.tenant() AND removed_at IS NULL ORDER BY email COLLATE "C"`)
-		all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Member])
+		all, err := members.NewStore(tx).List(ctx)
 		if err != nil {
-			return fmt.Errorf("list members: %w", err)
+			return err
 		}
-		for i := range all {
-			all[i].AddedAt = all[i].AddedAt.UTC()
+		out.Body.Members = make([]Member, len(all))
+		for i, m := range all {
+			out.Body.Members[i] = memberOf(m)
 		}
-		out.Body.Members = append([]Member{}, all...)
 		return nil
 	})
 	if err != nil {
@@ -73,19 +76,11 @@ func (f *function) postMember(ctx context.Context, in *memberInput) (*memberOutp
 		if err := lockMembers(ctx, tx); err != nil {
 			return m, err
 		}
-		err = tx.QueryRow(ctx, `
-			INSERT INTO gv.members AS m (tenant_id, email, role, added_by)
-			VALUES (gv.tenant(), @email, @role, @who)
-			ON CONFLICT (tenant_id, email) DO UPDATE
-			SET role = excluded.role, removed_at = NULL,
-			    added_by = CASE WHEN m.removed_at IS NULL THEN m.added_by ELSE excluded.added_by END,
-			    added_at = CASE WHEN m.removed_at IS NULL THEN m.added_at ELSE now() END
-			RETURNING email, role, added_by, added_at`,
-			pgx.StrictNamedArgs{"email": email, "role": in.Body.Role, "who": id.Who()}).Scan(&m.Email, &m.Role, &m.AddedBy, &m.AddedAt)
+		added, err := members.NewStore(tx).Add(ctx, email, in.Body.Role, id.Who())
 		if err != nil {
-			return m, fmt.Errorf("add a member: %w", err)
+			return m, err
 		}
-		m.AddedAt = m.AddedAt.UTC()
+		m = memberOf(added)
 		return m, someAdmin(ctx, tx)
 	})
 	if err != nil {
@@ -119,12 +114,11 @@ func (f *function) removeMember(ctx context.Context, in *removeInput) (*removeOu
 		if err := lockMembers(ctx, tx); err != nil {
 			return answer, err
 		}
-		done, err := tx.Exec(ctx, `
-			UPDATE gv.members SET removed_at = coalesce(removed_at, now()) WHERE tenant_id = gv.tenant() AND email = $1`, email)
+		found, err := members.NewStore(tx).Remove(ctx, email)
 		if err != nil {
-			return answer, fmt.Errorf("remove a member: %w", err)
+			return answer, err
 		}
-		if done.RowsAffected() == 0 {
+		if !found {
 			return answer, fault.NotFoundf("no member has this e-mail address")
 		}
 		return answer, someAdmin(ctx, tx)
@@ -159,16 +153,14 @@ func lockMembers(ctx context.Context, tx pgx.Tx) error {
 }
 
 // someAdmin returns a Conflict where a change would leave the tenant without an
-// admin, and so undoes it.
+// admin who has accepted, and so undoes it.
 func someAdmin(ctx context.Context, tx pgx.Tx) error {
-	var some bool
-	err := tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM gv.members WHERE tenant_id = gv.tenant() AND role = 'admin' AND removed_at IS NULL)`).Scan(&some)
+	some, err := members.NewStore(tx).HasAdmin(ctx)
 	if err != nil {
-		return fmt.Errorf("look for an admin: %w", err)
+		return err
 	}
 	if !some {
-		return fault.Conflictf("this is the tenant's last admin: make somebody else one first")
+		return fault.Conflictf("this is the tenant's last admin who has accepted: make somebody else one first")
 	}
 	return nil
 }

@@ -1,9 +1,10 @@
 // Package tenants is where a tenant's admin says who belongs to it, which web
-// pages may send clicks to it, and how its ad accounts are run. It serves
-// /api/tenants/ and /api/accounts/; every write may be repeated.
+// pages may send clicks to it, and how its ad accounts are run, and where
+// anybody sees their own memberships. It serves /api/tenants/, /api/accounts/
+// and /api/me; every write may be repeated.
 //
-// A member is a row of gv.members: an e-mail address and a role. It becomes the
-// app_metadata of that person's Supabase tokens by gv.access_token_hook, which an
+// A member is a row of gv.members: an e-mail address and a role. It is an
+// invitation until the person accepts it. Then it becomes the app_metadata of that person's Supabase tokens by gv.access_token_hook, which an
 // operator names as the project's custom access token hook (Authentication,
 // Hooks): from their next token on, within an hour, a new member is in, a removed
 // one out, and a role changed. Without the hook an operator sets app_metadata by
@@ -46,7 +47,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), publish.New(cfg.Publish)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish)), nil
 }
 
 type function struct {
@@ -62,6 +63,10 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	serve.Get(api, "/api/tenants", auth.Viewer, f.getTenant, serve.Summary("Shows the tenant."))
 	serve.Put(api, "/api/tenants", auth.Admin, f.putTenant,
 		serve.Summary("Renames the tenant, or pauses every write to the ad platforms for all of its accounts."))
+	serve.Get(api, "/api/me", auth.Viewer, f.getMe, serve.NoTenant, serve.Summary("Says who is asking, and of which tenants they are a member or invited."))
+	serve.Put(api, "/api/me/tenant", auth.Viewer, f.chooseTenant, serve.NoTenant, serve.Summary("Chooses the tenant of your next token."))
+	serve.Post(api, "/api/me/invitations/{tenant_id}/accept", auth.Viewer, f.acceptInvitation, serve.NoTenant, serve.Summary("Accepts an invitation."))
+	serve.Post(api, "/api/me/invitations/{tenant_id}/decline", auth.Viewer, f.declineInvitation, serve.NoTenant, serve.Summary("Declines an invitation."))
 	serve.Get(api, "/api/tenants/members", auth.Admin, f.listMembers, serve.Summary("Lists the tenant's members."))
 	serve.Post(api, "/api/tenants/members", auth.Admin, f.postMember, serve.Summary("Adds a member, or gives one another role."))
 	serve.Post(api, "/api/tenants/members/remove", auth.Admin, f.removeMember, serve.Summary("Removes a member; never the last admin."))

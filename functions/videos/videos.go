@@ -55,7 +55,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), publish.New(cfg.Publish), files, cfg.Limits), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish), files, cfg.Limits), nil
 }
 
 type function struct {

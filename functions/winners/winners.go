@@ -40,7 +40,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access), gemini.Models(client)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), gemini.Models(client)), nil
 }
 
 // backend names where the memory is, as the seed's frontend asks.

@@ -120,8 +120,8 @@ func writeTenant(ctx context.Context, tx pgx.Tx, t demo.Tenant, domain string, n
 	}
 	for _, sql := range []string{
 		`INSERT INTO gv.tenants (tenant_id, name, currency) VALUES (@tenant, @name, @currency) ON CONFLICT DO NOTHING`,
-		`INSERT INTO gv.members (tenant_id, email, role, added_by)
-		 SELECT @tenant, role || '@' || @domain, role, 'infra/local' FROM unnest(ARRAY['admin', 'editor', 'viewer']) AS role
+		`INSERT INTO gv.members (tenant_id, email, role, added_by, accepted_at)
+		 SELECT @tenant, role || '@' || @domain, role, 'infra/local', now() FROM unnest(ARRAY['admin', 'editor', 'viewer']) AS role
 		 ON CONFLICT DO NOTHING`,
 		`INSERT INTO gv.accounts (tenant_id, account_id, name, currency, time_zone)
 		 VALUES (@tenant, @account, @name, @currency, @zone) ON CONFLICT DO NOTHING`,

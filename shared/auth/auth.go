@@ -4,6 +4,7 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,7 +42,7 @@ func (r Role) String() string { return [...]string{"public", "viewer", "editor",
 
 // Identity is who is asking.
 type Identity struct {
-	Tenant  string // a UUID in its usual form
+	Tenant  string // a UUID in its usual form; empty where the token names none
 	Role    Role
 	Subject string // the Supabase user's id
 	Email   string
@@ -113,18 +114,36 @@ type claims struct {
 	} `json:"app_metadata"`
 }
 
+// UnmarshalJSON refuses times that are texts, which the library takes for numbers.
+func (c *claims) UnmarshalJSON(data []byte) error {
+	var times struct {
+		Exp, Nbf, Iat json.RawMessage
+	}
+	if err := json.Unmarshal(data, &times); err != nil {
+		return err
+	}
+	for _, t := range []json.RawMessage{times.Exp, times.Nbf, times.Iat} {
+		if len(t) > 0 && t[0] == '"' {
+			return errors.New("a time claim is a text, not a number")
+		}
+	}
+	type plain claims
+	return json.Unmarshal(data, (*plain)(c))
+}
+
 // Verify returns who the token stands for. A bad token is an Unauthorized fault,
-// one without a tenant Forbidden, and keys that cannot be fetched Unavailable.
+// and keys that cannot be fetched Unavailable. A token that names no tenant is
+// good: its bearer may have invitations to accept.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	var c claims
 	if _, err := v.parser.ParseWithClaims(token, &c, v.keyFor(ctx)); err != nil {
 		return Identity{}, refusal(err)
 	}
-	tenant, err := uuid.Parse(c.AppMetadata.TenantID)
-	if err != nil {
-		return Identity{}, fault.Forbiddenf("your account belongs to no tenant: the token's app_metadata.tenant_id is missing")
+	id := Identity{Role: RoleNamed(c.AppMetadata.Role), Subject: c.Subject, Email: c.Email}
+	if tenant, err := uuid.Parse(c.AppMetadata.TenantID); err == nil {
+		id.Tenant = tenant.String()
 	}
-	return Identity{Tenant: tenant.String(), Role: roleOf(c.AppMetadata.Role), Subject: c.Subject, Email: c.Email}, nil
+	return id, nil
 }
 
 // VerifyRequest verifies the bearer token of r.
@@ -136,11 +155,19 @@ func (v *Verifier) VerifyRequest(r *http.Request) (Identity, error) {
 	return v.Verify(r.Context(), strings.TrimSpace(token))
 }
 
-// keyFor never hands an HMAC method a public key, nor the other way round.
+// keyFor never hands an HMAC method a public key, nor the other way round. It
+// refuses a header with crit, which demands an extension that is not known here
+// (RFC 7515, 4.1.11), and one without kid where a project has several keys.
 func (v *Verifier) keyFor(ctx context.Context) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
+		if _, has := t.Header["crit"]; has {
+			return nil, errors.New("the header's crit names an extension that is not known here")
+		}
 		if t.Method == jwt.SigningMethodHS256 {
 			return v.secret, nil
+		}
+		if kid, _ := t.Header["kid"].(string); kid == "" {
+			return nil, errors.New("the header names no key: kid is missing")
 		}
 		keys, err := v.jwks()
 		if err != nil {
@@ -162,8 +189,9 @@ func refusal(err error) error {
 	}
 }
 
-// roleOf gives an unknown role the least rights.
-func roleOf(name string) Role {
+// RoleNamed returns the role of that name, and Viewer for any other: an unknown
+// role has the least rights.
+func RoleNamed(name string) Role {
 	switch name {
 	case "admin":
 		return Admin

@@ -92,12 +92,22 @@ func (p *project) claims() jwt.MapClaims {
 
 func (p *project) sign(t *testing.T, id string, key crypto.Signer, c jwt.MapClaims) string {
 	t.Helper()
+	return p.signWith(t, map[string]any{"kid": id}, key, c)
+}
+
+// signWith signs with the members of a header; a nil one is left out.
+func (p *project) signWith(t *testing.T, header map[string]any, key crypto.Signer, c jwt.MapClaims) string {
+	t.Helper()
 	var method jwt.SigningMethod = jwt.SigningMethodES256
 	if _, ok := key.(*rsa.PrivateKey); ok {
 		method = jwt.SigningMethodRS256
 	}
 	token := jwt.NewWithClaims(method, c)
-	token.Header["kid"] = id
+	for name, value := range header {
+		if value != nil {
+			token.Header[name] = value
+		}
+	}
 	signed, err := token.SignedString(key)
 	if err != nil {
 		t.Fatal(err)

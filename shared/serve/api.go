@@ -1,13 +1,9 @@
 package serve
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -18,28 +14,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
-	"github.com/geminivideo/geminivideo/shared/idempotency"
 )
-
-// AccessConfig is who may call an HTTP function.
-type AccessConfig struct {
-	Auth    auth.Config
-	Origins []string `env:"CORS_ORIGINS"`
-}
-
-// Access decides who may call an HTTP function, and from which web origins.
-type Access struct {
-	Verifier *auth.Verifier
-	// Origins lists the web origins that browsers may call from; "*" is any.
-	Origins []string
-	// Credentials lets browsers send their own along: sendBeacon always does.
-	Credentials bool
-}
-
-// NewAccess returns the access that cfg describes.
-func NewAccess(cfg AccessConfig) Access {
-	return Access{Verifier: auth.New(cfg.Auth), Origins: cfg.Origins}
-}
 
 // API is an HTTP function's handler: typed operations on the standard ServeMux,
 // with one way to authenticate, validate, answer errors and document.
@@ -48,7 +23,7 @@ type API struct {
 	huma   huma.API
 	access Access
 	checks []check
-	bodies map[string]int64 // how many bytes each pattern's body may have
+	routes map[string]*route // by pattern
 }
 
 type check struct {
@@ -70,7 +45,7 @@ func NewAPI(access Access) *API {
 		"supabase": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A Supabase access token."},
 	}
 	cfg.Components.Responses = problems(cfg.Components.Schemas)
-	return &API{mux: mux, huma: humago.New(mux, cfg), access: access, bodies: map[string]int64{}}
+	return &API{mux: mux, huma: humago.New(mux, cfg), access: access, routes: map[string]*route{}}
 }
 
 // OpenAPI returns the document of the API's operations.
@@ -99,11 +74,31 @@ func (a *API) Health(ctx context.Context) error {
 // Option changes an operation.
 type Option func(*huma.Operation)
 
-// defaultBody is huma's own.
+// defaultBody is how many bytes a body may have where an operation sets no limit.
 const defaultBody = 1 << 20
 
-// MaxBody sets how many bytes a body may have; 1 MiB where it is not said.
+// MaxBody sets how many bytes a body may have; 1 MiB where it is not said. A Raw
+// operation that takes uploads bounds those itself.
 func MaxBody(n int64) Option { return func(op *huma.Operation) { op.MaxBodyBytes = n } }
+
+// Upload lets a body take longer than a minute, as long as it keeps its rate.
+func Upload(op *huma.Operation) { mark(op, uploadMark) }
+
+// NoTenant admits a token that names no tenant: its bearer may have been invited
+// to one, or be looking for one.
+func NoTenant(op *huma.Operation) { mark(op, noTenantMark) }
+
+const (
+	uploadMark   = "upload"
+	noTenantMark = "no-tenant"
+)
+
+func mark(op *huma.Operation, name string) {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[name] = true
+}
 
 // Status sets the status of a success; 200 where it is not said.
 func Status(status int) Option { return func(op *huma.Operation) { op.DefaultStatus = status } }
@@ -117,7 +112,8 @@ func Hidden(op *huma.Operation) { op.Hidden = true }
 // Answers says what a success of a Raw operation holds; a typed one's type says it.
 func Answers[T any](meaning string) Option {
 	return func(op *huma.Operation) {
-		op.Metadata = map[string]any{answerKey: &answerOf{reflect.TypeFor[T](), meaning}}
+		mark(op, answerKey)
+		op.Metadata[answerKey] = &answerOf{reflect.TypeFor[T](), meaning}
 	}
 }
 
@@ -142,18 +138,13 @@ func Put[I, O any](a *API, path string, role auth.Role, handle func(context.Cont
 func Raw(a *API, pattern string, role auth.Role, handle func(http.ResponseWriter, *http.Request) error, opts ...Option) {
 	method, path, _ := strings.Cut(pattern, " ")
 	op := describe(method, path, role, opts)
-	a.bodies[pattern] = cmp.Or(op.MaxBodyBytes, maxKeyedBody)
+	a.routes[pattern] = routeOf(&op, role, false)
 	if !op.Hidden {
 		documentAnswer(&op, a.huma.OpenAPI().Components.Schemas)
 		a.huma.OpenAPI().AddOperation(&op)
 	}
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		ctx, err := a.admit(r, role)
-		if err == nil {
-			r = r.WithContext(ctx)
-			err = handle(w, r)
-		}
-		if err != nil {
+		if err := handle(w, r); err != nil {
 			WriteError(w, r, err)
 		}
 	})
@@ -163,15 +154,21 @@ func operation[I, O any](a *API, method, path string, role auth.Role, handle fun
 	mustShow(reflect.TypeFor[I](), map[reflect.Type]bool{})
 	mustShow(reflect.TypeFor[O](), map[reflect.Type]bool{})
 	op := describe(method, path, role, opts)
-	a.bodies[method+" "+path] = cmp.Or(op.MaxBodyBytes, defaultBody)
+	op.SkipValidateBody = true // rules does it, at a bounded cost
+	op.BodyReadTimeout = -1    // the body is in memory by then
+	op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, defaultBody)
+	a.routes[method+" "+path] = routeOf(&op, role, true)
+	op.MaxBodyBytes++ // huma refuses a body that is just as large as its limit
+	var body *rules
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-		r, w := humago.Unwrap(ctx)
-		admitted, err := a.admit(r, role)
-		if err != nil {
-			WriteError(w, r, err)
-			return
+		if sent, ok := ctx.Context().Value(bodyKey{}).([]byte); ok && body != nil {
+			if p := body.check(ctx.Header("Content-Type"), sent); p != nil {
+				r, w := humago.Unwrap(ctx)
+				WriteError(w, r, p)
+				return
+			}
 		}
-		next(huma.WithContext(ctx, admitted))
+		next(ctx)
 	}}
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
@@ -181,72 +178,64 @@ func operation[I, O any](a *API, method, path string, role auth.Role, handle fun
 		}
 		return out, nil
 	})
+	if item := a.huma.OpenAPI().Paths[path]; item != nil {
+		body = bodyRules(a.huma.OpenAPI().Components.Schemas, map[string]*huma.Operation{
+			http.MethodPost: item.Post, http.MethodPut: item.Put,
+		}[method])
+	}
 }
 
-// admit checks who is asking and returns a context that says so.
-func (a *API) admit(r *http.Request, role auth.Role) (context.Context, error) {
-	ctx := r.Context()
-	if role == auth.Public {
-		return ctx, nil
+func routeOf(op *huma.Operation, role auth.Role, typed bool) *route {
+	return &route{
+		role: role, limit: cmp.Or(op.MaxBodyBytes, defaultBody), bounded: op.MaxBodyBytes > 0, typed: typed,
+		noTenant: op.Metadata[noTenantMark] != nil, upload: op.Metadata[uploadMark] != nil,
 	}
-	id, err := a.access.Verifier.VerifyRequest(r)
-	if err != nil {
-		return ctx, err
-	}
-	note(ctx, func(o *outcome) { o.tenant = id.Tenant })
-	if id.Role < role {
-		return ctx, fault.Forbiddenf("this needs the role %s; your token has the role %s", role, id.Role)
-	}
-	return auth.With(ctx, id), nil
 }
 
-// ServeHTTP answers r: CORS first, then the idempotency key, then the operation.
+// ServeHTTP answers r: CORS, then who is asking, then the body and its
+// idempotency key, then the operation. Nobody who is not admitted costs more
+// than the headers.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.cors(w, r) {
 		return
 	}
 	_, pattern := a.mux.Handler(r)
-	if pattern == "" {
+	to, known := a.routes[pattern]
+	if !known {
 		a.unknown(w, r)
 		return
 	}
-	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method != http.MethodGet {
-		var err error
-		if r, err = keyed(w, r, key, cmp.Or(a.bodies[pattern], maxKeyedBody)); err != nil {
-			WriteError(w, r, err)
-			return
-		}
+	r, err := a.prepare(w, r, *to)
+	if err != nil {
+		WriteError(w, r, err)
+		return
 	}
 	a.mux.ServeHTTP(w, r)
 }
 
-// maxKeyedBody bounds what is held in memory to be hashed, before anybody knows
-// who is asking, where an operation sets no bound of its own. Larger bodies are
-// multipart uploads, which hash what they stream.
-const maxKeyedBody = 32 << 20
-
-// maxKey is the longest Idempotency-Key, in characters.
-const maxKey = 255
-
-func keyed(w http.ResponseWriter, r *http.Request, key string, limit int64) (*http.Request, error) {
-	if len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c > 0x7e }) {
-		return r, fault.Field("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+// prepare admits r and reads what its operation needs of its body.
+func (a *API) prepare(w http.ResponseWriter, r *http.Request, to route) (*http.Request, error) {
+	ctx, err := a.admit(r, to)
+	if err != nil {
+		return r, err
 	}
-	request := idempotency.Request{Operation: r.Method + " " + r.URL.Path, Key: key}
-	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-		if err != nil {
-			return r, fmt.Errorf("read body: %w", err)
-		}
-		hash := sha256.New()
-		hash.Write(body)
-		if r.URL.RawQuery != "" { // what is asked in the query is as much a part of the request
-			hash.Write([]byte("\n?" + r.URL.RawQuery))
-		}
-		request.BodyHash = hash.Sum(nil)
-		r.Body = io.NopCloser(bytes.NewReader(body))
+	r = r.WithContext(ctx)
+	if to.upload {
+		rateAlone(ctx)
 	}
-	return r.WithContext(idempotency.With(r.Context(), request)), nil
+	key := r.Header.Get("Idempotency-Key")
+	// A public operation says how large its bodies are, or takes no key: strangers send them.
+	takesKey := key != "" && r.Method != http.MethodGet && (to.role != auth.Public || to.bounded)
+	var body []byte
+	if to.typed && r.Method != http.MethodGet || takesKey && !multipart(r) {
+		if r, body, err = readBody(w, r, to.limit); err != nil {
+			return r, err
+		}
+	}
+	if takesKey {
+		return keyed(r, key, body)
+	}
+	return r, nil
 }
 
 // unknown answers what no operation serves, 404 or 405, in our form.

@@ -18,6 +18,7 @@ func describe(method, path string, role auth.Role, opts []Option) huma.Operation
 		OperationID: operationID(method, path), Method: method, Path: path,
 		Description: "Role: " + role.String() + ".",
 		Responses:   refusals(method, path, role),
+		Extensions:  map[string]any{"x-role": role.String()},
 	}
 	if role != auth.Public {
 		op.Security = []map[string][]string{{"supabase": {}}}
@@ -69,7 +70,7 @@ func refusals(method, path string, role auth.Role) map[string]*huma.Response {
 		statuses = append(statuses, http.StatusNotFound)
 	}
 	if method != http.MethodGet {
-		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		if role != auth.Public {
 			statuses = append(statuses, http.StatusConflict)
 		}
@@ -93,7 +94,8 @@ func problems(schemas huma.Registry) map[string]*huma.Response {
 	}
 	all := map[string]*huma.Response{defaultProblem: {Description: "An RFC 9457 problem; its detail says what went wrong.", Content: body}}
 	for status, meaning := range map[int]string{
-		http.StatusBadRequest:            "The body is not JSON, or not what its Content-Type says.",
+		http.StatusBadRequest:            "The body is not JSON, not what its Content-Type says, or was cut off.",
+		http.StatusRequestTimeout:        "The body came too slowly.",
 		http.StatusUnauthorized:          "There is no access token, or it is not valid here, or has expired.",
 		http.StatusForbidden:             "The token's role or tenant may not do this.",
 		http.StatusNotFound:              "There is nothing of yours with this id.",

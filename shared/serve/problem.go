@@ -20,7 +20,9 @@ type problem struct {
 	Status int          `json:"status" doc:"HTTP status."`
 	Title  string       `json:"title" doc:"The status in words."`
 	Detail string       `json:"detail" doc:"What went wrong, for people."`
-	Errors []fieldError `json:"errors,omitempty" doc:"The fields that break a rule."`
+	Errors []fieldError `json:"errors,omitempty" doc:"The fields that break a rule, at most 20 of them."`
+	// MoreErrors counts those that Errors leaves out.
+	MoreErrors int `json:"more_errors,omitempty" doc:"How many more rules are broken than errors names."`
 	// Error is HubSpot's own member, and ours for nothing else.
 	ErrorText string `json:"error,omitempty"`
 
@@ -60,34 +62,25 @@ func fromHuma(status int, msg string, errs []error) huma.StatusError {
 		p.Detail = "internal error"
 		return p
 	}
+	var found []fieldError
 	for _, err := range errs {
 		var d huma.ErrorDetailer
 		if errors.As(err, &d) {
 			detail := d.ErrorDetail()
 			if name, ok := missing(detail.Message); ok {
-				p.Errors = append(p.Errors, fieldError{detail.Location + "." + name, "is required"})
+				found = append(found, fieldError{detail.Location + "." + name, "is required"})
 				continue
 			}
 			if path, rule, ok := strings.Cut(detail.Message, fieldMark); ok {
 				detail = &huma.ErrorDetail{Location: strings.TrimSuffix(detail.Location+"."+path, "."), Message: rule}
 			}
-			p.Errors = append(p.Errors, fieldError{detail.Location, plainRule(detail.Message)})
+			found = append(found, fieldError{detail.Location, plainRule(detail.Message)})
 		}
 	}
-	if len(p.Errors) > 0 {
-		p.Detail = sentence(status, p.Errors)
+	if len(found) > 0 {
+		return fieldProblem(status, found, len(found))
 	}
 	return p
-}
-
-// sentence says the first broken rule in one line, so that a caller who shows
-// only the detail still shows something useful.
-func sentence(status int, errs []fieldError) string {
-	first := strings.TrimSpace(errs[0].Location + ": " + errs[0].Message)
-	if status == http.StatusBadRequest || len(errs) == 1 {
-		return first
-	}
-	return first + " (and " + strconv.Itoa(len(errs)-1) + " more)"
 }
 
 // missing returns the field that huma's message says is not there.
@@ -122,6 +115,9 @@ var statuses = map[fault.Kind]int{
 	fault.Unavailable:  http.StatusServiceUnavailable,
 }
 
+// maxDetail is the longest detail of an answer, in bytes.
+const maxDetail = 2000
+
 // problemOf returns the answer that err deserves.
 func problemOf(err error) *problem {
 	var (
@@ -134,9 +130,13 @@ func problemOf(err error) *problem {
 		return p
 	case errors.As(err, &f):
 		status := statuses[f.Kind]
-		p = &problem{Status: status, Title: http.StatusText(status), Detail: f.Message, retryAfter: f.RetryAfter}
-		for _, d := range f.Details {
-			p.Errors = append(p.Errors, fieldError{d.Field, d.Rule})
+		p = &problem{Status: status, Title: http.StatusText(status), Detail: cut(f.Message, maxDetail), retryAfter: f.RetryAfter}
+		for i, d := range f.Details {
+			if i == maxErrors {
+				p.MoreErrors = len(f.Details) - maxErrors
+				break
+			}
+			p.Errors = append(p.Errors, fieldError{cut(d.Field, maxLocation), cut(d.Rule, maxRule)})
 		}
 		return p
 	case errors.As(err, &large):

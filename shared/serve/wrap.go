@@ -37,6 +37,9 @@ func Wrap(name string, h http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		began := time.Now()
 		r = r.WithContext(ctx)
+		body := paceBody(w, r, slowest)
+		defer body.finish()
+		r = r.WithContext(context.WithValue(ctx, pacedKey{}, body))
 		func() {
 			defer recovered(rec, r)
 			if r.URL.Path == "/health" {

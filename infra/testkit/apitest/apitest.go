@@ -19,6 +19,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/issuer"
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/members"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -41,7 +42,8 @@ type World struct {
 	made   *pgtest.DB
 }
 
-// New returns a world with both tenants and nothing else.
+// New returns a world with both tenants, a member of each role in the first and
+// an admin in the other, and nothing else.
 func New(t testing.TB) *World {
 	t.Helper()
 	db := pgtest.New(t)
@@ -52,14 +54,24 @@ func New(t testing.TB) *World {
 	t.Cleanup(app.Close)
 	w := &World{T: t, App: app, Queue: &Queue{}, admin: db.Admin(t), issuer: issuer.New(t), made: db}
 	w.Exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Northside'), ($2, 'Southside')`, Tenant, Other)
+	w.Exec(`INSERT INTO gv.members (tenant_id, email, role, added_by, accepted_at)
+		SELECT $1::uuid, role || '@northside.example', role, 'apitest', now() FROM unnest(ARRAY['admin', 'editor', 'viewer']) AS role
+		UNION ALL SELECT $2::uuid, 'admin@southside.example', 'admin', 'apitest', now()`, Tenant, Other)
 	return w
 }
 
 // WorkerURL is where gv_worker finds the world's database.
 func (w *World) WorkerURL() string { return w.made.WorkerURL }
 
-// Access trusts the world's tokens.
-func (w *World) Access() serve.Access { return serve.Access{Verifier: w.issuer.Verifier()} }
+// Access trusts the world's tokens and knows its members.
+func (w *World) Access() serve.Access {
+	return serve.Access{Verifier: w.issuer.Verifier(), Members: members.In(w.App)}
+}
+
+// TokenFor is a token of anybody: tenant may be empty.
+func (w *World) TokenFor(tenant, email string, role auth.Role) string {
+	return w.issuer.Token(tenant, email, role, time.Hour)
+}
 
 // Token is a token of Tenant's member with that role.
 func (w *World) Token(role auth.Role) string {

@@ -1,0 +1,139 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/idempotency"
+)
+
+// pace is how slowly a body may come. The limits are on the socket, because a
+// handler that waits for a byte cannot look at a clock.
+type pace struct {
+	grace  time.Duration // before the rate counts
+	perSec int64         // bytes a second from then on
+	whole  time.Duration // for the whole body; 0: the rate alone decides
+}
+
+// slowest is what a client may take before it is cut off: 10 s, then 1 kB/s, and
+// a minute in all.
+var slowest = pace{grace: 10 * time.Second, perSec: 1000, whole: time.Minute}
+
+// lingering is how long the rest of a body that nobody reads may keep its
+// connection after the answer.
+const lingering = time.Second
+
+// pacedBody is a request's body that a slow client cannot make last: a read that
+// comes too late is a 408, and a body that ends before its length a 400.
+type pacedBody struct {
+	io.ReadCloser
+	conn  *http.ResponseController
+	pace  pace
+	began time.Time
+	read  int64
+	ended bool
+}
+
+// paceBody puts the body of r under the slowest pace. A request without a body
+// is left alone: a deadline would end it while its handler works.
+func paceBody(w http.ResponseWriter, r *http.Request, p pace) *pacedBody {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	b := &pacedBody{ReadCloser: r.Body, conn: http.NewResponseController(w), pace: p, began: time.Now()}
+	r.Body = b
+	return b
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	due := b.began.Add(b.pace.grace + time.Duration(b.read)*time.Second/time.Duration(b.pace.perSec))
+	if last := b.began.Add(b.pace.whole); b.pace.whole > 0 && due.After(last) {
+		due = last
+	}
+	_ = b.conn.SetReadDeadline(due) // a test's recorder has no connection
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+	switch large := new(http.MaxBytesError); {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.ended = true
+		_ = b.conn.SetReadDeadline(time.Time{}) // the server goes on listening for the client's going away
+	case errors.As(err, &large):
+	case errors.Is(err, os.ErrDeadlineExceeded) || isTimeout(err):
+		err = Problem(http.StatusRequestTimeout, "the body came too slowly: at least 1 kB a second is expected")
+	default:
+		err = Problem(http.StatusBadRequest, "the body was cut off before its end")
+	}
+	return n, err
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+// finish lets go of a body that was not read to its end: net/http would wait for
+// the rest of it, however slowly it comes.
+func (b *pacedBody) finish() {
+	if b != nil && !b.ended {
+		_ = b.conn.SetReadDeadline(time.Now().Add(lingering))
+	}
+}
+
+type pacedKey struct{}
+
+// rateAlone lifts the limit on the whole body for an upload, which may be large
+// and is cut off by its rate alone.
+func rateAlone(ctx context.Context) {
+	if b, ok := ctx.Value(pacedKey{}).(*pacedBody); ok && b != nil {
+		b.pace.whole = 0
+	}
+}
+
+type bodyKey struct{}
+
+// readBody reads the whole body of a typed operation, at most limit bytes of it,
+// and leaves it to be read again.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) (*http.Request, []byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return r, nil, err
+	}
+	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return r, body, nil
+}
+
+// maxKey is the longest Idempotency-Key, in characters.
+const maxKey = 255
+
+// keyed notes the write's Idempotency-Key, with a hash of what is asked. A
+// multipart upload has none yet: it hashes what it streams.
+func keyed(r *http.Request, key string, body []byte) (*http.Request, error) {
+	if len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c > 0x7e }) {
+		return r, fault.Field("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+	}
+	request := idempotency.Request{Operation: r.Method + " " + r.URL.Path, Key: key}
+	if !multipart(r) {
+		hash := sha256.New()
+		hash.Write(body)
+		if r.URL.RawQuery != "" { // what is asked in the query is as much a part of the request
+			hash.Write([]byte("\n?" + r.URL.RawQuery))
+		}
+		request.BodyHash = hash.Sum(nil)
+	}
+	return r.WithContext(idempotency.With(r.Context(), request)), nil
+}
+
+func multipart(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/")
+}
