@@ -14,14 +14,14 @@ var tiers = []struct {
 	name     string
 	packages []string
 }{
-	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "standardwebhook"}},
+	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "changes", "standardwebhook"}},
 	{"plumbing", []string{
 		"auth", "members", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
 		"settings", "telemetry",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},
 	{"domain", []string{
-		"accounts", "ads", "attribution", "changes", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "revenue", "sweep", "video", "winners", "writeback",
+		"accounts", "ads", "attribution", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "revenue", "sweep", "video", "winners", "writeback",
 	}},
 	// What several functions would join alike is joined here, once.
 	{"joints", []string{"dealsync", "grounding", "remedy"}},
@@ -34,9 +34,11 @@ func tier(path string) (place int, name string, ok bool) {
 		return 0, "", false
 	}
 	name, _, _ = strings.Cut(rest, "/")
-	for i, t := range tiers {
-		if slices.Contains(t.packages, name) {
-			return i, name, true
+	for _, known := range []string{rest, name} { // a package below another may have a tier of its own
+		for i, t := range tiers {
+			if slices.Contains(t.packages, known) {
+				return i, known, true
+			}
 		}
 	}
 	return -1, name, true

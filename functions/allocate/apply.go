@@ -11,6 +11,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/decisions"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
@@ -67,7 +68,7 @@ const (
 	maxApply = 4 << 20
 
 	statusExcluded = "excluded"
-	statusRefused  = string(changes.Refused)
+	statusRefused  = string(changes.StatusRefused)
 )
 
 // apply queues what a decision recommended, through the same rules as any change.
@@ -126,7 +127,7 @@ func applyAll(ctx context.Context, tx pgx.Tx, d decisions.Decision, who auth.Ide
 		}
 		out.Ads = append(out.Ads, ad)
 	}
-	done, err := changes.NewStore(tx).Enqueue(ctx, who.Tenant, intents)
+	done, err := queue.NewStore(tx).Enqueue(ctx, who.Tenant, intents)
 	if err != nil {
 		return out, err
 	}

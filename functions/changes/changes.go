@@ -1,7 +1,7 @@
-// Package changes lists what is to be changed on the ad platform and what was,
-// queues a member's own changes, and takes approvals, rejections and undos. It
-// serves /api/ads/changes and GET /api/ads/history. It writes nothing to the
-// platform, which functions/execute does; repeating any request is safe.
+// Package changes lists queued changes and the history of changes, queues a member's
+// own changes, and takes approvals, rejections and undos. It serves
+// /api/ads/changes and GET /api/ads/history. Only functions/execute writes to the
+// platform; repeating any request is safe.
 package changes
 
 import (
@@ -47,16 +47,16 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Get(api, "/api/ads/changes", auth.Viewer, f.list,
-		serve.Summary("Lists changes to budgets and ads, newest first, and why those were held that were."))
+		serve.Summary("Lists changes to budgets and ads, newest first, with the reason of each that was not carried out."))
 	serve.Post(api, "/api/ads/changes", auth.Editor, f.queueOne,
 		serve.Summary("Queues a change of an ad's budget or status."))
 	serve.Post(api, "/api/ads/changes/{id}/approve", auth.Admin, f.approve,
-		serve.Summary("Approves exactly the plan whose digest the list showed."))
+		serve.Summary("Approves the plan whose digest the list shows, and no other."))
 	serve.Post(api, "/api/ads/changes/{id}/reject", auth.Editor, f.reject,
-		serve.Summary("Ends a change that waits."))
+		serve.Summary("Rejects a change that waits."))
 	serve.Post(api, "/api/ads/changes/{id}/undo", auth.Admin, f.undo,
-		serve.Summary("Queues the way back of the latest change of a budget."))
+		serve.Summary("Undoes the latest change of a budget or status."))
 	serve.Get(api, "/api/ads/history", auth.Viewer, f.history,
-		serve.Summary("Lists what was done to budgets and ads, tried, or not done, newest first."))
+		serve.Summary("Lists the history of budgets and ads: what was written, tried or held, newest first."))
 	return api
 }

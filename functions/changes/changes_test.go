@@ -168,7 +168,7 @@ func TestOnlyTheLatestAppliedChangeIsUndoneAndOnce(t *testing.T) {
 	w.Exec(`UPDATE gv.pending_ad_changes SET progress_at = progress_at - interval '1 hour' WHERE change_id = $1`, c["id"])
 	newer := w.queue(80)
 	w.Exec(`UPDATE gv.pending_ad_changes SET status = 'applied', steps = 1, finished_at = now() WHERE change_id = $1`, newer["id"])
-	if a := w.post(auth.Admin, c["id"], "undo", nil); a.Status != 409 || !strings.Contains(a.Body, "only the latest") {
+	if a := w.post(auth.Admin, c["id"], "undo", nil); a.Status != 409 || !strings.Contains(a.Body, "undo that one first") {
 		t.Errorf("an older one: %d %s", a.Status, a.Body)
 	}
 }

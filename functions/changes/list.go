@@ -11,6 +11,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -31,14 +32,14 @@ type listOutput struct {
 }
 
 func (f *function) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	filter := changes.Filter{Status: changes.Status(in.Status), AccountID: in.AccountID, AdID: in.AdID, Limit: in.Limit + 1}
+	filter := queue.Filter{Status: changes.Status(in.Status), AccountID: in.AccountID, AdID: in.AdID, Limit: in.Limit + 1}
 	if err := place(&filter, in.Cursor); err != nil {
 		return nil, err
 	}
 	tenant := auth.From(ctx).Tenant
-	var found []changes.Listed
+	var found []queue.Listed
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
-		found, err = changes.NewStore(tx).List(ctx, tenant, filter)
+		found, err = queue.NewStore(tx).List(ctx, tenant, filter)
 		return err
 	})
 	if err != nil {
@@ -74,16 +75,16 @@ type historyOutput struct {
 }
 
 func (f *function) history(ctx context.Context, in *historyInput) (*historyOutput, error) {
-	filter := changes.Filter{
+	filter := queue.Filter{
 		Status: changes.Status(in.Outcome), AccountID: in.AccountID, AdID: in.AdID, ChangeID: strings.ToLower(in.ChangeID), Limit: in.Limit + 1,
 	}
 	if err := place(&filter, in.Cursor); err != nil {
 		return nil, err
 	}
 	tenant := auth.From(ctx).Tenant
-	var found []changes.Line
+	var found []queue.Line
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
-		found, err = changes.NewStore(tx).History(ctx, tenant, filter)
+		found, err = queue.NewStore(tx).History(ctx, tenant, filter)
 		return err
 	})
 	if err != nil {
@@ -108,7 +109,7 @@ func cursor(at time.Time, id string) string {
 }
 
 // place lets a filter begin where a cursor says.
-func place(filter *changes.Filter, cursor string) error {
+func place(filter *queue.Filter, cursor string) error {
 	if cursor == "" {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -19,34 +20,35 @@ type Change struct {
 	BudgetObject string             `json:"budget_object" doc:"What holds the money on the platform: adset/ID; ad/ID for a status."`
 	Kind         string             `json:"kind" enum:"budget,spend_limits,status"`
 	Currency     string             `json:"currency"`
-	Before       *float64           `json:"before_budget,omitempty" doc:"What the object had; left out where that is not known, and for a status."`
-	Target       *float64           `json:"target_budget,omitempty" doc:"Where the steps lead. For spend_limits the most to be spent; 0 takes the limits away."`
+	Before       *float64           `json:"before_budget,omitempty" doc:"The budget before it; left out where that is not known, and for a status. Of an undo, what the undone change left."`
+	Target       *float64           `json:"target_budget,omitempty" doc:"The budget after its last step. For spend_limits the maximum; 0 removes the limits."`
 	Step         *float64           `json:"step_budget,omitempty" doc:"The present or last step."`
 	BeforeStatus string             `json:"before_status,omitempty"`
 	TargetStatus string             `json:"target_status,omitempty"`
 	Splits       map[string]float64 `json:"splits,omitempty" doc:"Each ad's part of the target."`
 	StepsDone    int                `json:"steps_done"`
-	StepsLeft    int                `json:"steps_left" doc:"At most a fifth each, within 6 hours."`
+	StepsLeft    int                `json:"steps_left" doc:"In any 6 hours an object moves by at most a fifth."`
 	Reason       string             `json:"reason"`
 	Source       string             `json:"source" enum:"allocate,fatigue,learning,member,undo"`
 	DecisionID   string             `json:"decision_id,omitempty"`
 	RequestedBy  string             `json:"requested_by"`
-	Mode         string             `json:"mode" enum:"dry_run,approval,live" doc:"The more careful of the account's mode when it was queued and now."`
+	Mode         string             `json:"mode" enum:"dry_run,approval,live" doc:"The more careful of the account's mode when it was queued and of today's."`
 	Status       string             `json:"status" enum:"pending,awaiting_approval,applying,unknown,applied,dry_run,held,failed,rejected,superseded,undone"`
-	WhyNot       string             `json:"why_not,omitempty" doc:"Why it was not, or has not yet been, carried out; of a dry run, what it would have done."`
-	Digest       string             `json:"digest" doc:"SHA-256 of the plan as it stands now: what an approval binds."`
+	WhyNot       string             `json:"why_not,omitempty" doc:"Why it was not, or not yet, carried out; of a dry run, what it would have done."`
+	Digest       string             `json:"digest" doc:"SHA-256 of the plan as it is now. An approval names it."`
 	ApprovedBy   string             `json:"approved_by,omitempty"`
 	ApprovedAt   *time.Time         `json:"approved_at,omitempty"`
-	DueAt        *time.Time         `json:"due_at,omitempty" doc:"When it is done, or goes on, at the earliest."`
+	DueAt        *time.Time         `json:"due_at,omitempty" doc:"The earliest time of its next step."`
 	DecidedAt    time.Time          `json:"decided_at"`
 	CreatedAt    time.Time          `json:"created_at"`
 	FinishedAt   *time.Time         `json:"finished_at,omitempty"`
 	Attempts     int                `json:"attempts"`
 	UndoOf       string             `json:"undo_of,omitempty"`
+	Forced       bool               `json:"forced,omitempty" doc:"An admin undoes it although somebody else edited the object since."`
 	SupersededBy string             `json:"superseded_by,omitempty"`
 }
 
-func shown(l changes.Listed) Change {
+func shown(l queue.Listed) Change {
 	c := l.Present()
 	out := Change{
 		ID: c.ChangeID, AdID: c.AdID, Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
@@ -55,7 +57,7 @@ func shown(l changes.Listed) Change {
 		Reason: c.Reason, Source: string(c.Source), RequestedBy: c.RequestedBy, Mode: string(changes.Careful(c.Mode, l.AccountMode)),
 		Status: string(c.Status), WhyNot: l.WhyNot(), Digest: hex.EncodeToString(c.Digest()), ApprovedBy: c.ApprovedBy, ApprovedAt: utc(c.ApprovedAt),
 		DecidedAt: c.DecidedAt.UTC(), CreatedAt: c.CreatedAt.UTC(), FinishedAt: utc(c.FinishedAt), Attempts: c.Attempt,
-		UndoOf: text(c.UndoOf), SupersededBy: text(c.SupersededBy),
+		UndoOf: text(c.UndoOf), Forced: c.Forced, SupersededBy: text(c.SupersededBy),
 	}
 	if len(out.Ads) == 0 {
 		out.Ads = []string{c.AdID}
@@ -64,10 +66,10 @@ func shown(l changes.Listed) Change {
 		out.DecisionID = c.DecisionID.String()
 	}
 	if !c.Status.Open() {
-		out.Mode = string(c.Mode) // what the account's is now no longer matters
+		out.Mode = string(c.Mode) // today's mode no longer matters
 	} else {
 		out.StepsLeft = left(c, l.Known)
-		if c.Status != changes.Awaiting {
+		if c.Status != changes.StatusAwaiting {
 			out.DueAt = utc(&c.DueAt)
 		}
 	}
@@ -111,11 +113,11 @@ type Entry struct {
 	Trace        string     `json:"platform_trace,omitempty" doc:"Meta's trace of the call, for its support."`
 	DurationMS   int        `json:"duration_ms" doc:"How long the platform took."`
 	At           time.Time  `json:"at"`
-	Until        *time.Time `json:"until,omitempty" doc:"When the next change took its place; left out where it holds still, or was not applied."`
-	HeldSeconds  *int64     `json:"held_seconds,omitempty" doc:"For how long it held, where it no longer does."`
+	Until        *time.Time `json:"until,omitempty" doc:"When the next change was applied; left out where this is the last, or was not applied."`
+	HeldSeconds  *int64     `json:"held_seconds,omitempty" doc:"For how long it was in force, where it no longer is."`
 }
 
-func entryOf(l changes.Line) Entry {
+func entryOf(l queue.Line) Entry {
 	c := money.Currency(l.Currency)
 	out := Entry{
 		ID: l.HistoryID, ChangeID: text(l.ChangeID), AdID: l.AdID, AccountID: l.AccountID, CampaignID: l.CampaignID, BudgetObject: l.BudgetObject,

@@ -14,8 +14,10 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -24,9 +26,9 @@ import (
 type queueInput struct {
 	Body struct {
 		AdID   string   `json:"ad_id" minLength:"1" maxLength:"256"`
-		Target *float64 `json:"target_budget,omitempty" minimum:"0" doc:"The ad's daily budget to be, in units of the account's currency; 0 pauses the ad. Either this or status."`
-		Status string   `json:"status,omitempty" enum:"ACTIVE,PAUSED" doc:"Whether the ad is to run. Either this or target_budget."`
-		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"What the history says of it."`
+		Target *float64 `json:"target_budget,omitempty" minimum:"0" doc:"The ad's new daily budget, in units of the account's currency; 0 pauses the ad. Either this or status."`
+		Status string   `json:"status,omitempty" enum:"ACTIVE,PAUSED" doc:"ACTIVE runs the ad, PAUSED stops it. Either this or target_budget."`
+		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"The reason that the history shows."`
 	}
 }
 
@@ -38,10 +40,10 @@ func (in *queueInput) Resolve(huma.Context) []error {
 	return []error{&huma.ErrorDetail{Location: "body.target_budget", Message: "give either target_budget or status, and not both"}}
 }
 
-// queued says what became of a request.
+// queued is the answer to a request.
 type queued struct {
-	Status string  `json:"status" doc:"The change's status, or unchanged where the ad is so already."`
-	Reason string  `json:"reason,omitempty" doc:"Why it is held, or why there was nothing to do."`
+	Status string  `json:"status" doc:"The change's status, or unchanged where the ad has that already."`
+	Reason string  `json:"reason,omitempty" doc:"Why it is held, or why nothing was queued."`
 	Change *Change `json:"change,omitempty"`
 }
 
@@ -67,12 +69,12 @@ func (f *function) queueOne(ctx context.Context, in *queueInput) (*queueOutput, 
 			}
 			intent.Target = &minor
 		}
-		store := changes.NewStore(tx)
+		store := queue.NewStore(tx)
 		done, err := store.Enqueue(ctx, id.Tenant, []changes.Intent{intent})
 		if err != nil {
 			return made, err
 		}
-		if done[0].Status == changes.Refused {
+		if done[0].Status == changes.StatusRefused {
 			return made, fault.Conflictf("%s", done[0].Reason)
 		}
 		made = queued{Status: string(done[0].Status), Reason: done[0].Reason}
@@ -106,7 +108,8 @@ func currencyOf(ctx context.Context, tx pgx.Tx, ad string) (c money.Currency, er
 	return c, nil
 }
 
-// minorOf converts units, refusing what the currency has no coin for.
+// minorOf converts units to minor units. It refuses amounts that the currency, or
+// Meta, cannot express: no amount is rounded.
 func minorOf(units float64, c money.Currency) (int64, error) {
 	minor, err := money.FromUnits(units, c)
 	if err != nil {
@@ -119,13 +122,16 @@ func minorOf(units float64, c money.Currency) (int64, error) {
 		}
 		return 0, fault.Field("body.target_budget", rule)
 	}
+	if step := meta.Step(c); int64(minor)%step != 0 {
+		return 0, fault.Field("body.target_budget", fmt.Sprintf("must be a whole number: Meta has no smaller budgets in %s", c))
+	}
 	return int64(minor), nil
 }
 
 type approveInput struct {
 	ID   string `path:"id" format:"uuid"`
 	Body struct {
-		Digest string `json:"digest" pattern:"^[0-9a-fA-F]{64}$" patternDescription:"the digest that the list shows" doc:"The digest of the plan that you saw."`
+		Digest string `json:"digest" pattern:"^[0-9a-fA-F]{64}$" patternDescription:"the digest that the list shows" doc:"The digest of the plan that you approve."`
 	}
 }
 
@@ -136,7 +142,7 @@ func (f *function) approve(ctx context.Context, in *approveInput) (*changeOutput
 	if err != nil {
 		return nil, fault.Field("body.digest", "must be 64 hexadecimal digits")
 	}
-	return f.review(ctx, in.ID, func(s changes.Store, id auth.Identity) (*changes.Change, error) {
+	return f.review(ctx, in.ID, func(s queue.Store, id auth.Identity) (*changes.Change, error) {
 		return s.Approve(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), digest)
 	})
 }
@@ -144,7 +150,7 @@ func (f *function) approve(ctx context.Context, in *approveInput) (*changeOutput
 type reviewInput struct {
 	ID   string `path:"id" format:"uuid"`
 	Body *struct {
-		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"What the history says of it."`
+		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"The reason that the history shows."`
 	}
 }
 
@@ -156,22 +162,34 @@ func (in *reviewInput) reason() string {
 }
 
 func (f *function) reject(ctx context.Context, in *reviewInput) (*changeOutput, error) {
-	return f.review(ctx, in.ID, func(s changes.Store, id auth.Identity) (*changes.Change, error) {
+	return f.review(ctx, in.ID, func(s queue.Store, id auth.Identity) (*changes.Change, error) {
 		return s.Reject(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), in.reason())
 	})
 }
 
-func (f *function) undo(ctx context.Context, in *reviewInput) (*changeOutput, error) {
-	return f.review(ctx, in.ID, func(s changes.Store, id auth.Identity) (*changes.Change, error) {
-		return s.Undo(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), in.reason())
+type undoInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Body *struct {
+		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"The reason that the history shows."`
+		Force  bool   `json:"force,omitempty" doc:"Undo it although somebody else edited the object since. Without it such an undo is held, with both numbers."`
+	}
+}
+
+func (f *function) undo(ctx context.Context, in *undoInput) (*changeOutput, error) {
+	reason, force := "", false
+	if in.Body != nil {
+		reason, force = in.Body.Reason, in.Body.Force
+	}
+	return f.review(ctx, in.ID, func(s queue.Store, id auth.Identity) (*changes.Change, error) {
+		return s.Undo(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), reason, force)
 	})
 }
 
-// review does something with one change and answers the change that it came to.
-func (f *function) review(ctx context.Context, id string, do func(changes.Store, auth.Identity) (*changes.Change, error)) (*changeOutput, error) {
+// review works on one change and answers with it, or with its undo.
+func (f *function) review(ctx context.Context, id string, do func(queue.Store, auth.Identity) (*changes.Change, error)) (*changeOutput, error) {
 	serve.Note(ctx, "change", id)
 	body, err := write(ctx, f, func(tx pgx.Tx) (seen Change, err error) {
-		store := changes.NewStore(tx)
+		store := queue.NewStore(tx)
 		c, err := do(store, auth.From(ctx))
 		if err != nil {
 			return seen, err
@@ -185,8 +203,8 @@ func (f *function) review(ctx context.Context, id string, do func(changes.Store,
 }
 
 // one is a change as it is shown.
-func one(ctx context.Context, s changes.Store, tenant, id string) (Change, error) {
-	found, err := s.List(ctx, tenant, changes.Filter{ChangeID: id, Limit: 1})
+func one(ctx context.Context, s queue.Store, tenant, id string) (Change, error) {
+	found, err := s.List(ctx, tenant, queue.Filter{ChangeID: id, Limit: 1})
 	if err != nil {
 		return Change{}, err
 	}

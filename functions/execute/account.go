@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -18,14 +19,14 @@ import (
 // account is one ad account, worked on under its lease.
 type account struct {
 	*tick
-	due changes.Due
+	due queue.Due
 	// meta is nil where the account is not connected.
 	meta   *meta.Account
-	secret string // its token's name
+	secret string // the name of its token
 }
 
 // connect reads the account's token.
-func (t *tick) connect(ctx context.Context, d changes.Due) (*account, error) {
+func (t *tick) connect(ctx context.Context, d queue.Due) (*account, error) {
 	a := &account{tick: t, due: d}
 	err := pg.Across(ctx, t.db, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
@@ -47,11 +48,11 @@ func (t *tick) connect(ctx context.Context, d changes.Due) (*account, error) {
 	return a, nil
 }
 
-// next claims the account's next change and does what is to be done with it now;
-// more is false where there is none, or the account is to rest.
+// next claims the account's next change and takes it one step further; more is
+// false where no change is due, or the account is to be left alone.
 func (a *account) next(ctx context.Context) (more bool, err error) {
-	var c *changes.Claim
-	err = a.across(ctx, func(s changes.Store) (err error) {
+	var c *queue.Claim
+	err = a.across(ctx, func(s queue.Store) (err error) {
 		c, err = s.Claim(ctx, a.due.TenantID, a.due.AccountID, a.opts.ChangeLease)
 		return err
 	})
@@ -61,8 +62,8 @@ func (a *account) next(ctx context.Context) (more bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, min(changeTime, a.opts.ChangeLease/2))
 	defer cancel()
 	outcome, rest, err := a.change(limited, c)
-	if errors.Is(err, changes.ErrLost) {
-		a.count("lost")
+	if errors.Is(err, queue.ErrClaimLost) {
+		a.count("claim_lost")
 		return true, nil
 	}
 	if err != nil {
@@ -77,90 +78,118 @@ func (a *account) next(ctx context.Context) (more bool, err error) {
 	return rest == 0, nil
 }
 
-// change carries a claimed change one step further. rest is how long Meta wants
-// the account left alone.
-func (a *account) change(ctx context.Context, c *changes.Claim) (outcome string, rest time.Duration, err error) {
-	live := changes.Live{Offline: true}
-	if a.meta != nil {
-		state, err := a.meta.Read(ctx, c.BudgetObject)
-		if err != nil {
-			return a.unreadable(ctx, c, err)
-		}
-		live = liveOf(c, state)
-	} else if c.Prior != changes.Pending {
-		return a.postpone(ctx, c, longWait, "it is not known whether the last try was made, and "+changes.NotConnected(c.AccountID))
+// change takes a claimed change one step further: it reads the object, judges the
+// change, writes, and records each outcome. rest is how long Meta wants the account
+// left alone.
+func (a *account) change(ctx context.Context, c *queue.Claim) (outcome string, rest time.Duration, err error) {
+	live, unreadable := a.read(ctx, c)
+	if unreadable != nil {
+		_, err := a.transit(ctx, c, nil, func(changes.State) changes.Outcome { return *unreadable })
+		return name(*unreadable, c), rests(*unreadable), err
 	}
-	var v changes.Verdict
-	var told string
-	err = a.record(ctx, func(s changes.Store, ctx context.Context) (err error) {
-		v, told, err = s.Decide(ctx, c, live)
-		return err
+	var described string
+	verdict, err := a.transit(ctx, c, live, func(s changes.State) changes.Outcome {
+		v := changes.Judge(s)
+		v.Trace, described = live.Trace, s.Describe(v)
+		return v
 	})
-	if err != nil {
-		return "", 0, err
+	if err != nil || verdict.Kind != changes.Send && verdict.Kind != changes.Validate {
+		return name(verdict, c), 0, err
 	}
-	if v.Action != changes.Act && v.Action != changes.Try {
-		return names[v.Action], 0, nil
+	result := a.write(ctx, c, verdict)
+	if verdict.Kind == changes.Validate {
+		tried := changes.Tried(described, verdict, result)
+		_, err = a.transit(ctx, c, nil, func(changes.State) changes.Outcome { return tried })
+		return name(tried, c), rests(result), err
 	}
-	r, rest := a.write(ctx, c, v)
-	err = a.record(ctx, func(s changes.Store, ctx context.Context) error { return s.Settle(ctx, c, v, told, r) })
-	outcome = string(c.Status)
-	if c.Status == changes.Pending {
-		outcome = "waiting"
-		if r.Effect == changes.Took {
-			outcome = "step"
-		}
-	}
-	return outcome, rest, err
+	_, err = a.transit(ctx, c, nil, func(changes.State) changes.Outcome { return result })
+	return name(result, c), rests(result), err
 }
 
-var names = map[changes.Action]string{
-	changes.Wait: "waiting", changes.Hold: "held", changes.Fail: "failed", changes.Ask: "awaiting_approval",
-	changes.Done: "so_already", changes.Found: "found", changes.Again: "again",
-}
-
-// record runs a transaction that must be tried even when the change's time is up:
-// what has been done must not go unrecorded.
-func (a *account) record(ctx context.Context, fn func(changes.Store, context.Context) error) error {
+// transit loads a claimed change, lets decide choose its outcome, and saves the
+// state after it. It is tried even when the change's time is up: a write must not
+// go unrecorded.
+func (a *account) transit(ctx context.Context, c *queue.Claim, live *changes.Live, decide func(changes.State) changes.Outcome) (o changes.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
-	return a.across(ctx, func(s changes.Store) error { return fn(s, ctx) })
+	err = a.across(ctx, func(s queue.Store) error {
+		state, err := s.Load(ctx, c)
+		if err != nil {
+			return err
+		}
+		if live != nil {
+			state = state.WithLive(*live)
+		}
+		o = decide(state)
+		next, effects, err := changes.Transition(state, o)
+		if err != nil {
+			return err
+		}
+		c.Change = next.Change
+		return s.Save(ctx, next, effects)
+	})
+	return o, err
 }
 
-// longWait is how long to leave what only a person can mend.
+// name is the name of an outcome in the log and the report.
+func name(o changes.Outcome, c *queue.Claim) string {
+	switch o.Kind {
+	case changes.Applied:
+		if c.Status == changes.StatusPending {
+			return "step"
+		}
+		return string(c.Status)
+	case changes.RetryLater, changes.Unreadable:
+		if c.Status == changes.StatusSuperseded {
+			return string(c.Status)
+		}
+		return string(changes.Wait)
+	case changes.Forbidden, changes.Refused:
+		return string(c.Status)
+	}
+	return string(o.Kind)
+}
+
+// longWait is how long to wait for what only a person can mend.
 const longWait = 15 * time.Minute
 
-// unreadable puts a change off whose object could not be read, or ends it where
-// it never will be.
-func (a *account) unreadable(ctx context.Context, c *changes.Claim, cause error) (outcome string, rest time.Duration, err error) {
-	why := because(cause)
-	wait, throttled := meta.Throttled(cause)
-	pending := c.Prior == changes.Pending
+// read asks Meta for the object of a change. Where that fails, unreadable is the
+// outcome: the change is put off, or ends where the object can never be read.
+func (a *account) read(ctx context.Context, c *queue.Claim) (live *changes.Live, unreadable *changes.Outcome) {
+	pending := c.Status == changes.StatusPending
+	if a.meta == nil {
+		if pending {
+			return &changes.Live{Offline: true}, nil
+		}
+		return nil, &changes.Outcome{Kind: changes.Unreadable, Wait: longWait, Reason: "outcome unknown; " + changes.NotConnected(c.AccountID)}
+	}
+	state, err := a.meta.Read(ctx, c.BudgetObject)
+	if err == nil {
+		return liveOf(c, state), nil
+	}
+	why := because(err)
+	wait, throttled := meta.Throttled(err)
 	switch {
 	case throttled:
-		wait = max(wait, time.Second)
-		outcome, _, err = a.postpone(ctx, c, wait, why)
-		return outcome, wait, err
-	case meta.Gone(cause):
-		return a.refuse(ctx, c, changes.Failed, why, cause)
-	case meta.Unauthorized(cause), meta.Forbidden(cause):
+		return nil, &changes.Outcome{Kind: changes.Unreadable, Wait: max(wait, time.Second), Reason: why, LeaveAlone: true}
+	case meta.Gone(err):
+		return nil, &changes.Outcome{Kind: changes.Fail, Reason: why, Trace: traceOf(err)}
+	case meta.Unauthorized(err), meta.Forbidden(err):
 		a.tokens.Forget(a.secret)
 		if pending {
-			return a.refuse(ctx, c, changes.Held, why+"; connect the account again and decide again", cause)
+			return nil, &changes.Outcome{Kind: changes.Hold, Reason: why + "; connect the account again, then decide again", Trace: traceOf(err)}
 		}
-		return a.postpone(ctx, c, longWait, "it is not known whether the last try was made. "+why)
-	case fault.Permanent(cause):
-		return a.refuse(ctx, c, changes.Failed, why, cause)
+		return nil, &changes.Outcome{Kind: changes.Unreadable, Wait: longWait, Reason: "outcome unknown; " + why}
+	case fault.Permanent(err):
+		return nil, &changes.Outcome{Kind: changes.Fail, Reason: why, Trace: traceOf(err)}
 	}
-	return a.postpone(ctx, c, min(longWait, time.Duration(c.Attempt)*30*time.Second), why)
+	return nil, &changes.Outcome{Kind: changes.Unreadable, Wait: min(longWait, time.Duration(c.Attempt)*30*time.Second), Reason: why}
 }
 
-func (a *account) postpone(ctx context.Context, c *changes.Claim, wait time.Duration, why string) (string, time.Duration, error) {
-	err := a.record(ctx, func(s changes.Store, ctx context.Context) error { return s.Defer(ctx, c, wait, why) })
-	return "waiting", 0, err
-}
-
-func (a *account) refuse(ctx context.Context, c *changes.Claim, as changes.Status, why string, cause error) (string, time.Duration, error) {
-	err := a.record(ctx, func(s changes.Store, ctx context.Context) error { return s.Refuse(ctx, c, as, why, traceOf(cause)) })
-	return string(as), 0, err
+// rests is how long an outcome wants the whole account left alone.
+func rests(o changes.Outcome) time.Duration {
+	if o.LeaveAlone {
+		return o.Wait
+	}
+	return 0
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -139,8 +140,8 @@ func executor(db *pg.Worker, url string, at clock) serve.Job {
 	})
 	return execute.New(db, client, always{}, execute.Options{
 		Tick: 500 * time.Millisecond, Poll: 20 * time.Millisecond, ChangeLease: 2500 * time.Millisecond, AccountLease: 1200 * time.Millisecond,
-		Settle: time.Duration(float64(1500*time.Millisecond) * at.speed), Accounts: 8,
-		Warp: func(t time.Time) time.Time { return at.at(t) },
+		ReadAfter: time.Duration(float64(1500*time.Millisecond) * at.speed), Accounts: 8,
+		Clock: func(t time.Time) time.Time { return at.at(t) },
 	})
 }
 
@@ -182,7 +183,7 @@ func sweep(ctx context.Context, db *pg.Worker, at clock, ads []int) error {
 		intents[i] = crashIntent(n)
 	}
 	return pg.Across(ctx, db, func(tx pgx.Tx) error {
-		_, err := changes.NewStore(tx).Warped(func(t time.Time) time.Time { return at.at(t) }).Enqueue(ctx, tenant, intents)
+		_, err := queue.NewStore(tx).WithClock(func(t time.Time) time.Time { return at.at(t) }).Enqueue(ctx, tenant, intents)
 		return err
 	})
 }

@@ -1,9 +1,9 @@
-// Package execute carries out queued ad changes on Meta, within its limits and
-// ours. Cloud Scheduler runs it every minute; a run works for up to 50 s and
-// waits for what falls due meanwhile. Each account is worked on under a lease of
-// its own, so that a slow one stalls no other; each write is recorded before it is
-// sent, and one whose outcome was not heard is resolved by reading. So a run that
-// is cut short anywhere, or made twice, applies no change twice.
+// Package execute carries out queued ad changes on Meta, within Meta's limits and
+// ours. Cloud Scheduler runs it every minute; a run works for up to 50 s and waits
+// for changes that become due meanwhile. Each account is worked on under its own
+// lease, so that a slow one delays no other. Each write is recorded before it is
+// sent, and a write whose outcome is unknown is resolved by reading: a run that is
+// cut off anywhere, or made twice, applies no change twice.
 package execute
 
 import (
@@ -37,9 +37,9 @@ func build(ctx context.Context) (serve.Job, error) {
 	return New(db, client, secrets.Default(), Options{}), nil
 }
 
-// A change has lease to be read, written, read back and recorded; whoever finds it
-// unrecorded after that reads what became of it. The calls' own times fit inside
-// with room for a write that Meta takes late.
+// A change is claimed for long enough to be read, written, read back and recorded.
+// After that another run may claim it and asks Meta what became of the write. The
+// calls fit inside that time, with room for a write that Meta accepts late.
 const (
 	callTimeout = 10 * time.Second
 	readBudget  = 15 * time.Second
@@ -47,24 +47,24 @@ const (
 	recordTime  = 10 * time.Second
 )
 
-// Options tune the work; all of them may be left out.
+// Options change the defaults; all of them may be left out.
 type Options struct {
 	// Tick is how long a run works, 50 s unless set.
 	Tick time.Duration
-	// Poll is how long a run waits at most before it looks for new work, 5 s unless set.
+	// Poll is the longest time between two looks for new work, 5 s unless set.
 	Poll time.Duration
-	// ChangeLease is how long a claim of a change holds, 90 s unless set.
+	// ChangeLease is how long a change stays claimed, 90 s unless set.
 	ChangeLease time.Duration
-	// AccountLease is how long an account is one run's, 2 min unless set: longer
-	// than a tick and its last change.
+	// AccountLease is how long a run has an account to itself, 2 min unless set:
+	// longer than a tick and its last change.
 	AccountLease time.Duration
-	// Settle is how long a write whose outcome is not known is left alone before it
-	// is read, 20 s unless set, by the rules' clock.
-	Settle time.Duration
+	// ReadAfter is how long after a write with an unknown outcome Meta is asked what
+	// became of it, 20 s unless set, by the rules' clock.
+	ReadAfter time.Duration
 	// Accounts is how many are worked on at once, 32 unless set.
 	Accounts int
-	// Warp turns the database's time into the rules' time, for tests; nil leaves it.
-	Warp func(time.Time) time.Time
+	// Clock turns the database's time into the rules' time, for tests; nil leaves it.
+	Clock func(time.Time) time.Time
 }
 
 // Secrets reads the accounts' tokens by the names that the database holds.
@@ -91,7 +91,7 @@ func New(db *pg.Worker, client *meta.Client, tokens Secrets, o Options) serve.Jo
 	set(&o.Poll, 5*time.Second)
 	set(&o.ChangeLease, 90*time.Second)
 	set(&o.AccountLease, 2*time.Minute)
-	set(&o.Settle, 20*time.Second)
+	set(&o.ReadAfter, 20*time.Second)
 	if o.Accounts == 0 {
 		o.Accounts = 32
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 )
 
 func matches(row, status, why string) bool {
@@ -106,7 +107,7 @@ func TestADryRunSaysWhatItWouldDoAndWritesNothing(t *testing.T) {
 		defer w.run()
 		return w.queue(tenant, to("11", 9_000))
 	}()
-	w.is(unconnected, "dry_run", "would set adset/511 from 100.00 USD to 90.00 USD; Meta could not be asked: the account act_1 is not connected")
+	w.is(unconnected, "dry_run", "would set adset/511 from 100.00 USD to 90.00 USD; Meta could not be asked: account act_1 is not connected")
 	stop := w.queue(tenant, to("12", 0))
 	w.run()
 	w.is(stop, "dry_run", "would set ad/12 from ACTIVE to PAUSED; Meta could not be asked")
@@ -130,7 +131,7 @@ func TestSomebodyElsesEditIsRespectedUntilANewerDecision(t *testing.T) {
 	budget := int64(30_000)
 	w.fake.Edit("511", &budget, "")
 	w.run()
-	w.is(id, "held", "it has 300.00 USD, and we knew 100.00 USD")
+	w.is(id, "held", "it has 300.00 USD, and 100.00 USD was known")
 	if w.fake.AdSet("511").DailyBudget != 30_000 {
 		t.Error("it was overwritten")
 	}
@@ -152,7 +153,7 @@ func TestAnEditBetweenStepsEndsTheChange(t *testing.T) {
 	w.fake.Edit("511", &budget, "")
 	w.pass(6 * time.Hour)
 	w.run()
-	w.is(id, "held", "it has 50.00 USD, and we knew 120.00 USD")
+	w.is(id, "held", "it has 50.00 USD, and 120.00 USD was known")
 }
 
 func TestACampaignTakesFifteenActionsAnHour(t *testing.T) {
@@ -172,7 +173,7 @@ func TestACampaignTakesFifteenActionsAnHour(t *testing.T) {
 		t.Fatalf("%d within the hour", n)
 	}
 	waiting := w.text(`SELECT min(held_reason) FROM gv.pending_ad_changes WHERE status = 'pending'`)
-	if !strings.Contains(waiting, "had 15 changes within the hour; next at 2026-11-20 13:00:") {
+	if !strings.Contains(waiting, "had 15 changes within the hour, our limit; next step at 2026-11-20 13:00:") {
 		t.Error(waiting)
 	}
 	w.opts.Tick = 2 * time.Second // its end comes before the two are due
@@ -221,8 +222,8 @@ func TestUnderACampaignBudgetTheAdSetsLimitsAreSet(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	var back *changes.Change
-	w.across(func(s changes.Store) (err error) {
-		back, err = s.Undo(t.Context(), tenant, id, "admin", "")
+	w.across(func(s queue.Store) (err error) {
+		back, err = s.Undo(t.Context(), tenant, id, "admin", "", false)
 		return err
 	})
 	w.run()
@@ -261,7 +262,7 @@ func TestACapThatSomebodyElseTookAwayIsRespectedUntilANewerDecision(t *testing.T
 	w.fake.Account("act_1").PutAdSet(fakemeta.AdSet{ID: "511", CampaignID: "91"})
 	older := w.queue(tenant, to("11", 9_000))
 	w.run()
-	w.is(older, "held", "it has nothing set, and we knew 100.00 USD")
+	w.is(older, "held", "it has no amount, and 100.00 USD was known")
 	newer := w.queue(tenant, to("11", 9_500))
 	w.run()
 	w.is(newer, "applied", "")

@@ -23,7 +23,7 @@ func TestATenantsWebhookIsToldOfCutsHoldsAndFailuresBesideTheRecord(t *testing.T
 		}
 	}
 	told := w.text(`SELECT convert_from(data, 'UTF8')::jsonb ->> 'text' FROM gv.outbox WHERE convert_from(data, 'UTF8')::jsonb ->> 'kind' = 'change.held'`)
-	if !matches(told, "adset/512 held: somebody else set adset/512", "it has 500.00 USD, and we knew 100.00 USD") {
+	if !matches(told, "adset/512 held: somebody else changed adset/512", "it has 500.00 USD, and 100.00 USD was known") {
 		t.Error(told)
 	}
 }

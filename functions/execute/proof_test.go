@@ -18,9 +18,9 @@ func (c *crash) report(kills, faults, early int) {
 	c.t.Logf("history: %s", c.text(`SELECT string_agg(n || ' ' || outcome, ', ' ORDER BY outcome) FROM
 		(SELECT outcome, count(*) AS n FROM gv.ad_change_history GROUP BY 1) AS s`))
 	c.t.Logf("resolved by reading: %d found applied, %d found not made, %d tries cut off by a kill",
-		c.count(`SELECT count(*) FROM gv.ad_change_history WHERE outcome = 'applied' AND reason LIKE '%read again%'`),
+		c.count(`SELECT count(*) FROM gv.ad_change_history WHERE outcome = 'applied' AND reason LIKE '%confirmed by reading%'`),
 		c.count(`SELECT coalesce(sum(n) - count(*), 0)::bigint FROM (SELECT count(*) AS n FROM gv.ad_change_history WHERE outcome = 'unknown' GROUP BY change_id, after_minor) AS s`),
-		c.count(`SELECT count(*) FROM gv.ad_change_history WHERE outcome = 'unknown' AND reason LIKE 'the try was cut off%'`))
+		c.count(`SELECT count(*) FROM gv.ad_change_history WHERE outcome = 'unknown' AND reason LIKE 'the run was cut off%'`))
 }
 
 // everyChangeIsAppliedOnceOrHeld compares what Meta was made to do with what was
@@ -83,14 +83,15 @@ func (c *crash) noLimitIsBrokenAtMeta() {
 	}
 	for set, writes := range bySet {
 		for i, first := range writes {
-			base, moved := amount(c, first.Before), int64(0)
+			smallest, moved := amount(c, first.Before), int64(0)
 			for _, w := range writes[i:] {
 				if w.At.Sub(first.At) < changes.VelocityWindow {
+					smallest = min(smallest, amount(c, w.Before))
 					moved += max(amount(c, w.After)-amount(c, w.Before), amount(c, w.Before)-amount(c, w.After))
 				}
-			}
-			if moved*changes.Velocity > base {
-				c.t.Errorf("ad set %s: moved by %d of %d within 6 hours", set, moved, base)
+				if moved*changes.Velocity > smallest {
+					c.t.Errorf("ad set %s: moved by %d from at least %d within 6 hours", set, moved, smallest)
+				}
 			}
 		}
 	}

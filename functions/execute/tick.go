@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/lease"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -19,13 +19,13 @@ import (
 type report struct {
 	// Accounts is how many accounts had something due.
 	Accounts int `json:"accounts"`
-	// Outcomes counts what became of the changes that were looked at, by what was
-	// done: applied, step (more follow), dry_run, held, failed, unknown, found, again,
-	// so_already, awaiting_approval, superseded, waiting, lost.
+	// Outcomes counts the changes that were worked on, by outcome: applied, step (more
+	// follow), dry_run, held, failed, unknown, confirmed, retry, already_set,
+	// awaiting_approval, superseded, waiting, claim_lost.
 	Outcomes map[string]int `json:"outcomes"`
 	// Busy counts accounts that another run was working on.
 	Busy int `json:"busy"`
-	// Errors counts accounts whose work was broken off; the log says why.
+	// Errors counts accounts whose work ended with an error, which is in the log.
 	Errors int `json:"errors"`
 }
 
@@ -37,13 +37,14 @@ type tick struct {
 	mu      sync.Mutex
 	report  report
 	at      map[string]bool      // accounts being worked on
-	resting map[string]time.Time // accounts that Meta wants left alone, by our own clock
+	resting map[string]time.Time // accounts that are left alone until then
 	seen    map[string]bool
 	slots   chan struct{}
-	done    chan struct{} // something has ended
+	done    chan struct{} // an account is finished
 }
 
-// Run works off what falls due in its time. It holds no connection while it waits.
+// Run carries out the changes that are due, and those that become due while it runs.
+// It holds no connection while it waits.
 func (f *function) Run(ctx context.Context) (any, error) {
 	t := &tick{
 		function: f, end: time.Now().Add(f.opts.Tick), report: report{Outcomes: map[string]int{}},
@@ -87,9 +88,9 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	}
 }
 
-// due lists the accounts with something to do before the tick ends.
-func (t *tick) due(ctx context.Context) (due []changes.Due, now time.Time, err error) {
-	err = t.across(ctx, func(s changes.Store) error {
+// due lists the accounts with changes that are due before the run ends.
+func (t *tick) due(ctx context.Context) (due []queue.Due, now time.Time, err error) {
+	err = t.across(ctx, func(s queue.Store) error {
 		if now, err = s.Now(ctx); err != nil {
 			return err
 		}
@@ -102,13 +103,13 @@ func (t *tick) due(ctx context.Context) (due []changes.Due, now time.Time, err e
 	return due, now, err
 }
 
-func (t *tick) across(ctx context.Context, fn func(s changes.Store) error) error {
-	return pg.Across(ctx, t.db, func(tx pgx.Tx) error { return fn(changes.NewStore(tx).Warped(t.opts.Warp)) })
+func (t *tick) across(ctx context.Context, fn func(s queue.Store) error) error {
+	return pg.Across(ctx, t.db, func(tx pgx.Tx) error { return fn(queue.NewStore(tx).WithClock(t.opts.Clock)) })
 }
 
-// begin takes an account on, unless it is being worked on, rests, or there is no
-// room for it or time left.
-func (t *tick) begin(d changes.Due) bool {
+// begin starts to work on an account, unless it is worked on already, is to be left
+// alone, or there is no slot for it or no time left.
+func (t *tick) begin(d queue.Due) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	name := d.TenantID + "/" + d.AccountID
@@ -134,9 +135,9 @@ func (t *tick) busy() bool {
 	return len(t.at) > 0
 }
 
-// account works off what is due of one account. What goes wrong with it is logged
-// and stops no other.
-func (t *tick) account(ctx context.Context, d changes.Due) {
+// account carries out the due changes of one account. Its errors are logged and stop
+// no other account.
+func (t *tick) account(ctx context.Context, d queue.Due) {
 	name := d.TenantID + "/" + d.AccountID
 	defer func() {
 		broken := recover()
@@ -161,7 +162,7 @@ func (t *tick) account(ctx context.Context, d changes.Due) {
 		}
 		for looked := 0; time.Now().Before(t.end) && ctx.Err() == nil; looked++ {
 			if more, err := a.next(ctx); err != nil || !more {
-				if looked == 0 && err == nil { // somebody else was quicker
+				if looked == 0 && err == nil { // another run claimed them first
 					t.rest(d, t.opts.Poll)
 				}
 				return err
@@ -181,7 +182,7 @@ func (t *tick) account(ctx context.Context, d changes.Due) {
 		t.report.Errors++
 		t.resting[name] = time.Now().Add(t.opts.Poll)
 		t.mu.Unlock()
-		slog.WarnContext(ctx, "execute: account broken off; the next run goes on",
+		slog.WarnContext(ctx, "execute: work on an account ended with an error; the next run goes on",
 			"tenant", d.TenantID, "account", d.AccountID, "error", err.Error())
 	}
 }
@@ -193,7 +194,7 @@ func (t *tick) count(outcome string) {
 }
 
 // rest leaves an account alone for a while.
-func (t *tick) rest(d changes.Due, wait time.Duration) {
+func (t *tick) rest(d queue.Due, wait time.Duration) {
 	t.mu.Lock()
 	t.resting[d.TenantID+"/"+d.AccountID] = time.Now().Add(wait)
 	t.mu.Unlock()

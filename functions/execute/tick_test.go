@@ -9,6 +9,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions/execute"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -18,7 +19,7 @@ func TestARunWaitsForWhatFallsDueAndHoldsNoConnectionMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.ad(tenant, "act_1", "11", 10_000)
-	w.opts.Warp = nil // the world's own clock
+	w.opts.Clock = nil // the world's own clock
 	id := w.queue(tenant, cut("11"))
 	w.exec(`UPDATE gv.pending_ad_changes SET due_at = now() + interval '1 s'`)
 	one, err := pg.OpenWorker(t.Context(), pg.WorkerConfig{URL: w.workerURL, MaxConns: 1})
@@ -83,9 +84,9 @@ func TestTwoVerdictsAtOnceDoNotBothTakeACampaignsLastAction(t *testing.T) {
 	w.exec(`INSERT INTO gv.ad_change_history (tenant_id, account_id, campaign_id, ad_id, budget_object, action, outcome, reason, initiator, at)
 	        SELECT $1, 'act_1', '91', 'x', 'adset/x' || n, 'budget', 'applied', 'x', 'x', $2 FROM generate_series(1, 14) AS n`, tenant, w.clock())
 	w.pass(20 * time.Second)
-	var claims []*changes.Claim
+	var claims []*queue.Claim
 	for range 2 { // as two runs have them where the first has lost its account's lease
-		w.across(func(s changes.Store) error {
+		w.across(func(s queue.Store) error {
 			c, err := s.Claim(t.Context(), tenant, "act_1", time.Minute)
 			claims = append(claims, c)
 			return err
@@ -96,11 +97,20 @@ func TestTwoVerdictsAtOnceDoNotBothTakeACampaignsLastAction(t *testing.T) {
 		go func() {
 			live, act := int64(10_000), 0
 			_ = pg.Across(t.Context(), w.db, func(tx pgx.Tx) error {
-				v, _, err := changes.NewStore(tx).Warped(w.opts.Warp).Decide(t.Context(), c, changes.Live{Amount: &live, Status: "ACTIVE"})
-				if act = 0; err == nil && v.Action == changes.Act {
+				store := queue.NewStore(tx).WithClock(w.opts.Clock)
+				state, err := store.Load(t.Context(), c)
+				if err != nil {
+					return err
+				}
+				verdict := changes.Judge(state.WithLive(changes.Live{Amount: &live, Status: "ACTIVE"}))
+				if act = 0; verdict.Kind == changes.Send {
 					act = 1
 				}
-				return err
+				next, effects, err := changes.Transition(state.WithLive(changes.Live{Amount: &live, Status: "ACTIVE"}), verdict)
+				if err != nil {
+					return err
+				}
+				return store.Save(t.Context(), next, effects)
 			})
 			acts <- act
 		}()

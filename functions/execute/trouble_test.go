@@ -20,7 +20,7 @@ func TestAWriteWhoseAnswerIsLostIsReadAndNeverSentAgain(t *testing.T) {
 		id := w.queue(tenant, cut("11"))
 		w.fake.Inject(fault)
 		w.run()
-		w.is(id, "unknown", "whether it was made is not known, and will be read: Meta")
+		w.is(id, "unknown", "outcome unknown; Meta will be asked again at 2026-11-20 12:00:40 UTC: Meta")
 		w.run()
 		w.run()
 		w.is(id, "applied", "")
@@ -42,7 +42,7 @@ func TestAWriteThatDidNotArriveIsSentAgainOnceThatIsRead(t *testing.T) {
 	w.run()
 	w.is(id, "unknown", "")
 	w.run()
-	w.is(id, "pending", "has 100.00 USD still, so the write was not made")
+	w.is(id, "pending", "not made: adset/511 still has 100.00 USD; next try at")
 	w.pass(time.Minute)
 	w.run()
 	w.is(id, "applied", "")
@@ -61,7 +61,7 @@ func TestAStepThatNeverArrivesFailsInTheEnd(t *testing.T) {
 		w.run()
 		w.pass(time.Hour)
 	}
-	w.is(id, "failed", "given up")
+	w.is(id, "failed", "after 8 tries; no more are made")
 	w.fake.Heal()
 	raise := w.queue(tenant, to("11", 11_000)) // a cut that was not made forbids nothing
 	w.run()

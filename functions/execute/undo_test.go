@@ -9,13 +9,17 @@ import (
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 )
 
-func (w *world) undo(id string) string {
+func (w *world) undo(id string) string  { return w.undoing(id, false) }
+func (w *world) force(id string) string { return w.undoing(id, true) }
+
+func (w *world) undoing(id string, force bool) string {
 	w.t.Helper()
 	var back *changes.Change
-	w.across(func(s changes.Store) (err error) {
-		back, err = s.Undo(w.t.Context(), tenant, id, "admin", "")
+	w.across(func(s queue.Store) (err error) {
+		back, err = s.Undo(w.t.Context(), tenant, id, "admin", "", force)
 		return err
 	})
 	return back.ChangeID
@@ -39,10 +43,80 @@ func TestAnUndoGoesBackAtOnceAndLiftsWhatTheCutForbade(t *testing.T) {
 	}
 	raise := w.queue(tenant, to("11", 11_000))
 	w.run()
-	w.is(raise, "pending", "moved by a fifth within 6 hours") // both ways count
-	w.pass(6 * time.Hour)
+	w.is(raise, "applied", "") // neither the cut nor its undo counts for the limit
+}
+
+func TestAnUndoOverAnEditIsHeldUntilItIsForcedAndThenRecordedAsThat(t *testing.T) {
+	t.Parallel()
+	for _, synced := range []bool{false, true} {
+		w := open(t)
+		w.ad(tenant, "act_1", "11", 10_000)
+		id := w.queue(tenant, to("11", 11_000))
+		w.run()
+		w.pass(10 * time.Minute)
+		budget := int64(55_000)
+		w.fake.Edit("511", &budget, "")
+		if synced {
+			w.across(func(s queue.Store) error {
+				return s.Observe(context.Background(), tenant, w.clock(), []changes.Seen{{Object: "adset/511", Budget: &budget, Status: "ACTIVE"}})
+			})
+		}
+		held := w.undo(id)
+		w.run()
+		w.is(held, "held", "it has 550.00 USD, and the change to undo left 110.00 USD; undo with force to set 100.00 USD all the same")
+		if now := w.fake.AdSet("511").DailyBudget; now != 55_000 {
+			t.Fatalf("synced %t: Meta has %d", synced, now)
+		}
+		forced := w.force(id)
+		w.run()
+		w.is(forced, "applied", "")
+		w.is(id, "undone", "")
+		if now := w.fake.AdSet("511").DailyBudget; now != 10_000 {
+			t.Errorf("synced %t: Meta has %d", synced, now)
+		}
+		why := w.text(`SELECT reason FROM gv.ad_change_history WHERE change_id = $1 AND outcome = 'applied'`, forced)
+		if !strings.Contains(why, "forced over somebody else's 550.00 USD") {
+			t.Errorf("synced %t: the history says %q", synced, why)
+		}
+	}
+}
+
+func TestChangesAreUndoneOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "act_1", "11", 10_000)
+	first := w.queue(tenant, to("11", 10_500))
 	w.run()
-	w.is(raise, "applied", "")
+	second := w.queue(tenant, to("11", 11_000))
+	w.run()
+	w.is(second, "applied", "")
+	w.pass(time.Hour) // Meta takes four changes of an ad set an hour
+	for _, id := range []string{second, first} {
+		back := w.undo(id)
+		w.run()
+		w.is(back, "applied", "")
+		w.is(id, "undone", "")
+	}
+	if now := w.fake.AdSet("511").DailyBudget; now != 10_000 {
+		t.Errorf("Meta has %d", now)
+	}
+}
+
+func TestAnUndoneUndoCountsForTheLimitAgain(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "act_1", "11", 10_000)
+	id := w.queue(tenant, to("11", 12_000))
+	w.run()
+	back := w.undo(id)
+	w.run()
+	again := w.undo(back)
+	w.run()
+	w.is(again, "applied", "")
+	w.pass(time.Hour)
+	more := w.queue(tenant, to("11", 13_000))
+	w.run()
+	w.is(more, "pending", "moved by a fifth within 6 hours")
 }
 
 func TestAnUndoOfALongMoveGivesUpWhatIsLeftOfIt(t *testing.T) {
@@ -89,7 +163,7 @@ func TestAnUndoRespectsSomebodyElsesEdit(t *testing.T) {
 	w.fake.Edit("511", &budget, "")
 	back := w.undo(id)
 	w.run()
-	w.is(back, "held", "it has 50.00 USD, and we knew 80.00 USD")
+	w.is(back, "held", "it has 50.00 USD, and the change to undo left 80.00 USD")
 }
 
 func TestWhatIsUnderWayEndsBeforeANewerDecisionBegins(t *testing.T) {
@@ -106,7 +180,7 @@ func TestWhatIsUnderWayEndsBeforeANewerDecisionBegins(t *testing.T) {
 	}
 	second := w.queue(tenant, to("11", 9_000))
 	w.run()
-	w.is(first, "superseded", "a newer decision took its place")
+	w.is(first, "superseded", "a newer decision replaced it")
 	w.pass(6 * time.Hour)
 	for range 3 {
 		w.run()
@@ -130,17 +204,17 @@ func TestWhatASyncSawOfSomebodyElseIsRespected(t *testing.T) {
 	budget := int64(20_000)
 	w.fake.Edit("511", &budget, "")
 	w.pass(time.Second)
-	w.across(func(s changes.Store) error {
-		return s.Saw(context.Background(), tenant, w.clock(), []changes.Seen{
+	w.across(func(s queue.Store) error {
+		return s.Observe(context.Background(), tenant, w.clock(), []changes.Seen{
 			{Object: "adset/511", Budget: &budget, Status: "ACTIVE"}, {Object: "adset/unheard-of", Budget: &budget, Status: "ACTIVE"},
 		})
 	})
 	w.run()
-	w.is(waiting, "held", "somebody else set adset/511 from 99.00 USD to 200.00 USD")
+	w.is(waiting, "held", "somebody else changed adset/511 from 99.00 USD to 200.00 USD")
 	w.pass(time.Minute)
 	late := int64(9_900) // a sync that began to read before we set the budget knows nothing
-	w.across(func(s changes.Store) error {
-		return s.Saw(context.Background(), tenant, w.clock().Add(-time.Hour), []changes.Seen{{Object: "adset/511", Budget: &late, Status: "ACTIVE"}})
+	w.across(func(s queue.Store) error {
+		return s.Observe(context.Background(), tenant, w.clock().Add(-time.Hour), []changes.Seen{{Object: "adset/511", Budget: &late, Status: "ACTIVE"}})
 	})
 	if known := w.text(`SELECT known_minor FROM gv.budget_objects WHERE budget_object = 'adset/511'`); known != "20000" {
 		t.Errorf("%s is known", known)
@@ -185,7 +259,7 @@ func TestAnExecutorThatDiedBetweenTheCallAndTheRecordIsRepaired(t *testing.T) {
 	w.fake.Edit("511", &budget, "") // one call had got through, one had not
 	w.run()
 	w.is(made, "applied", "")
-	w.is(lost, "pending", "so the write was not made")
+	w.is(lost, "pending", "not made: adset/512 still has 100.00 USD")
 	w.pass(time.Minute)
 	w.run()
 	w.is(lost, "applied", "")

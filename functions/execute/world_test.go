@@ -15,6 +15,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -77,7 +78,7 @@ func open(t *testing.T) *world {
 	server := httptest.NewServer(w.fake)
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	w.opts.Warp = func(time.Time) time.Time { return w.clock() }
+	w.opts.Clock = func(time.Time) time.Time { return w.clock() }
 	w.build()
 	w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Northside'), ($2, 'Southside')`, tenant, other)
 	w.account(tenant, "act_1", "USD")
@@ -148,7 +149,7 @@ func (w *world) ad(tenant, account, id string, minor int64) {
 func (w *world) queue(tenant string, intents ...changes.Intent) string {
 	w.t.Helper()
 	var done []changes.Enqueued
-	w.across(func(s changes.Store) (err error) {
+	w.across(func(s queue.Store) (err error) {
 		done, err = s.Enqueue(context.Background(), tenant, intents)
 		return err
 	})
@@ -160,9 +161,9 @@ func (w *world) queue(tenant string, intents ...changes.Intent) string {
 	return done[0].ChangeID
 }
 
-func (w *world) across(fn func(s changes.Store) error) {
+func (w *world) across(fn func(s queue.Store) error) {
 	w.t.Helper()
-	err := pg.Across(context.Background(), w.db, func(tx pgx.Tx) error { return fn(changes.NewStore(tx).Warped(w.opts.Warp)) })
+	err := pg.Across(context.Background(), w.db, func(tx pgx.Tx) error { return fn(queue.NewStore(tx).WithClock(w.opts.Clock)) })
 	if err != nil {
 		w.t.Fatal(err)
 	}

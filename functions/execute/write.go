@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 )
 
-// liveOf is what Meta says of a change's object, as the rules want it.
-func liveOf(c *changes.Claim, s meta.State) changes.Live {
-	live := changes.Live{Amount: s.DailyBudget, Status: s.Status, CampaignBudget: s.CampaignBudget, Trace: s.Trace}
+// liveOf is a change's object as Meta shows it, for the rules.
+func liveOf(c *queue.Claim, s meta.State) *changes.Live {
+	live := &changes.Live{
+		Amount: s.DailyBudget, Status: s.Status, CampaignBudget: s.CampaignBudget, LifetimeBudget: s.LifetimeBudget != nil, Trace: s.Trace,
+	}
 	if c.Kind == changes.KindLimits {
 		live.Amount, live.Floor = s.SpendCap, s.MinSpend
 	}
@@ -21,26 +24,25 @@ func liveOf(c *changes.Claim, s meta.State) changes.Live {
 }
 
 // write sends a step, or has it validated, and reads it back.
-func (a *account) write(ctx context.Context, c *changes.Claim, v changes.Verdict) (changes.Result, time.Duration) {
-	if a.meta == nil {
-		return changes.Result{Effect: changes.Later, Why: changes.NotConnected(c.AccountID)}, 0
+func (a *account) write(ctx context.Context, c *queue.Claim, v changes.Outcome) changes.Outcome {
+	if a.meta == nil { // a dry run
+		return changes.Outcome{Kind: changes.RetryLater, Reason: changes.NotConnected(c.AccountID)}
 	}
 	began := time.Now()
-	validate := v.Action == changes.Try
+	validate := v.Kind == changes.Validate
 	trace, err := a.send(ctx, c, v, validate)
-	r, rest := a.resultOf(err)
-	r.Trace = trace
-	if r.Trace == "" {
-		r.Trace = traceOf(err)
+	o := a.outcomeOf(err)
+	if o.Trace = trace; trace == "" {
+		o.Trace = traceOf(err)
 	}
-	if r.Effect == changes.Took && !validate {
-		a.readBack(ctx, c, v, &r)
+	if o.Kind == changes.Applied && !validate {
+		a.readBack(ctx, c, v, &o)
 	}
-	r.Took = time.Since(began)
-	return r, rest
+	o.Took = time.Since(began)
+	return o
 }
 
-func (a *account) send(ctx context.Context, c *changes.Claim, v changes.Verdict, validate bool) (string, error) {
+func (a *account) send(ctx context.Context, c *queue.Claim, v changes.Outcome, validate bool) (string, error) {
 	switch c.Kind {
 	case changes.KindStatus:
 		return a.meta.SetStatus(ctx, c.BudgetObject, c.TargetStatus, validate)
@@ -54,39 +56,34 @@ func (a *account) send(ctx context.Context, c *changes.Claim, v changes.Verdict,
 	return a.meta.SetBudget(ctx, c.BudgetObject, v.Step, validate)
 }
 
-// resultOf says what an error of a write means, and how long the account is to be
-// left alone.
-func (a *account) resultOf(err error) (changes.Result, time.Duration) {
+// outcomeOf says what an error of a write means.
+func (a *account) outcomeOf(err error) changes.Outcome {
 	if err == nil {
-		return changes.Result{Effect: changes.Took}, 0
+		return changes.Outcome{Kind: changes.Applied}
 	}
 	why := because(err)
 	if meta.Outcome(err) == meta.Unknown {
-		return changes.Result{Effect: changes.Unheard, Why: why, Wait: a.opts.Settle}, 0
+		return changes.Outcome{Kind: changes.OutcomeUnknown, Reason: why, Wait: a.opts.ReadAfter}
 	}
 	if wait, throttled := meta.Throttled(err); throttled {
-		wait = max(wait, time.Second)
-		if meta.BudgetLimited(err) {
-			return changes.Result{Effect: changes.Later, Why: why, Wait: wait}, 0
-		}
-		return changes.Result{Effect: changes.Later, Why: why, Wait: wait}, wait
+		return changes.Outcome{Kind: changes.RetryLater, Reason: why, Wait: max(wait, time.Second), LeaveAlone: !meta.BudgetLimited(err)}
 	}
 	switch {
 	case meta.Unauthorized(err), meta.Forbidden(err):
 		a.tokens.Forget(a.secret)
-		return changes.Result{Effect: changes.Barred, Why: why + "; connect the account again and decide again"}, 0
+		return changes.Outcome{Kind: changes.Forbidden, Reason: why + "; connect the account again, then decide again"}
 	case fault.Permanent(err):
-		return changes.Result{Effect: changes.Denied, Why: why}, 0
+		return changes.Outcome{Kind: changes.Refused, Reason: why}
 	}
-	return changes.Result{Effect: changes.Later, Why: why, Wait: time.Minute}, 0 // it never left this process
+	return changes.Outcome{Kind: changes.RetryLater, Reason: why, Wait: time.Minute} // it never left this process
 }
 
-// readBack makes sure that Meta has what it took. Where it says otherwise, that is
-// read again later; where it cannot be read, Meta's word counts.
-func (a *account) readBack(ctx context.Context, c *changes.Claim, v changes.Verdict, r *changes.Result) {
+// readBack checks that Meta has what it accepted. Where Meta shows something else,
+// it is asked again later; where it cannot be read, its answer to the write counts.
+func (a *account) readBack(ctx context.Context, c *queue.Claim, v changes.Outcome, o *changes.Outcome) {
 	state, err := a.meta.Read(ctx, c.BudgetObject)
 	if err != nil {
-		r.Note = "Meta took it, and could not be read again: " + because(err)
+		o.Reason = "Meta accepted it, and could not be read afterwards: " + because(err)
 		return
 	}
 	live := liveOf(c, state)
@@ -95,13 +92,13 @@ func (a *account) readBack(ctx context.Context, c *changes.Claim, v changes.Verd
 	case c.Kind != changes.KindStatus && live.Amount != nil && *live.Amount == v.Step:
 	case c.Kind == changes.KindLimits && live.Amount == nil && v.Step == changes.NoLimits:
 	default:
-		r.Effect, r.Wait = changes.Unheard, a.opts.Settle
-		r.Why = fmt.Sprintf("Meta took it, but %s reads otherwise", c.BudgetObject)
+		o.Kind, o.Wait = changes.OutcomeUnknown, a.opts.ReadAfter
+		o.Reason = fmt.Sprintf("Meta accepted it, but shows something else for %s", c.BudgetObject)
 	}
 }
 
-// because is an error in words for people; only Meta's own are repeated. What has
-// no status Meta never saw: we held it back.
+// because writes an error for people. Only Meta's own words are repeated; an error
+// without an HTTP status is ours, and nothing was sent.
 func because(err error) string {
 	var own *meta.Error
 	var known *fault.Error

@@ -18,20 +18,23 @@ func putCampaigns(ctx context.Context, tx pgx.Tx, account string, all []meta.Cam
 		ID, Name, Status string
 		Budget           *int64
 		Created          *time.Time
+		Lifetime         bool
 	}
 	rows := make([]row, len(all))
 	for i, c := range all {
-		rows[i] = row{c.ID, c.Name, status(c.Status, c.Effective), c.DailyBudget, known(c.CreatedAt)}
+		rows[i] = row{c.ID, c.Name, status(c.Status, c.Effective), c.DailyBudget, known(c.CreatedAt), c.LifetimeBudget != nil}
 	}
 	return put(ctx, tx, "campaigns", account, rows, nil, `
-		INSERT INTO gv.campaigns AS c (tenant_id, campaign_id, account_id, name, status, daily_budget_minor, created_at, from_meta)
-		SELECT gv.tenant(), t."ID", @account, t."Name", t."Status", t."Budget", coalesce(t."Created", now()), true
-		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Name" text, "Status" text, "Budget" bigint, "Created" timestamptz)
+		INSERT INTO gv.campaigns AS c (tenant_id, campaign_id, account_id, name, status, daily_budget_minor, created_at, from_meta, lifetime_budget)
+		SELECT gv.tenant(), t."ID", @account, t."Name", t."Status", t."Budget", coalesce(t."Created", now()), true, t."Lifetime"
+		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Name" text, "Status" text, "Budget" bigint, "Created" timestamptz, "Lifetime" boolean)
 		ORDER  BY t."ID"
 		ON CONFLICT (tenant_id, campaign_id) DO UPDATE
-		SET    name = excluded.name, status = excluded.status, daily_budget_minor = excluded.daily_budget_minor, from_meta = true
+		SET    name = excluded.name, status = excluded.status, daily_budget_minor = excluded.daily_budget_minor, from_meta = true,
+		       lifetime_budget = excluded.lifetime_budget
 		WHERE  c.account_id = excluded.account_id
-		AND    (c.name, c.status, c.daily_budget_minor, c.from_meta) IS DISTINCT FROM (excluded.name, excluded.status, excluded.daily_budget_minor, true)`)
+		AND    (c.name, c.status, c.daily_budget_minor, c.from_meta, c.lifetime_budget)
+		       IS DISTINCT FROM (excluded.name, excluded.status, excluded.daily_budget_minor, true, excluded.lifetime_budget)`)
 }
 
 // putAdSets writes what has changed of ad sets.
@@ -39,24 +42,24 @@ func putAdSets(ctx context.Context, tx pgx.Tx, account string, all []meta.AdSet)
 	type row struct {
 		ID, Campaign, Name, Status string
 		Budget                     *int64
-		Learning                   bool
+		Learning, Lifetime         bool
 	}
 	rows := make([]row, len(all))
 	for i, s := range all {
-		rows[i] = row{s.ID, s.CampaignID, s.Name, status(s.Status, s.Effective), s.DailyBudget, s.Learning}
+		rows[i] = row{s.ID, s.CampaignID, s.Name, status(s.Status, s.Effective), s.DailyBudget, s.Learning, s.LifetimeBudget != nil}
 	}
 	return put(ctx, tx, "ad sets", account, rows, nil, `
-		INSERT INTO gv.ad_sets AS s (tenant_id, adset_id, account_id, campaign_id, name, status, daily_budget_minor, learning)
-		SELECT gv.tenant(), t."ID", @account, t."Campaign", t."Name", t."Status", t."Budget", t."Learning"
-		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Learning" boolean)
+		INSERT INTO gv.ad_sets AS s (tenant_id, adset_id, account_id, campaign_id, name, status, daily_budget_minor, learning, lifetime_budget)
+		SELECT gv.tenant(), t."ID", @account, t."Campaign", t."Name", t."Status", t."Budget", t."Learning", t."Lifetime"
+		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Learning" boolean, "Lifetime" boolean)
 		JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		ORDER  BY t."ID"
 		ON CONFLICT (tenant_id, adset_id) DO UPDATE
 		SET    campaign_id = excluded.campaign_id, name = excluded.name, status = excluded.status, daily_budget_minor = excluded.daily_budget_minor,
-		       learning = excluded.learning
+		       learning = excluded.learning, lifetime_budget = excluded.lifetime_budget
 		WHERE  s.account_id = excluded.account_id
-		AND    (s.campaign_id, s.name, s.status, s.daily_budget_minor, s.learning)
-		       IS DISTINCT FROM (excluded.campaign_id, excluded.name, excluded.status, excluded.daily_budget_minor, excluded.learning)`)
+		AND    (s.campaign_id, s.name, s.status, s.daily_budget_minor, s.learning, s.lifetime_budget)
+		       IS DISTINCT FROM (excluded.campaign_id, excluded.name, excluded.status, excluded.daily_budget_minor, excluded.learning, excluded.lifetime_budget)`)
 }
 
 // putAds writes what has changed of ads and returns those that are the account's

@@ -13,6 +13,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -35,7 +36,7 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 			if err := putAdSets(ctx, tx, c.AccountID, batch); err != nil {
 				return err
 			}
-			return changes.NewStore(tx).Saw(ctx, c.TenantID, asOf, seenSets(batch))
+			return queue.NewStore(tx).Observe(ctx, c.TenantID, asOf, seenSets(batch))
 		})
 	})
 	if err != nil {
@@ -50,7 +51,7 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 			if ours, n, err = putAds(ctx, tx, c.AccountID, batch, own, asOf); err != nil {
 				return err
 			}
-			return changes.NewStore(tx).Saw(ctx, c.TenantID, asOf, seenAds(batch))
+			return queue.NewStore(tx).Observe(ctx, c.TenantID, asOf, seenAds(batch))
 		})
 		changed += n
 		for _, id := range ours {

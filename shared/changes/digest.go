@@ -4,13 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-
-	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// plan is what an approval binds: which object is led from what to what, for
-// whom, and on whose word. Its JSON, with keys in the order of the fields, is the
-// canonical form.
+// plan is what an approval binds: which object changes from what to what, for which
+// ads, and who asked. Its JSON, with keys in the order of the fields, is hashed.
 type plan struct {
 	TenantID     string           `json:"tenant_id"`
 	ChangeID     string           `json:"change_id"`
@@ -27,8 +24,8 @@ type plan struct {
 	By           string           `json:"by"`
 }
 
-// Digest is the SHA-256 of the plan: what the change would do now. It is another
-// one as soon as the plan, or the amount that it starts from, is.
+// Digest is the SHA-256 of the plan. It differs as soon as the plan differs, or the
+// amount that it starts from.
 func (c *Change) Digest() []byte {
 	data, err := json.Marshal(plan{
 		c.TenantID, c.ChangeID, c.AccountID, c.CampaignID, c.BudgetObject, c.Kind, string(c.Currency),
@@ -43,25 +40,3 @@ func (c *Change) Digest() []byte {
 
 // DigestText is the digest as the API writes it.
 func (c *Change) DigestText() string { return hex.EncodeToString(c.Digest()) }
-
-// startingFrom returns the change with the amount that the object is known to have
-// now; after its first step a change keeps what it began with.
-func (c Change) startingFrom(known *int64) Change {
-	if c.Kind != KindStatus && c.Steps == 0 && known != nil {
-		c.BeforeMinor = known
-	}
-	return c
-}
-
-// wants writes an amount or a status for people.
-func (c *Change) wants(minor *int64, status string) string {
-	switch {
-	case c.Kind == KindStatus:
-		return status
-	case minor == nil:
-		return "what it has"
-	case c.Kind == KindLimits && *minor == NoLimits:
-		return "no limits"
-	}
-	return money.Amount(*minor).Format(c.Currency)
-}

@@ -2,13 +2,12 @@ package changes
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"time"
-
-	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// Live is what the platform says of an object, in minor units.
+// Live is an object as the platform shows it now. Amounts are minor units.
 type Live struct {
 	// Amount is the daily budget, or for KindLimits the spend cap; nil where it has
 	// none. Floor is the minimum spend.
@@ -17,208 +16,316 @@ type Live struct {
 	Status string
 	// CampaignBudget says that the campaign holds the money.
 	CampaignBudget bool
+	// LifetimeBudget says that the object or its campaign has a lifetime budget.
+	LifetimeBudget bool
 	Trace          string
-	// Offline says that the platform cannot be asked, because the account is not
-	// connected; the rest is then what we know. A dry run goes on with it.
+	// Offline says that the account is not connected, so that the platform cannot
+	// be asked: the rest is what is known here. A dry run works with that.
 	Offline bool
 }
 
-// Moment is all that a verdict over one change rests on.
-type Moment struct {
+// State is everything that the rules take into account for one change.
+type State struct {
 	Now    time.Time
-	Change *Change
-	// Object is the change's object, and Adset that of the ad where a status is
-	// changed; nil where nothing is known of it.
+	Change Change
+	// Object is the change's object, and Adset the ad set of the ad whose status
+	// changes; nil where nothing is known of it.
 	Object *Object
 	Adset  *Object
-	Live   Live
-	// Mode is the account's own; Paused says who paused, "" where nobody did.
+	// Live is nil where the platform was not asked.
+	Live *Live
+	// Mode is the account's own; Paused is the reason of a pause, "" where there is none.
 	Mode   Mode
 	Paused string
-	// Moves are the object's of the last VelocityWindow, oldest first; Writes are
-	// the times of its writes, and Campaign those of all writes in the campaign,
-	// what is under way included, in the last ActionWindow.
+	// Grain is the smallest difference between two budgets that the platform knows.
+	Grain int64
+	// Moves are the object's within VelocityWindow, oldest first. Writes are the times
+	// of its writes, and Campaign those of all writes in the campaign, with the ones
+	// under way, within ActionWindow.
 	Moves    []Move
 	Writes   []time.Time
 	Campaign []time.Time
+	// Ads are the ads that share the object.
+	Ads []string
+	// Newer is a newer change of the object that waits for this one; nil where none does.
+	Newer *string
+	// Undoes is the change that an undo takes back; nil where this is no undo.
+	Undoes *Change
 }
 
-// Action is what is to be done with a change now.
-type Action int
-
-// The actions.
-const (
-	Act   Action = iota // write Step
-	Try                 // a dry run: let the platform check Step
-	Wait                // until Until
-	Hold                // end it, with the reason
-	Fail                // end it, with the reason
-	Ask                 // let somebody approve it first
-	Done                // it is so already, and nothing was written for it
-	Found               // the write whose outcome was not known has been made
-	Again               // that write has not been made: it is due again
-)
-
-// Verdict is what is to be done, and why.
-type Verdict struct {
-	Action Action
-	Step   int64 // minor units; 0 for a status
-	Floor  *int64
-	Until  time.Time
-	Reason string
-	// Foreign says that an edit was found which is not ours.
-	Foreign bool
-}
-
-// Judge says what is to be done with a change at this moment. It is asked again
-// right before every write, whatever was decided when the change was queued.
-func Judge(m Moment) Verdict {
-	c := m.Change
-	if m.Live.Status == "ARCHIVED" || m.Live.Status == "DELETED" {
-		return Verdict{Action: Fail, Reason: c.BudgetObject + " is " + m.Live.Status + " on Meta and can no longer be changed"}
-	}
-	if c.Status == Applying || c.Status == Unknown {
-		return m.resolve()
-	}
-	if m.Paused != "" {
-		return Verdict{Action: Wait, Until: m.Now.Add(time.Minute), Reason: m.Paused}
-	}
-	if m.Live.Offline && Careful(m.Mode, c.Mode) != ModeDryRun {
-		return Verdict{Action: Hold, Reason: NotConnected(c.AccountID)}
-	}
-	for _, rule := range []func() (Verdict, bool){m.shape, m.edited, m.so, m.stale, m.banned, m.unapproved} {
-		if v, decided := rule(); decided {
-			return v
+// WithLive returns the state with what the platform shows. Offline, what is known
+// here stands in for it.
+func (s State) WithLive(live Live) State {
+	if live.Offline {
+		live = Live{
+			Offline: true, Amount: s.Object.KnownMinor, Status: cmp.Or(s.Object.KnownStatus, s.Change.BeforeStatus),
+			CampaignBudget: s.Change.Kind == KindLimits,
+		}
+		if live.Amount == nil && s.Change.Kind == KindBudget {
+			live.Amount = s.Change.BeforeMinor
 		}
 	}
-	return m.pace()
+	s.Live = &live
+	return s
 }
 
-// NotConnected says that an account has no connection.
-func NotConnected(account string) string {
-	return "the account " + account + " is not connected to Meta: connect it and decide again"
+// Judge says what to do with a change now. It is asked right before every write,
+// whatever was decided when the change was queued.
+func Judge(s State) Outcome {
+	c := &s.Change
+	if s.Live.Status == "ARCHIVED" || s.Live.Status == "DELETED" {
+		return Outcome{Kind: Fail, Reason: c.BudgetObject + " is " + s.Live.Status + " on Meta and can no longer be changed"}
+	}
+	if c.Status == StatusApplying || c.Status == StatusUnknown {
+		return s.resolve()
+	}
+	if s.Paused != "" {
+		return Outcome{Kind: Wait, Until: s.Now.Add(time.Minute), Reason: s.Paused}
+	}
+	if s.Live.Offline && Careful(s.Mode, c.Mode) != ModeDryRun {
+		return Outcome{Kind: Hold, Reason: NotConnected(c.AccountID)}
+	}
+	for _, rule := range []func() (Outcome, bool){s.shape, s.edited, s.alreadySet, s.stale, s.banned, s.unapproved} {
+		if o, applies := rule(); applies {
+			return o
+		}
+	}
+	return s.next()
 }
 
-// resolve reads what became of a write that nobody heard of again.
-func (m Moment) resolve() Verdict {
-	c := m.Change
+// resolve says what became of a write whose outcome is unknown, by what the
+// platform shows now.
+func (s State) resolve() Outcome {
+	c := &s.Change
 	if c.Kind == KindStatus {
-		if m.Live.Status == c.TargetStatus {
-			return Verdict{Action: Found, Reason: "read again: " + c.BudgetObject + " is " + m.Live.Status}
+		if s.Live.Status == c.TargetStatus {
+			return Outcome{Kind: Confirmed, Reason: "confirmed by reading: " + c.BudgetObject + " is " + s.Live.Status}
 		}
-		return m.again("is " + m.Live.Status)
+		return s.retry("is " + s.Live.Status)
 	}
 	switch {
-	case m.has(c.StepMinor):
-		return Verdict{Action: Found, Step: *c.StepMinor, Floor: c.FloorMinor, Reason: "read again: " + c.BudgetObject + " has " + m.text(m.Live.Amount)}
-	case same(m.Live.Amount, c.StepBefore), m.Live.Amount == nil:
-		return m.again("has " + m.text(m.Live.Amount))
+	case s.has(c.StepMinor):
+		return Outcome{Kind: Confirmed, Step: *c.StepMinor, Reason: "confirmed by reading: " + c.BudgetObject + " has " + c.Amount(c.StepMinor)}
+	case same(s.Live.Amount, c.StepBefore), s.Live.Amount == nil:
+		return s.retry("has " + c.Amount(s.Live.Amount))
 	}
-	return Verdict{Action: Hold, Foreign: true, Reason: fmt.Sprintf("%s has %s: neither the %s it had nor the %s we were setting; somebody else changed it",
-		c.BudgetObject, m.text(m.Live.Amount), m.text(c.StepBefore), m.text(c.StepMinor))}
+	return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf(
+		"somebody else changed %s: it has %s, neither the %s that it had nor the %s that we were setting; whether our write arrived first is unknown",
+		c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(c.StepBefore), c.Amount(c.StepMinor))}
 }
 
-func (m Moment) again(is string) Verdict {
-	reason := "read again: " + m.Change.BudgetObject + " " + is + " still, so the write was not made"
-	if m.Change.Sends >= MaxSends {
-		return Verdict{Action: Fail, Reason: fmt.Sprintf("%s after %d tries; given up", reason, m.Change.Sends)}
+// retry sends a write again that reading has shown not to be made.
+func (s State) retry(is string) Outcome {
+	c := &s.Change
+	reason := "not made: " + c.BudgetObject + " still " + is
+	if c.Sends >= MaxSends {
+		return Outcome{Kind: Fail, Reason: fmt.Sprintf("%s after %d tries; no more are made", reason, c.Sends)}
 	}
-	until := m.Now.Add(Retry(m.Change.Sends) + Jitter(m.Change.ChangeID, m.Change.Steps+m.Change.Sends))
-	return Verdict{Action: Again, Until: until, Reason: reason + "; it is tried again at " + until.UTC().Format("2006-01-02 15:04:05") + " UTC"}
+	until := s.Now.Add(Backoff(c.Sends) + Jitter(c.ChangeID, c.Steps+c.Sends))
+	return Outcome{Kind: Retry, Until: until, Reason: reason + "; next try at " + exactly(until)}
 }
 
-// shape holds a change whose object is not what it was decided for.
-func (m Moment) shape() (Verdict, bool) {
-	c := m.Change
+// shape holds a change whose object is no longer of the kind that it was decided for.
+func (s State) shape() (Outcome, bool) {
+	c := &s.Change
 	why := ""
 	switch {
-	case c.Kind == KindBudget && m.Live.CampaignBudget:
-		why = "the campaign holds the money now: " + c.BudgetObject + " has no budget of its own"
-	case c.Kind == KindLimits && !m.Live.CampaignBudget:
-		why = "the campaign no longer holds the money: " + c.BudgetObject + " has a budget of its own"
-	case c.Kind == KindBudget && m.Live.Amount == nil:
-		why = c.BudgetObject + " has no daily budget on Meta (it has a lifetime budget, or none)"
+	case c.Kind != KindStatus && s.Live.LifetimeBudget:
+		why = LifetimeReason(c.BudgetObject)
+		return Outcome{Kind: Hold, Reason: why}, true
+	case c.Kind == KindBudget && s.Live.CampaignBudget:
+		why = "the campaign holds the budget now: " + c.BudgetObject + " has none of its own"
+	case c.Kind == KindLimits && !s.Live.CampaignBudget:
+		why = "the campaign no longer holds the budget: " + c.BudgetObject + " has its own"
+	case c.Kind == KindBudget && s.Live.Amount == nil:
+		why = c.BudgetObject + " has no daily budget on Meta"
 	}
-	return Verdict{Action: Hold, Reason: why + "; sync the account and decide again"}, why != ""
+	return Outcome{Kind: Hold, Reason: why + "; sync the account, then decide again"}, why != ""
 }
 
-// edited respects what somebody else set.
-func (m Moment) edited() (Verdict, bool) {
-	c, o := m.Change, m.Object
-	if c.Kind == KindStatus {
-		if o != nil && o.KnownStatus != "" && m.Live.Status != o.KnownStatus && m.Live.Status != c.TargetStatus {
-			return Verdict{Action: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again, knowing this", c.BudgetObject, o.KnownStatus, m.Live.Status)}, true
-		}
-	} else if o != nil && o.KnownMinor != nil && !same(m.Live.Amount, o.KnownMinor) {
-		return Verdict{Action: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s: it has %s, and we knew %s; decide again, knowing this",
-			c.BudgetObject, m.text(m.Live.Amount), m.text(o.KnownMinor))}, true
-	}
-	if o != nil && o.ForeignAt != nil && o.ForeignAt.After(c.decided()) {
-		return Verdict{Action: Hold, Reason: foreign(o, c.Currency, c.BudgetObject) + ", after this was decided; decide again, knowing this"}, true
-	}
-	return Verdict{}, false
+// LifetimeReason is the reason of a change of money where there is a lifetime budget.
+func LifetimeReason(object string) string {
+	return object + " has a lifetime budget, or its campaign has: only daily budgets can be changed. Give it a daily budget on Meta, then decide again"
 }
 
-func (m Moment) so() (Verdict, bool) {
-	c := m.Change
+// edited respects somebody else's edit.
+func (s State) edited() (Outcome, bool) {
+	c, o := &s.Change, s.Object
+	if c.Source == Undo {
+		return s.editedSinceUndone()
+	}
 	switch {
-	case c.Kind == KindStatus && m.Live.Status == c.TargetStatus:
-		return Verdict{Action: Done, Reason: c.BudgetObject + " is " + m.Live.Status + " already: nothing was written"}, true
-	case c.Kind != KindStatus && m.has(c.TargetMinor):
-		return Verdict{Action: Done, Step: *c.TargetMinor, Reason: c.BudgetObject + " has " + m.text(c.TargetMinor) + " already: nothing was written"}, true
+	case o == nil:
+		return Outcome{}, false
+	case c.Kind == KindStatus && o.KnownStatus != "" && s.Live.Status != o.KnownStatus && s.Live.Status != c.TargetStatus:
+		return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again, knowing this",
+			c.BudgetObject, o.KnownStatus, s.Live.Status)}, true
+	case c.Kind != KindStatus && o.KnownMinor != nil && !same(s.Live.Amount, o.KnownMinor):
+		return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else changed %s: it has %s, and %s was known; decide again, knowing this",
+			c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(o.KnownMinor))}, true
+	case o.ForeignAt != nil && o.ForeignAt.After(c.decided()):
+		return Outcome{Kind: Hold, Reason: foreignEdit(o, c.Currency) + ", after this was decided; decide again, knowing this"}, true
 	}
-	return Verdict{}, false
+	return Outcome{}, false
 }
 
-func (m Moment) stale() (Verdict, bool) {
-	waited := !within(m.Change.ProgressAt, m.Now, Stale)
-	return Verdict{Action: Hold, Reason: fmt.Sprintf("nothing could be done since %s: the figures that it was decided on are too old; decide again", clock(m.Change.ProgressAt))}, waited
+// editedSinceUndone holds an undo where the object no longer is as the undone
+// change left it, whoever noticed that first, unless an admin forces it.
+func (s State) editedSinceUndone() (Outcome, bool) {
+	c := &s.Change
+	foreign := s.Object != nil && s.Object.KnownMinor != nil && !same(s.Live.Amount, s.Object.KnownMinor)
+	switch {
+	case c.Forced:
+		return Outcome{}, false
+	case c.Kind == KindStatus && (c.BeforeStatus == "" || s.Live.Status == c.BeforeStatus || s.Live.Status == c.TargetStatus):
+		return Outcome{}, false
+	case c.Kind == KindStatus:
+		return Outcome{Kind: Hold, Foreign: true, Reason: UndoHeldReason(c.BudgetObject, s.Live.Status, c.BeforeStatus, c.TargetStatus)}, true
+	case c.BeforeMinor == nil || s.has(c.BeforeMinor) || s.has(c.TargetMinor):
+		return Outcome{}, false
+	}
+	return Outcome{Kind: Hold, Foreign: foreign, Reason: UndoHeldReason(c.BudgetObject, c.Amount(s.Live.Amount), c.From(), c.To())}, true
 }
 
-func (m Moment) banned() (Verdict, bool) {
-	c, ban := m.Change, m.Object
+// UndoHeldReason is the reason of an undo that somebody else's edit holds.
+func UndoHeldReason(object, has, left, target string) string {
+	return fmt.Sprintf("somebody else changed %s since: it has %s, and the change to undo left %s; undo with force to set %s all the same", object, has, left, target)
+}
+
+func (s State) alreadySet() (Outcome, bool) {
+	c := &s.Change
+	switch {
+	case c.Kind == KindStatus && s.Live.Status == c.TargetStatus:
+		return Outcome{Kind: AlreadySet, Reason: c.BudgetObject + " is " + s.Live.Status + " already: nothing was written"}, true
+	case c.Kind != KindStatus && s.has(c.TargetMinor):
+		return Outcome{Kind: AlreadySet, Step: *c.TargetMinor, Reason: c.BudgetObject + " has " + c.To() + " already: nothing was written"}, true
+	}
+	return Outcome{}, false
+}
+
+func (s State) stale() (Outcome, bool) {
+	waited := !within(s.Change.ProgressAt, s.Now, Stale)
+	return Outcome{Kind: Hold, Reason: fmt.Sprintf("waited since %s, and the figures that it was decided on are too old now; decide again",
+		clock(s.Change.ProgressAt))}, waited
+}
+
+// banned holds a raise while a fatigue cut forbids it.
+func (s State) banned() (Outcome, bool) {
+	c, ban := &s.Change, s.Object
 	if c.Kind == KindStatus {
-		ban = m.Adset
+		ban = s.Adset
 	}
-	most, forbidden := ban.ceiling(m.from(), m.Now, Careful(m.Mode, c.Mode))
-	if c.Source == Undo || !forbidden || !c.Raises(most) {
-		return Verdict{}, false
+	most, forbidden := ban.ceiling(s.from(), s.Now, Careful(s.Mode, c.Mode))
+	if c.Source == Undo || !forbidden || !c.raises(most) {
+		return Outcome{}, false
 	}
-	return Verdict{Action: Hold, Reason: tooTired(c.BudgetObject, ban)}, true
+	return Outcome{Kind: Hold, Reason: fatigueBan(c.BudgetObject, ban)}, true
 }
 
-// unapproved asks for an approval where the plan has none, or is another one than
+// unapproved asks for an approval where the plan has none, or is not the one that
 // was approved.
-func (m Moment) unapproved() (Verdict, bool) {
-	c := m.Change
-	if Careful(m.Mode, c.Mode) != ModeApproval || c.Source == Undo {
-		return Verdict{}, false
+func (s State) unapproved() (Outcome, bool) {
+	c := &s.Change
+	if Careful(s.Mode, c.Mode) != ModeApproval || c.Source == Undo {
+		return Outcome{}, false
 	}
 	if c.PlanDigest == nil {
-		return Verdict{Action: Ask, Reason: "the account's changes need an admin's approval"}, true
+		return Outcome{Kind: AskApproval, Reason: "changes of this account need an admin's approval"}, true
 	}
-	return Verdict{Action: Ask, Reason: "the plan is not the one that was approved: approve it anew"}, !bytes.Equal(c.PlanDigest, c.Digest())
+	return Outcome{Kind: AskApproval, Reason: "the plan is no longer the approved one: approve it again"}, !bytes.Equal(c.PlanDigest, c.Digest())
+}
+
+// next says how far the change may go now, and whether the limits allow a write.
+func (s State) next() Outcome {
+	c := &s.Change
+	o := Outcome{Kind: Send}
+	dry := Careful(s.Mode, c.Mode) == ModeDryRun
+	if c.Kind != KindStatus {
+		var limited Outcome
+		if o.Step, limited = s.step(); limited.Kind != "" && !(dry && limited.Kind == Wait) {
+			return limited
+		}
+		if c.Kind == KindLimits && o.Step != NoLimits {
+			o.Floor = Floor(s.from(), o.Step, s.Live.Floor, s.Grain)
+		}
+	}
+	if dry {
+		o.Kind = Validate
+		if s.from() != nil && o.Step == *s.from() { // no room now; the platform can check the target all the same
+			o.Step = *c.TargetMinor
+		}
+		return o
+	}
+	if at := Admit(s.Now, s.Campaign, CampaignActions, ActionWindow); !at.IsZero() {
+		return s.wait(at, fmt.Sprintf("campaign %s had %d changes within the hour, our limit", c.CampaignID, CampaignActions))
+	}
+	if at := Admit(s.Now, s.Writes, ObjectActions, ActionWindow); !at.IsZero() && c.Kind != KindStatus {
+		return s.wait(at, fmt.Sprintf("%s had %d changes within the hour, Meta's limit", c.BudgetObject, ObjectActions))
+	}
+	return o
+}
+
+// step is the next amount; the outcome says why there is none now.
+func (s State) step() (int64, Outcome) {
+	c, from := &s.Change, s.from()
+	if c.Source == Undo || from == nil {
+		return *c.TargetMinor, Outcome{}
+	}
+	next, until := Pace(s.Now, *from, *c.TargetMinor, s.Moves, s.Grain)
+	switch {
+	case !until.IsZero():
+		return next, s.wait(until, fmt.Sprintf("%s has moved by a fifth within 6 hours, our limit; it has %s and goes on to %s",
+			c.BudgetObject, c.Amount(from), c.To()))
+	case next == *from:
+		return next, Outcome{Kind: Hold, Reason: fmt.Sprintf("%s has %s: a fifth of that, the most in 6 hours, is less than the smallest step of its currency",
+			c.BudgetObject, c.Amount(from))}
+	}
+	return next, Outcome{}
+}
+
+func (s State) wait(until time.Time, why string) Outcome {
+	until = until.Add(Jitter(s.Change.ChangeID, s.Change.Steps+1))
+	return Outcome{Kind: Wait, Until: until, Reason: why + "; next step at " + exactly(until)}
 }
 
 // from is what the object has; under a campaign's budget without a cap, what is
-// known or guessed of it.
-func (m Moment) from() *int64 {
-	if m.Live.Amount == nil && m.Change.Kind == KindLimits {
-		return m.Change.BeforeMinor
+// known or estimated of it.
+func (s State) from() *int64 {
+	if s.Live.Amount == nil && s.Change.Kind == KindLimits {
+		return s.Change.BeforeMinor
 	}
-	return m.Live.Amount
-}
-
-func (m Moment) text(minor *int64) string {
-	if minor == nil {
-		return "nothing set"
-	}
-	return money.Amount(*minor).Format(m.Change.Currency)
+	return s.Live.Amount
 }
 
 // has reports whether the object has the amount; no cap is NoLimits.
-func (m Moment) has(minor *int64) bool {
-	return same(m.Live.Amount, minor) || m.Change.Kind == KindLimits && m.Live.Amount == nil && *minor == NoLimits
+func (s State) has(minor *int64) bool {
+	return same(s.Live.Amount, minor) || minor != nil && s.Change.Kind == KindLimits && s.Live.Amount == nil && *minor == NoLimits
 }
 
-func same(a, b *int64) bool { return a != nil && b != nil && *a == *b || a == nil && b == nil }
+// Describe says what sending a step does, for people.
+func (s State) Describe(o Outcome) string {
+	c := &s.Change
+	if c.Kind == KindStatus {
+		return fmt.Sprintf("set %s from %s to %s", c.BudgetObject, s.Live.Status, c.TargetStatus)
+	}
+	if c.Kind == KindLimits && *c.TargetMinor == NoLimits {
+		return fmt.Sprintf("remove the spend limits of %s (now at most %s a day)", c.BudgetObject, c.Amount(s.Live.Amount))
+	}
+	text := fmt.Sprintf("set %s from %s to %s", c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(&o.Step))
+	if c.Kind == KindLimits {
+		text = fmt.Sprintf("limit %s to at most %s a day (now %s)", c.BudgetObject, c.Amount(&o.Step), c.Amount(s.Live.Amount))
+		if o.Floor != nil {
+			text += ", at least " + c.Amount(o.Floor)
+		}
+	}
+	if o.Step != *c.TargetMinor {
+		if n := Steps(o.Step, *c.TargetMinor, s.Grain); n > 0 {
+			steps := "one more step"
+			if n > 1 {
+				steps = fmt.Sprintf("%d more steps", n)
+			}
+			text += fmt.Sprintf(", then on to %s in %s of at most a fifth each 6 hours", c.To(), steps)
+		}
+	}
+	return text
+}

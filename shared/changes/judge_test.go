@@ -8,15 +8,16 @@ import (
 	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
-// moment is a live change from 100.00 to 80.00 USD that nothing stands against,
-// but for what with makes of it.
-func moment(with func(m *changes.Moment)) changes.Moment {
-	m := changes.Moment{
+// state is a live change from 100.00 to 80.00 USD that no rule stops, as with
+// changes it.
+func state(with func(m *changes.State)) changes.State {
+	m := changes.State{
 		Now: noon, Mode: changes.ModeLive, Object: &changes.Object{BudgetObject: "adset/1", KnownMinor: ptr(10_000)},
-		Live: changes.Live{Amount: ptr(10_000), Status: "ACTIVE"},
-		Change: &changes.Change{
+		Live:  &changes.Live{Amount: ptr(10_000), Status: "ACTIVE"},
+		Grain: 1,
+		Change: changes.Change{
 			ChangeID: "c", BudgetObject: "adset/1", CampaignID: "9", AccountID: "act_1", Kind: changes.KindBudget, Currency: "USD",
-			BeforeMinor: ptr(10_000), TargetMinor: ptr(8_000), Status: changes.Pending, Mode: changes.ModeLive,
+			BeforeMinor: ptr(10_000), TargetMinor: ptr(8_000), Status: changes.StatusPending, Mode: changes.ModeLive,
 			Source: changes.Allocate, DecidedAt: noon.Add(-time.Minute), ProgressAt: noon.Add(-time.Minute),
 		},
 	}
@@ -26,7 +27,9 @@ func moment(with func(m *changes.Moment)) changes.Moment {
 
 func at(t time.Time) *time.Time { return &t }
 
-func TestWhatIsDoneWithAChangeAtTheMomentOfActing(t *testing.T) {
+func ptr(n int64) *int64 { return &n }
+
+func TestEachRuleIsAppliedRightBeforeAWrite(t *testing.T) {
 	t.Parallel()
 	many := func(n int, ago time.Duration) []time.Time {
 		all := make([]time.Time, n)
@@ -36,85 +39,85 @@ func TestWhatIsDoneWithAChangeAtTheMomentOfActing(t *testing.T) {
 		return all
 	}
 	for name, c := range map[string]struct {
-		with func(m *changes.Moment)
-		want changes.Action
+		with func(m *changes.State)
+		want changes.OutcomeKind
 		why  string
 	}{
-		"nothing stands against it":    {func(m *changes.Moment) {}, changes.Act, ""},
-		"paused":                       {func(m *changes.Moment) { m.Paused = changes.PauseReason("act_1", true, false) }, changes.Wait, "act_1 is paused"},
-		"gone":                         {func(m *changes.Moment) { m.Live.Status = "ARCHIVED" }, changes.Fail, "ARCHIVED"},
-		"there already":                {func(m *changes.Moment) { m.Live.Amount, m.Object.KnownMinor = ptr(8_000), ptr(8_000) }, changes.Done, "80.00 USD already"},
-		"edited":                       {func(m *changes.Moment) { m.Live.Amount = ptr(12_300) }, changes.Hold, "has 123.00 USD, and we knew 100.00 USD"},
-		"edited after it was decided":  {func(m *changes.Moment) { m.Object.ForeignAt = at(noon) }, changes.Hold, "after this was decided"},
-		"edited before it was decided": {func(m *changes.Moment) { m.Object.ForeignAt = at(noon.Add(-time.Hour)) }, changes.Act, ""},
-		"approved after the edit": {func(m *changes.Moment) {
+		"nothing stands against it":    {func(m *changes.State) {}, changes.Send, ""},
+		"paused":                       {func(m *changes.State) { m.Paused = changes.PauseReason("act_1", true, false) }, changes.Wait, "account act_1 is paused"},
+		"gone":                         {func(m *changes.State) { m.Live.Status = "ARCHIVED" }, changes.Fail, "ARCHIVED"},
+		"there already":                {func(m *changes.State) { m.Live.Amount, m.Object.KnownMinor = ptr(8_000), ptr(8_000) }, changes.AlreadySet, "80.00 USD already"},
+		"edited":                       {func(m *changes.State) { m.Live.Amount = ptr(12_300) }, changes.Hold, "has 123.00 USD, and 100.00 USD was known"},
+		"edited after it was decided":  {func(m *changes.State) { m.Object.ForeignAt = at(noon) }, changes.Hold, "after this was decided"},
+		"edited before it was decided": {func(m *changes.State) { m.Object.ForeignAt = at(noon.Add(-time.Hour)) }, changes.Send, ""},
+		"approved after the edit": {func(m *changes.State) {
 			m.Object.ForeignAt = at(noon.Add(-time.Second))
 			m.Change.ApprovedAt = at(noon)
-		}, changes.Act, ""},
-		"nothing was known":            {func(m *changes.Moment) { m.Object.KnownMinor = nil }, changes.Act, ""},
-		"the campaign holds the money": {func(m *changes.Moment) { m.Live.CampaignBudget = true }, changes.Hold, "campaign holds the money"},
-		"a lifetime budget":            {func(m *changes.Moment) { m.Live.Amount = nil; m.Object.KnownMinor = nil }, changes.Hold, "lifetime"},
-		"48 hours old":                 {func(m *changes.Moment) { m.Change.ProgressAt = noon.Add(-changes.Stale) }, changes.Hold, "too old"},
-		"almost 48 hours old":          {func(m *changes.Moment) { m.Change.ProgressAt = noon.Add(time.Second - changes.Stale) }, changes.Act, ""},
-		"15 actions in the campaign":   {func(m *changes.Moment) { m.Campaign = many(15, 59*time.Minute) }, changes.Wait, "15 changes within the hour"},
-		"15 actions an hour ago":       {func(m *changes.Moment) { m.Campaign = many(15, time.Hour) }, changes.Act, ""},
-		"14 actions":                   {func(m *changes.Moment) { m.Campaign = many(14, 0) }, changes.Act, ""},
-		"4 writes of the ad set":       {func(m *changes.Moment) { m.Writes = many(4, time.Minute) }, changes.Wait, "all that Meta takes"},
-		"moved by a fifth":             {func(m *changes.Moment) { m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}} }, changes.Wait, "moved by a fifth"},
-		"an undo of that": {func(m *changes.Moment) {
+		}, changes.Send, ""},
+		"nothing was known":            {func(m *changes.State) { m.Object.KnownMinor = nil }, changes.Send, ""},
+		"the campaign holds the money": {func(m *changes.State) { m.Live.CampaignBudget = true }, changes.Hold, "campaign holds the budget"},
+		"a lifetime budget":            {func(m *changes.State) { m.Live.Amount, m.Live.LifetimeBudget = nil, true }, changes.Hold, "lifetime"},
+		"48 hours old":                 {func(m *changes.State) { m.Change.ProgressAt = noon.Add(-changes.Stale) }, changes.Hold, "too old"},
+		"almost 48 hours old":          {func(m *changes.State) { m.Change.ProgressAt = noon.Add(time.Second - changes.Stale) }, changes.Send, ""},
+		"15 actions in the campaign":   {func(m *changes.State) { m.Campaign = many(15, 59*time.Minute) }, changes.Wait, "15 changes within the hour"},
+		"15 actions an hour ago":       {func(m *changes.State) { m.Campaign = many(15, time.Hour) }, changes.Send, ""},
+		"14 actions":                   {func(m *changes.State) { m.Campaign = many(14, 0) }, changes.Send, ""},
+		"4 writes of the ad set":       {func(m *changes.State) { m.Writes = many(4, time.Minute) }, changes.Wait, "Meta's limit"},
+		"moved by a fifth":             {func(m *changes.State) { m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}} }, changes.Wait, "moved by a fifth"},
+		"an undo of that": {func(m *changes.State) {
 			m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}}
 			m.Change.Source = changes.Undo
-		}, changes.Act, ""},
-		"too small": {func(m *changes.Moment) {
+		}, changes.Send, ""},
+		"too small": {func(m *changes.State) {
 			m.Live.Amount, m.Object.KnownMinor, m.Change.TargetMinor = ptr(3), ptr(3), ptr(2)
-		}, changes.Hold, "too little"},
-		"a dry run": {func(m *changes.Moment) { m.Mode = changes.ModeDryRun }, changes.Try, ""},
-		"a dry run beyond the velocity": {func(m *changes.Moment) {
+		}, changes.Hold, "less than the smallest step"},
+		"a dry run": {func(m *changes.State) { m.Mode = changes.ModeDryRun }, changes.Validate, ""},
+		"a dry run beyond the velocity": {func(m *changes.State) {
 			m.Mode = changes.ModeDryRun
 			m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}}
-		}, changes.Try, ""},
-		"queued for a dry run":     {func(m *changes.Moment) { m.Change.Mode = changes.ModeDryRun }, changes.Try, ""},
-		"not connected":            {func(m *changes.Moment) { m.Live.Offline = true }, changes.Hold, "not connected"},
-		"not connected, a dry run": {func(m *changes.Moment) { m.Live.Offline = true; m.Mode = changes.ModeDryRun }, changes.Try, ""},
-		"not approved":             {func(m *changes.Moment) { m.Mode = changes.ModeApproval }, changes.Ask, "approval"},
-		"approved":                 {func(m *changes.Moment) { m.Mode = changes.ModeApproval; m.Change.PlanDigest = m.Change.Digest() }, changes.Act, ""},
-		"another plan was approved": {func(m *changes.Moment) {
+		}, changes.Validate, ""},
+		"queued for a dry run":     {func(m *changes.State) { m.Change.Mode = changes.ModeDryRun }, changes.Validate, ""},
+		"not connected":            {func(m *changes.State) { m.Live.Offline = true }, changes.Hold, "not connected"},
+		"not connected, a dry run": {func(m *changes.State) { m.Live.Offline = true; m.Mode = changes.ModeDryRun }, changes.Validate, ""},
+		"not approved":             {func(m *changes.State) { m.Mode = changes.ModeApproval }, changes.AskApproval, "approval"},
+		"approved":                 {func(m *changes.State) { m.Mode = changes.ModeApproval; m.Change.PlanDigest = m.Change.Digest() }, changes.Send, ""},
+		"another plan was approved": {func(m *changes.State) {
 			m.Mode = changes.ModeApproval
 			m.Change.PlanDigest = m.Change.Digest()
 			m.Change.TargetMinor = ptr(8_500)
-		}, changes.Ask, "approve it anew"},
-		"a raise after a fatigue cut": {func(m *changes.Moment) {
+		}, changes.AskApproval, "approve it again"},
+		"a raise after a fatigue cut": {func(m *changes.State) {
 			m.Object.NoRaiseUntil = at(noon.Add(time.Second))
 			m.Change.TargetMinor = ptr(11_000)
 		}, changes.Hold, "no raise before"},
-		"a raise 48 hours after it": {func(m *changes.Moment) { m.Object.NoRaiseUntil = at(noon); m.Change.TargetMinor = ptr(11_000) }, changes.Act, ""},
-		"a cut after a fatigue cut": {func(m *changes.Moment) { m.Object.NoRaiseUntil = at(noon.Add(time.Hour)) }, changes.Act, ""},
+		"a raise 48 hours after it": {func(m *changes.State) { m.Object.NoRaiseUntil = at(noon); m.Change.TargetMinor = ptr(11_000) }, changes.Send, ""},
+		"a cut after a fatigue cut": {func(m *changes.State) { m.Object.NoRaiseUntil = at(noon.Add(time.Hour)) }, changes.Send, ""},
 	} {
-		m := moment(c.with)
-		if v := changes.Judge(m); v.Action != c.want || !strings.Contains(v.Reason, c.why) {
-			t.Errorf("%s: %d %q, want %d with %q", name, v.Action, v.Reason, c.want, c.why)
+		m := state(c.with)
+		if v := changes.Judge(m); v.Kind != c.want || !strings.Contains(v.Reason, c.why) {
+			t.Errorf("%s: %s %q, want %s with %q", name, v.Kind, v.Reason, c.want, c.why)
 		}
 	}
 }
 
-func TestAnUnheardWriteIsResolvedByReadingAlone(t *testing.T) {
+func TestAnUnknownOutcomeIsResolvedByReadingAlone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		live  *int64
 		sends int
-		want  changes.Action
+		want  changes.OutcomeKind
 	}{
-		"it has what we set":       {ptr(8_000), 1, changes.Found},
-		"it has what it had":       {ptr(10_000), 1, changes.Again},
+		"it has what we set":       {ptr(8_000), 1, changes.Confirmed},
+		"it has what it had":       {ptr(10_000), 1, changes.Retry},
 		"it has what it had again": {ptr(10_000), changes.MaxSends, changes.Fail},
 		"it has something else":    {ptr(9_000), 1, changes.Hold},
 	} {
 		for _, paused := range []string{"", "paused"} { // reading is no write
-			m := moment(func(m *changes.Moment) {
-				m.Change.Status, m.Change.StepMinor, m.Change.StepBefore, m.Change.Sends = changes.Unknown, ptr(8_000), ptr(10_000), c.sends
+			m := state(func(m *changes.State) {
+				m.Change.Status, m.Change.StepMinor, m.Change.StepBefore, m.Change.Sends = changes.StatusUnknown, ptr(8_000), ptr(10_000), c.sends
 				m.Live.Amount, m.Paused = c.live, paused
 			})
-			if v := changes.Judge(m); v.Action != c.want || v.Reason == "" {
+			if v := changes.Judge(m); v.Kind != c.want || v.Reason == "" {
 				t.Errorf("%s: %+v", name, v)
 			}
 		}
@@ -123,7 +126,8 @@ func TestAnUnheardWriteIsResolvedByReadingAlone(t *testing.T) {
 
 func TestEveryPartOfAPlanIsBoundByItsDigest(t *testing.T) {
 	t.Parallel()
-	base := moment(func(*changes.Moment) {}).Change
+	plain := state(func(*changes.State) {}).Change
+	base := &plain
 	seen := map[string]string{base.DigestText(): "itself"}
 	for name, change := range map[string]func(c *changes.Change){
 		"tenant":   func(c *changes.Change) { c.TenantID = "x" },
@@ -145,7 +149,7 @@ func TestEveryPartOfAPlanIsBoundByItsDigest(t *testing.T) {
 		seen[other.DigestText()] = name
 	}
 	same := *base
-	same.Status, same.HeldReason, same.Attempt = changes.Applying, "x", 3
+	same.Status, same.HeldReason, same.Attempt = changes.StatusApplying, "x", 3
 	if same.DigestText() != base.DigestText() {
 		t.Error("how far it has come changes the plan")
 	}

@@ -3,6 +3,7 @@ package changes
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,12 +12,54 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// open is what an object has that is not finished.
-type open struct {
-	waiting, underWay *Change
+// Known is everything that Plan takes into account. The caller holds the rows of
+// the objects; Plan updates them.
+type Known struct {
+	Tenant string
+	Now    time.Time
+	// Ads are the ads of the intents, and all others of their ad sets.
+	Ads []Ad
+	// Objects are the objects that the intents may change, by name.
+	Objects map[string]*Object
+	// Open are the open changes of these objects.
+	Open []*Change
+	// Answered are the intents that were queued before, by key.
+	Answered map[string]Enqueued
+	// Cuts are the fatigue cuts within RaiseBan, by ad.
+	Cuts map[string]Cut
 }
 
-// last is where the object is led in the end; nil where it stays.
+// Cut is a fatigue cut that an ad had.
+type Cut struct {
+	ChangeID string
+	Status   Status
+	At       time.Time
+}
+
+// Request is a key and the change that it became.
+type Request struct {
+	Key, AdID, ChangeID string
+	Source              Source
+	At                  time.Time
+}
+
+// Planned is what becomes of intents.
+type Planned struct {
+	// Answers are in the order of the intents.
+	Answers []Enqueued
+	// Fresh are new changes; Replaced are open ones that end.
+	Fresh, Replaced []*Change
+	Requests        []Request
+	// Objects are those that Plan updated.
+	Objects []*Object
+	Entries []Entry
+	Notices []Notice
+}
+
+// open is an object's changes that are not finished.
+type open struct{ waiting, underWay *Change }
+
+// last is the change that decides what the object has in the end; nil where none does.
 func (o open) last() *Change {
 	if o.waiting != nil {
 		return o.waiting
@@ -24,109 +67,163 @@ func (o open) last() *Change {
 	return o.underWay
 }
 
-// earlier is a fatigue cut that an ad had.
-type earlier struct {
-	changeID string
-	status   Status
-	at       time.Time
+func openByObject(all []*Change) map[string]open {
+	by := map[string]open{}
+	for _, c := range all {
+		o := by[c.BudgetObject]
+		if slices.Contains(sent, c.Status) {
+			o.underWay = c
+		} else {
+			o.waiting = c
+		}
+		by[c.BudgetObject] = o
+	}
+	return by
 }
 
-// planner says what becomes of wishes. It reads and writes the objects it is
-// given, whose rows the caller holds.
+// Plan says what becomes of intents. A key that was answered before keeps its
+// answer.
+func Plan(k Known, intents []Intent) Planned {
+	p := &planner{Known: k, open: openByObject(k.Open), touched: map[string]bool{}}
+	answers := make([]Enqueued, len(intents))
+	skip := map[int]bool{}
+	for i, in := range intents {
+		if e, ok := k.Answered[in.Key]; ok {
+			answers[i], skip[i] = e, true
+		} else if e, ok := p.cutTwice(in); ok {
+			answers[i], skip[i] = e, true
+		}
+	}
+	d := newDemands(k, p.open, intents)
+	d.collect(skip)
+	for i, in := range intents {
+		if !skip[i] {
+			answers[i] = Enqueued{AdID: in.AdID, Status: StatusRefused, Reason: d.why[i]}
+		}
+	}
+	requested := map[string]bool{} // keys that became a change
+	for di := range d.all {
+		w := &d.all[di]
+		came := p.decide(w, intents[w.intents[0]])
+		for _, i := range w.intents {
+			in := intents[i]
+			if !requested[in.Key] && came.ChangeID != "" {
+				requested[in.Key] = true
+				p.out.Requests = append(p.out.Requests, Request{in.Key, in.AdID, came.ChangeID, in.Source, k.Now})
+			}
+			// An ad that is paused or started while its set's budget moves has two
+			// changes: the answer names its own, unless only the other was queued.
+			if answers[i].Status == StatusRefused && answers[i].Reason == "" || answers[i].ChangeID == "" && came.ChangeID != "" {
+				came.AdID = in.AdID
+				answers[i] = came
+			}
+		}
+	}
+	p.out.Answers = answers
+	return p.finished()
+}
+
+// planner decides demands one after the other.
 type planner struct {
-	tenant  string
-	now     time.Time
-	objects map[string]*Object
-	open    map[string]open    // by object
-	tired   map[string]earlier // by ad: its last fatigue cut within RaiseBan
-
-	fresh    []*Change
-	replaced []*Change // by fresh ones, or by a wish for what is so already
-	touched  map[string]bool
+	Known
+	open    map[string]open // by object
+	touched map[string]bool // objects that were updated
+	out     Planned
 }
 
-// outcome is what a wish came to.
-type outcome struct {
-	changeID string
-	status   Status
-	why      string
+// finished lists what follows from the plan.
+func (p *planner) finished() Planned {
+	for _, name := range sortedKeys(p.touched) {
+		p.out.Objects = append(p.out.Objects, p.Objects[name])
+	}
+	for _, c := range p.out.Replaced {
+		p.out.Entries = append(p.out.Entries, c.entry(StatusSuperseded, c.HeldReason, p.Now))
+	}
+	for _, c := range p.out.Fresh {
+		switch c.Status {
+		case StatusHeld:
+			p.out.Entries = append(p.out.Entries, c.entry(StatusHeld, c.HeldReason, p.Now))
+			p.out.Notices = append(p.out.Notices, c.notice(NoticeHeld, "held: "+c.HeldReason, p.Now))
+		case StatusAwaiting:
+			p.out.Notices = append(p.out.Notices, c.notice(NoticeAwaiting, "waits for an admin's approval: "+c.Reason, p.Now))
+		case StatusPending:
+			p.out.Notices = append(p.out.Notices, c.notice(NoticeQueued, "queued: "+c.Reason, p.Now))
+		}
+	}
+	return p.out
 }
 
-// place decides one wish of in.
-func (p *planner) place(w *wish, in Intent) outcome {
-	o := p.objects[w.object]
-	decided := p.now
+// cutTwice refuses a fatigue cut of an ad that had one lately.
+func (p *planner) cutTwice(in Intent) (Enqueued, bool) {
+	c, ok := p.Cuts[in.AdID]
+	if !ok || in.Source != Fatigue || !within(c.At, p.Now, RaiseBan) {
+		return Enqueued{}, false
+	}
+	why := fmt.Sprintf("the ad had a fatigue cut at %s (%s), and has at most one in 48 h", clock(c.At), c.Status)
+	return Enqueued{in.AdID, c.ChangeID, StatusRefused, why}, true
+}
+
+// decide says what becomes of one demand of in.
+func (p *planner) decide(w *demand, in Intent) Enqueued {
+	o := p.Objects[w.object]
+	decided := p.Now
 	if in.Decision != nil {
 		decided = decisionTime(*in.Decision)
 	}
-	if why := p.refuse(w, in, o, decided); why != "" {
-		return outcome{"", Refused, why}
+	if why := p.outdated(w, in, o, decided); why != "" {
+		return Enqueued{Status: StatusRefused, Reason: why}
 	}
 	if w.learned {
-		o.KnownMinor, o.KnownAt = w.current, &p.now
+		o.KnownMinor, o.KnownAt = w.current, &p.Now
 		p.touched[w.object] = true
 	}
 	open := p.open[w.object]
-	if banned := p.banned(w, in, o); banned != "" {
+	if why := p.banned(w, in, o); why != "" {
 		c := p.draft(w, in, o, decided)
-		c.Status, c.HeldReason, c.FinishedAt = Held, banned, &p.now
-		p.fresh = append(p.fresh, c)
-		return outcome{c.ChangeID, Held, banned}
+		c.Status, c.HeldReason, c.FinishedAt = StatusHeld, why, &p.Now
+		p.out.Fresh = append(p.out.Fresh, c)
+		return Enqueued{ChangeID: c.ChangeID, Status: StatusHeld, Reason: why}
 	}
-	if c := open.last(); c != nil && onItsWay(w, in, c) {
+	if c := open.last(); c != nil && leadsThere(w, in, c) {
 		p.ban(in, w, c.ChangeID)
-		return outcome{c.ChangeID, c.Status, "it is on its way already"}
+		return Enqueued{ChangeID: c.ChangeID, Status: c.Status, Reason: "a change to the same is queued already"}
 	}
 	c := p.draft(w, in, o, decided)
-	p.decide(o, c, decided)
-	if p.isSo(w, o) && open.underWay == nil {
+	p.note(o, c, decided)
+	if isSet(w, o) && open.underWay == nil {
 		p.replace(w.object, "")
 		o.DecidedBy = nil
-		return outcome{"", Unchanged, soAlready(w)}
+		return Enqueued{Status: StatusUnchanged, Reason: setAlready(w)}
 	}
-	if cut := open.waiting; cut != nil && cut.Steps == 0 && o.isCut(cut.ChangeID) {
-		o.NoRaiseBy = &c.ChangeID // it stands for the cut now: to undo it is to undo that
+	if cut := open.waiting; cut != nil && cut.Steps == 0 && o.banIsOf(cut.ChangeID) {
+		o.NoRaiseBy = &c.ChangeID // it replaces the cut: to undo it is to undo the cut
 	}
-	p.replace(w.object, c.ChangeID)
-	p.fresh = append(p.fresh, c)
-	p.open[w.object] = withWaiting(p.open[w.object], c)
+	p.add(c)
 	p.ban(in, w, c.ChangeID)
-	return outcome{c.ChangeID, c.Status, ""}
+	return Enqueued{ChangeID: c.ChangeID, Status: c.Status}
 }
 
-func withWaiting(o open, c *Change) open { o.waiting = c; return o }
-
-// twice says whether the ad of a fatigue cut had one lately.
-func (p *planner) twice(in Intent) (Enqueued, bool) {
-	e, ok := p.tired[in.AdID]
-	if !ok || in.Source != Fatigue || !within(e.at, p.now, RaiseBan) {
-		return Enqueued{}, false
-	}
-	why := fmt.Sprintf("the ad had a fatigue cut at %s (%s), and has at most one in 48 h", clock(e.at), e.status)
-	return Enqueued{in.AdID, e.changeID, Refused, why}, true
-}
-
-// refuse says why a wish cannot be queued.
-func (p *planner) refuse(w *wish, in Intent, o *Object, decided time.Time) string {
+// outdated says why a decision is too old to be queued.
+func (p *planner) outdated(w *demand, in Intent, o *Object, decided time.Time) string {
 	switch {
 	case in.Decision == nil:
-	case !within(decided, p.now, Stale):
-		return fmt.Sprintf("the decision was made at %s, on figures that are too old by now: ask for a new one", clock(decided))
+	case !within(decided, p.Now, Stale):
+		return fmt.Sprintf("the decision was made at %s, and its figures are too old now: ask for a new one", clock(decided))
 	case o.DecidedAt != nil && o.DecidedAt.After(decided):
-		return fmt.Sprintf("something newer was decided for %s at %s, after this decision (%s)", w.object, clock(*o.DecidedAt), clock(decided))
+		return fmt.Sprintf("a newer decision was made for %s at %s, after this one (%s)", w.object, clock(*o.DecidedAt), clock(decided))
 	case o.ForeignAt != nil && o.ForeignAt.After(decided):
-		return foreign(o, w.ad.Currency, w.object) + ", after this decision"
+		return foreignEdit(o, w.ad.Currency) + ", after this decision: ask for a new one"
 	}
 	return ""
 }
 
-// banned says whether a fatigue cut forbids the wish.
-func (p *planner) banned(w *wish, in Intent, o *Object) string {
+// banned says whether a fatigue cut forbids the demand.
+func (p *planner) banned(w *demand, in Intent, o *Object) string {
 	ban := o
 	if w.kind == KindStatus {
-		ban = p.objects[w.ad.adset()]
+		ban = p.Objects[w.ad.adset()]
 	}
-	most, forbidden := ban.ceiling(w.current, p.now, w.ad.Mode)
+	most, forbidden := ban.ceiling(w.current, p.Now, w.ad.Mode)
 	if in.Source == Undo || !forbidden {
 		return ""
 	}
@@ -135,20 +232,11 @@ func (p *planner) banned(w *wish, in Intent, o *Object) string {
 	if !raise {
 		return ""
 	}
-	return tooTired(w.object, ban)
+	return fatigueBan(w.object, ban)
 }
 
-func tooTired(object string, ban *Object) string {
-	lifted := "undo the cut to lift this"
-	if ban.NoRaiseTried {
-		lifted = "as it would be live; the cut itself was a dry run"
-	}
-	return fmt.Sprintf("%s was cut because an ad of it is tired: no raise before %s (%s)", object, clock(*ban.NoRaiseUntil), lifted)
-}
-
-// onItsWay reports whether c leads where the wish wants, or, for a fatigue cut,
-// lower.
-func onItsWay(w *wish, in Intent, c *Change) bool {
+// leadsThere reports whether c leads to what is demanded or, for a fatigue cut, lower.
+func leadsThere(w *demand, in Intent, c *Change) bool {
 	switch {
 	case c.Kind != w.kind:
 		return false
@@ -160,71 +248,79 @@ func onItsWay(w *wish, in Intent, c *Change) bool {
 	return *c.TargetMinor == *w.target
 }
 
-func (p *planner) isSo(w *wish, o *Object) bool {
+func isSet(w *demand, o *Object) bool {
 	if w.kind == KindStatus {
 		return o.KnownStatus == w.status
 	}
 	return w.current != nil && *w.current == *w.target && o.KnownMinor != nil
 }
 
-func soAlready(w *wish) string {
+func setAlready(w *demand) string {
 	if w.kind == KindStatus {
 		return "the ad is " + w.status + " already"
 	}
-	return fmt.Sprintf("%s has %s already", w.object, money.Amount(*w.target).Format(w.ad.Currency))
+	return w.object + " has " + amount(w.target, w.ad.Currency) + " already"
 }
 
-// replace marks what waits for object as superseded.
+// add queues a change in place of the one that waits.
+func (p *planner) add(c *Change) {
+	p.replace(c.BudgetObject, c.ChangeID)
+	p.out.Fresh = append(p.out.Fresh, c)
+	o := p.open[c.BudgetObject]
+	o.waiting = c
+	p.open[c.BudgetObject] = o
+}
+
+// replace ends the change of the object that waits.
 func (p *planner) replace(object, by string) {
 	o := p.open[object]
 	if o.waiting == nil {
 		return
 	}
 	old := o.waiting
-	old.Status, old.FinishedAt = Superseded, &p.now
-	old.HeldReason = "a newer decision took its place"
+	o.waiting = nil
+	p.open[object] = o
+	if i := slices.Index(p.out.Fresh, old); i >= 0 { // made in this call: nobody has seen it
+		p.out.Fresh = slices.Delete(p.out.Fresh, i, i+1)
+		return
+	}
+	old.Status, old.FinishedAt, old.HeldReason = StatusSuperseded, &p.Now, "a newer decision replaced it"
 	if by != "" {
 		old.SupersededBy = &by
 	}
-	// One that was made in this very call was never seen by anybody else.
-	for i, c := range p.fresh {
-		if c == old {
-			p.fresh = append(p.fresh[:i], p.fresh[i+1:]...)
-			p.open[object] = withWaiting(o, nil)
-			return
-		}
-	}
-	p.replaced = append(p.replaced, old)
-	p.open[object] = withWaiting(o, nil)
+	p.out.Replaced = append(p.out.Replaced, old)
 }
 
-func (p *planner) ban(in Intent, w *wish, changeID string) {
+// ban forbids raises of what a fatigue cut is about.
+func (p *planner) ban(in Intent, w *demand, changeID string) {
 	if in.Source != Fatigue || w.kind == KindStatus {
 		return
 	}
-	o := p.objects[w.object]
-	until := p.now.Add(RaiseBan)
+	o := p.Objects[w.object]
+	until := p.Now.Add(RaiseBan)
 	o.NoRaiseUntil, o.NoRaiseBy, o.NoRaiseAbove, o.NoRaiseTried = &until, &changeID, w.target, false
 	p.touched[w.object] = true
 }
 
-func (p *planner) decide(o *Object, c *Change, at time.Time) {
+// note writes into the object that a decision was made for it.
+func (p *planner) note(o *Object, c *Change, at time.Time) {
 	o.DecidedAt, o.DecidedBy = &at, &c.ChangeID
 	p.touched[o.BudgetObject] = true
 }
 
-func (p *planner) draft(w *wish, in Intent, o *Object, decided time.Time) *Change {
+// draft is the change that a demand becomes.
+func (p *planner) draft(w *demand, in Intent, o *Object, decided time.Time) *Change {
 	c := &Change{
-		ChangeID: uuid.NewString(), TenantID: p.tenant, AccountID: w.ad.AccountID, CampaignID: w.ad.CampaignID, AdID: w.ad.AdID,
+		ChangeID: uuid.NewString(), TenantID: p.Tenant, AccountID: w.ad.AccountID, CampaignID: w.ad.CampaignID, AdID: w.ad.AdID,
 		BudgetObject: w.object, Kind: w.kind, Currency: w.ad.Currency, Splits: w.splits, Reason: in.Reason, Source: in.Source,
-		DecisionID: in.Decision, RequestedBy: in.By, Mode: w.ad.Mode, Status: Pending,
-		DecidedAt: decided, CreatedAt: p.now, ProgressAt: p.now,
+		DecisionID: in.Decision, RequestedBy: in.By, Mode: w.ad.Mode, Status: StatusPending,
+		DecidedAt: decided, CreatedAt: p.Now, ProgressAt: p.Now,
 	}
 	if c.Splits == nil {
 		c.Splits = map[string]int64{}
 	}
 	if len(w.splits) > 1 {
-		c.Reason = fmt.Sprintf("%s is shared by %d ads: %s. %s", w.object, len(w.splits), written(w), in.Reason)
+		c.Reason = fmt.Sprintf("%s is shared by %d ads: %s. %s", w.object, len(w.splits), listed(w.splits, w.ad.Currency), in.Reason)
 	}
 	if w.kind == KindStatus {
 		c.TargetStatus, c.BeforeStatus = w.status, cmp.Or(o.KnownStatus, w.ad.Status)
@@ -232,39 +328,27 @@ func (p *planner) draft(w *wish, in Intent, o *Object, decided time.Time) *Chang
 		c.TargetMinor, c.BeforeMinor = w.target, w.current
 	}
 	if c.Mode == ModeApproval && in.Source != Undo {
-		c.Status = Awaiting
+		c.Status = StatusAwaiting
 	}
-	c.DueAt = p.now.Add(Jitter(c.ChangeID, 0))
+	c.DueAt = p.Now.Add(Jitter(c.ChangeID, 0))
 	return c
 }
 
-// written lists the parts of a split, the first few of them.
-func written(w *wish) string {
+// listed writes the first few parts of a split for people.
+func listed(splits map[string]int64, c money.Currency) string {
 	const most = 5
 	var parts []string
-	for _, id := range sortedKeys(w.splits) {
+	for _, id := range sortedKeys(splits) {
 		if len(parts) == most {
-			parts = append(parts, fmt.Sprintf("and %d more", len(w.splits)-most))
+			parts = append(parts, fmt.Sprintf("and %d more", len(splits)-most))
 			break
 		}
-		parts = append(parts, id+" "+money.Amount(w.splits[id]).Format(w.ad.Currency))
+		parts = append(parts, id+" "+money.Amount(splits[id]).Format(c))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// foreign says what was found of somebody else's edit.
-func foreign(o *Object, c money.Currency, object string) string {
-	if o.ForeignWasMinor != nil && o.ForeignMinor != nil {
-		return fmt.Sprintf("somebody else set %s from %s to %s (found at %s)", object,
-			money.Amount(*o.ForeignWasMinor).Format(c), money.Amount(*o.ForeignMinor).Format(c), clock(*o.ForeignAt))
-	}
-	return fmt.Sprintf("somebody else set %s to %s (found at %s)", object, o.KnownStatus, clock(*o.ForeignAt))
-}
-
-// clock writes a time for people; minutes are enough for them.
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") + " UTC" }
-
-// decisionTime is when a decision was made, which its id tells.
+// decisionTime is when a decision was made, which is part of its id.
 func decisionTime(id uuid.UUID) time.Time {
 	if id.Version() != 7 {
 		return time.Time{}

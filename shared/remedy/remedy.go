@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/sweep"
 )
@@ -22,7 +23,7 @@ func cut(ctx context.Context, tx pgx.Tx, tenant, by string, ads []sweep.Tired) (
 	for i, a := range ads {
 		intents[i] = changes.Intent{Key: a.Key, AdID: a.AdID, Cut: sweep.CutShare, Reason: a.Reason, Source: changes.Fatigue, By: by}
 	}
-	queued, err := changes.NewStore(tx).Enqueue(ctx, tenant, intents)
+	queued, err := queue.NewStore(tx).Enqueue(ctx, tenant, intents)
 	outcomes := make([]sweep.Outcome, len(queued))
 	for i, q := range queued {
 		outcomes[i] = sweep.Outcome{ID: q.ChangeID, Status: string(q.Status), Reason: q.Reason}

@@ -1,4 +1,4 @@
-package changes_test
+package queue_test
 
 import (
 	"strings"
@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -16,7 +17,7 @@ func TestAnAdsBudgetIsItsAdSets(t *testing.T) {
 	w := open(t)
 	w.ad(tenant, "a", "s1", 10_000)
 	got := w.enqueue(tenant, to("a", 9_000))[0]
-	if got.Status != changes.Pending || got.ChangeID == "" || got.Reason != "" {
+	if got.Status != changes.StatusPending || got.ChangeID == "" || got.Reason != "" {
 		t.Fatalf("%+v", got)
 	}
 	row := w.text(`SELECT concat_ws(' ', budget_object, kind, before_minor, target_minor, mode, splits->>'a') FROM gv.pending_ad_changes`)
@@ -36,7 +37,7 @@ func TestASharedAdSetGetsTheSumOfItsAdsAndTheOnesWithNothingArePaused(t *testing
 	w.ad(tenant, "c", "s1", 2_000)
 	w.ad(tenant, "d", "s1", 1_000) // not decided for: keeps its part
 	got := w.enqueue(tenant, to("a", 6_000), to("b", 3_500), to("c", 0))
-	if got[0].ChangeID != got[1].ChangeID || got[2].ChangeID == got[0].ChangeID || got[2].Status != changes.Pending {
+	if got[0].ChangeID != got[1].ChangeID || got[2].ChangeID == got[0].ChangeID || got[2].Status != changes.StatusPending {
 		t.Errorf("%+v", got)
 	}
 	rows := w.text(`SELECT string_agg(concat_ws(' ', budget_object, kind, target_minor, target_status, splits::text), ', ' ORDER BY budget_object) FROM gv.pending_ad_changes`)
@@ -67,7 +68,7 @@ func TestUnderACampaignBudgetTheAdSetIsLimited(t *testing.T) {
 	w.ad(tenant, "a", "s1", 0)
 	w.exec(`INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor)
 	        SELECT $1, 'a', current_date - n, 1000, 10, 1000 FROM generate_series(1, 5) AS n`, tenant)
-	if got := w.enqueue(tenant, cut("a"))[0]; got.Status != changes.Pending {
+	if got := w.enqueue(tenant, cut("a"))[0]; got.Status != changes.StatusPending {
 		t.Fatalf("%+v", got)
 	}
 	if row := w.text(`SELECT concat_ws(' ', kind, before_minor, target_minor) FROM gv.pending_ad_changes`); row != "spend_limits 1000 800" {
@@ -95,20 +96,20 @@ func TestWhatCannotBeQueuedSaysWhyNot(t *testing.T) {
 		want changes.Status
 		why  string
 	}{
-		{to("nowhere", 900), changes.Refused, "which ad set"},
-		{cut("unknown"), changes.Refused, "not known yet"},
-		{cut("small"), changes.Refused, "less than its smallest coin"},
-		{to("same", 1_000), changes.Unchanged, "has 10.00 USD already"},
-		{to("shared", 1_000), changes.Refused, "shared with the ad sharer"},
-		{to("stopped", 900), changes.Refused, "not by us"},
-		{cut("stopped"), changes.Refused, "spends nothing"},
-		{to("gone", 900), changes.Refused, "is DELETED"},
-		{to("theirs", 900), changes.Refused, "no such ad"},
-		{to("none", 900), changes.Refused, "no such ad"},
-		{running, changes.Pending, ""},
+		{to("nowhere", 900), changes.StatusRefused, "the ad set of the ad is not known"},
+		{cut("unknown"), changes.StatusRefused, "not known yet"},
+		{cut("small"), changes.StatusRefused, "less than its smallest unit"},
+		{to("same", 1_000), changes.StatusUnchanged, "has 10.00 USD already"},
+		{to("shared", 1_000), changes.StatusRefused, "shared with the ad sharer"},
+		{to("stopped", 900), changes.StatusRefused, "not by us"},
+		{cut("stopped"), changes.StatusRefused, "spends nothing"},
+		{to("gone", 900), changes.StatusRefused, "is DELETED"},
+		{to("theirs", 900), changes.StatusRefused, "no such ad"},
+		{to("none", 900), changes.StatusRefused, "no such ad"},
+		{running, changes.StatusPending, ""},
 	} {
 		got := w.enqueue(tenant, c.in)[0]
-		if got.Status != c.want || !strings.Contains(got.Reason, c.why) || (c.want == changes.Refused) != (got.ChangeID == "") && c.want != changes.Unchanged {
+		if got.Status != c.want || !strings.Contains(got.Reason, c.why) || (c.want == changes.StatusRefused) != (got.ChangeID == "") && c.want != changes.StatusUnchanged {
 			t.Errorf("%s: %+v, want %s because %q", c.in.AdID, got, c.want, c.why)
 		}
 	}
@@ -143,7 +144,7 @@ func TestANewerDecisionReplacesWhatWaits(t *testing.T) {
 		t.Errorf("the same target: %+v", same)
 	}
 	second := w.enqueue(tenant, to("a", 1_100))[0]
-	if second.ChangeID == first.ChangeID || second.Status != changes.Pending {
+	if second.ChangeID == first.ChangeID || second.Status != changes.StatusPending {
 		t.Errorf("%+v", second)
 	}
 	row := w.text(`SELECT concat_ws(' ', status, superseded_by) FROM gv.pending_ad_changes WHERE change_id = $1`, first.ChangeID)
@@ -153,7 +154,7 @@ func TestANewerDecisionReplacesWhatWaits(t *testing.T) {
 	if n := w.text(`SELECT count(*) FROM gv.ad_change_history WHERE outcome = 'superseded' AND change_id = $1`, first.ChangeID); n != "1" {
 		t.Errorf("%s lines of history", n)
 	}
-	if got := w.enqueue(tenant, to("a", 1_000))[0]; got.Status != changes.Unchanged {
+	if got := w.enqueue(tenant, to("a", 1_000))[0]; got.Status != changes.StatusUnchanged {
 		t.Errorf("back to what it has: %+v", got)
 	}
 	if open := w.text(`SELECT count(*) FROM gv.pending_ad_changes WHERE finished_at IS NULL`); open != "0" {
@@ -167,22 +168,22 @@ func TestAFatigueCutForbidsRaisesFor48HoursAndComesOncePerAd(t *testing.T) {
 	w.ad(tenant, "a", "s1", 1_000)
 	first := w.enqueue(tenant, cut("a"))[0]
 	w.now = w.now.Add(2 * time.Hour)
-	if again := w.enqueue(tenant, cut("a"))[0]; again.Status != changes.Refused || again.ChangeID != first.ChangeID || !strings.Contains(again.Reason, "at most one") {
+	if again := w.enqueue(tenant, cut("a"))[0]; again.Status != changes.StatusRefused || again.ChangeID != first.ChangeID || !strings.Contains(again.Reason, "at most one") {
 		t.Errorf("the next sweep: %+v", again)
 	}
 	for _, target := range []int64{1_100, 900} { // 900 is more than the cut leaves, though less than it has now
-		if held := w.enqueue(tenant, to("a", target))[0]; held.Status != changes.Held || !strings.Contains(held.Reason, "no raise before") {
+		if held := w.enqueue(tenant, to("a", target))[0]; held.Status != changes.StatusHeld || !strings.Contains(held.Reason, "no raise before") {
 			t.Errorf("to %d: %+v", target, held)
 		}
 	}
 	if got := w.text(`SELECT status FROM gv.pending_ad_changes WHERE change_id = $1`, first.ChangeID); got != "pending" {
 		t.Errorf("the cut is %s", got)
 	}
-	if lower := w.enqueue(tenant, to("a", 700))[0]; lower.Status != changes.Pending {
+	if lower := w.enqueue(tenant, to("a", 700))[0]; lower.Status != changes.StatusPending {
 		t.Errorf("lower: %+v", lower)
 	}
 	w.now = w.now.Add(46 * time.Hour) // 48 h after the cut, to the second
-	if raise := w.enqueue(tenant, to("a", 1_100))[0]; raise.Status != changes.Pending {
+	if raise := w.enqueue(tenant, to("a", 1_100))[0]; raise.Status != changes.StatusPending {
 		t.Errorf("at 48 h: %+v", raise)
 	}
 }
@@ -195,7 +196,7 @@ func TestAnAdOfASharedSetThatWasCutIsNotCutAgainWithItsNeighbour(t *testing.T) {
 	w.enqueue(tenant, cut("b"))
 	w.now = w.now.Add(time.Hour)
 	got := w.enqueue(tenant, cut("a"), cut("b"))
-	if got[0].Status != changes.Pending || got[1].Status != changes.Refused {
+	if got[0].Status != changes.StatusPending || got[1].Status != changes.StatusRefused {
 		t.Errorf("%+v", got)
 	}
 	if target := w.text(`SELECT target_minor FROM gv.pending_ad_changes WHERE change_id = $1`, got[0].ChangeID); target != "8000" {
@@ -210,7 +211,7 @@ func TestTwoTenantsWithTheSameAdDoNotMeet(t *testing.T) {
 	w.ad(other, "a", "s1", 2_000)
 	in := to("a", 900)
 	mine, theirs := w.enqueue(tenant, in)[0], w.enqueue(other, in)[0]
-	if mine.ChangeID == theirs.ChangeID || theirs.Status != changes.Pending {
+	if mine.ChangeID == theirs.ChangeID || theirs.Status != changes.StatusPending {
 		t.Errorf("%+v, %+v", mine, theirs)
 	}
 	rows := w.text(`SELECT string_agg(concat_ws(' ', tenant_id, before_minor, target_minor), ', ' ORDER BY tenant_id) FROM gv.pending_ad_changes`)
@@ -246,9 +247,9 @@ func TestTheWorkerQueuesForAnyTenantInAConstantNumberOfStatements(t *testing.T) 
 		counter := &statements{}
 		err := pg.Across(t.Context(), w.worker, func(tx pgx.Tx) error {
 			counter.Tx = tx
-			done, err := changes.NewStore(counter).Enqueue(t.Context(), tenant, intents)
+			done, err := queue.NewStore(counter).Enqueue(t.Context(), tenant, intents)
 			for _, d := range done {
-				if d.Status != changes.Pending && n > 1 {
+				if d.Status != changes.StatusPending && n > 1 {
 					return nil
 				}
 			}

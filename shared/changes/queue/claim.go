@@ -1,4 +1,4 @@
-package changes
+package queue
 
 import (
 	"context"
@@ -8,18 +8,20 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
-// Due is an account that has something to do.
+// Due is an account with changes to carry out.
 type Due struct {
 	TenantID, AccountID string
-	// At is when its first change falls due.
+	// At is when its first change is due.
 	At time.Time
 }
 
-// Due lists the accounts of all tenants whose changes fall due until then, those
-// first that wait longest. What a pause holds back is not due; what was sent
-// before it and never heard of is, for reading is no write. It needs pg.Across.
+// Due lists the accounts of all tenants with changes that are due by until, the
+// longest waiting first. Paused accounts are skipped, except changes already sent
+// whose outcome is unknown: those are only read back. It needs pg.Across.
 func (s Store) Due(ctx context.Context, until time.Time) ([]Due, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   p.tenant_id, p.account_id, min(p.due_at) AS at
@@ -36,31 +38,29 @@ func (s Store) Due(ctx context.Context, until time.Time) ([]Due, error) {
 		pgx.StrictNamedArgs{"until": until})
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByName[Due])
 	if err != nil {
-		return nil, fmt.Errorf("list the accounts that are due: %w", err)
+		return nil, fmt.Errorf("list accounts with due changes: %w", err)
 	}
 	return due, nil
 }
 
 // Claim is a change that one executor may act on until its lease ends.
 type Claim struct {
-	Change
+	changes.Change
 	LeaseToken string
-	// Prior is the status that the change was claimed in.
-	Prior Status
 }
 
-// ErrLost is returned where somebody else has claimed the change since.
-var ErrLost = errors.New("the claim of the change is lost")
+// ErrClaimLost is returned where another executor has claimed the change since.
+var ErrClaimLost = errors.New("another executor has claimed the change")
 
-// Claim claims the account's change that is due longest, for the time of lease;
-// nil where none is due. A change waits while another of its object is under way.
+// Claim claims the account's longest due change for the time of lease; nil where
+// none is due. A change waits while another of its object is being written.
 func (s Store) Claim(ctx context.Context, tenant, account string, lease time.Duration) (*Claim, error) {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := &Claim{LeaseToken: uuid.NewString()}
-	found, err := s.changes(ctx, `
+	found, err := s.read(ctx, `
 		WITH next AS (
 			SELECT c.change_id
 			FROM   gv.pending_ad_changes c
@@ -87,53 +87,6 @@ func (s Store) Claim(ctx context.Context, tenant, account string, lease time.Dur
 	if len(found) == 0 {
 		return nil, nil
 	}
-	c.Change, c.Prior = *found[0], found[0].Status
+	c.Change = *found[0]
 	return c, nil
-}
-
-// held is what Decide and Settle hold and know: the rows, locked in the order of
-// ads, objects, change, campaign.
-type held struct {
-	now    time.Time
-	moment Moment
-	ads    []string // the ads of the object
-	adset  string   // that of the ad whose status changes
-	newer  *string  // the change that waits behind this one
-}
-
-// hold locks what belongs to a claim and reads what a verdict over it rests on.
-func (s Store) hold(ctx context.Context, c *Claim) (*held, error) {
-	h := &held{}
-	if err := s.holdAds(ctx, c, h); err != nil {
-		return nil, err
-	}
-	names := []string{c.BudgetObject}
-	if c.Kind == KindStatus && h.adset != "" {
-		names = append(names, h.adset)
-	}
-	objects, err := s.holdObjects(ctx, c.TenantID, names)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.holdChange(ctx, c); err != nil {
-		return nil, err
-	}
-	if err := s.holdCampaign(ctx, c); err != nil {
-		return nil, err
-	}
-	if h.now, err = s.Now(ctx); err != nil {
-		return nil, err
-	}
-	h.moment.Now, h.moment.Change = h.now, &c.Change
-	h.moment.Object = objects[c.BudgetObject]
-	if len(names) > 1 {
-		h.moment.Adset = objects[names[1]]
-	}
-	if h.moment.Object == nil {
-		return nil, fmt.Errorf("change %s: nothing is known of %s", c.ChangeID, c.BudgetObject)
-	}
-	if err := s.account(ctx, c, h); err != nil {
-		return nil, err
-	}
-	return h, s.windows(ctx, c, h)
 }

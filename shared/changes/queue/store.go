@@ -1,4 +1,8 @@
-package changes
+// Package queue keeps the changes of package changes in Postgres: it queues them,
+// hands them to one executor at a time, loads what the rules take into account, and
+// saves what the rules decide. Locks are taken in one order: ads, objects, change,
+// campaign.
+package queue
 
 import (
 	"context"
@@ -6,32 +10,34 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
 // Store is the queue in a transaction.
 type Store struct {
-	tx   pgx.Tx
-	warp func(time.Time) time.Time
+	tx    pgx.Tx
+	clock func(time.Time) time.Time
 }
 
 // NewStore returns the queue in tx. Its clock is the database's, which all
 // instances share, so that a machine whose own clock is wrong breaks no limit.
 func NewStore(tx pgx.Tx) Store { return Store{tx: tx} }
 
-// Warped returns the store with a clock that tests make run faster: warp turns
-// the database's time into the rules'; nil leaves it.
-func (s Store) Warped(warp func(time.Time) time.Time) Store {
-	s.warp = warp
+// WithClock returns the store with a clock of a test, which turns the database's
+// time into the rules' time; nil leaves it.
+func (s Store) WithClock(clock func(time.Time) time.Time) Store {
+	s.clock = clock
 	return s
 }
 
-// Now is the time that the rules go by.
+// Now is the time that the rules use.
 func (s Store) Now(ctx context.Context) (now time.Time, err error) {
 	if err = s.tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
 		return now, fmt.Errorf("read the clock: %w", err)
 	}
-	if s.warp != nil {
-		now = s.warp(now)
+	if s.clock != nil {
+		now = s.clock(now)
 	}
 	return now.UTC().Truncate(time.Microsecond), nil
 }
@@ -43,7 +49,7 @@ const changeColumns = `
 	p.before_status, coalesce(p.target_status, '') AS target_status, p.splits, p.step_minor, p.step_before, p.floor_minor, p.steps, p.sends,
 	p.reason, p.source, p.decision_id, p.requested_by, p.mode, p.status, p.plan_digest, coalesce(p.approved_by, '') AS approved_by,
 	coalesce(p.held_reason, '') AS held_reason, p.due_at, p.sent_at, p.attempt, p.decided_at, p.created_at, p.approved_at, p.progress_at,
-	p.finished_at, p.undo_of, p.superseded_by`
+	p.finished_at, p.undo_of, p.superseded_by, p.forced`
 
 // objectColumns are those of an Object, from gv.budget_objects o.
 const objectColumns = `
@@ -51,35 +57,36 @@ const objectColumns = `
 	no_raise_until, no_raise_by, no_raise_above, paused_by, decided_at, decided_by,
 	coalesce((SELECT p.status = 'dry_run' FROM gv.pending_ad_changes p WHERE p.change_id = o.no_raise_by), false) AS no_raise_tried`
 
-func (s Store) changes(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]*Change, error) {
+func (s Store) read(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]*changes.Change, error) {
 	rows, _ := s.tx.Query(ctx, sql, args)
-	return pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[Change])
+	return pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[changes.Change])
 }
 
-// lockObjects makes sure of the objects' rows and holds them, in one order.
-func (s Store) lockObjects(ctx context.Context, tenant string, names, accounts, campaigns []string) (map[string]*Object, error) {
+// createObjects locks the rows of objects, and creates those that are missing.
+func (s Store) createObjects(ctx context.Context, tenant string, names, accounts, campaigns []string) (map[string]*changes.Object, error) {
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.budget_objects (tenant_id, budget_object, account_id, campaign_id)
 		SELECT @tenant, o.* FROM unnest(@names::text[], @accounts::text[], @campaigns::text[]) AS o ORDER BY 2
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{"tenant": tenant, "names": names, "accounts": accounts, "campaigns": campaigns})
 	if err != nil {
-		return nil, fmt.Errorf("note the objects: %w", err)
+		return nil, fmt.Errorf("create the objects: %w", err)
 	}
-	return s.holdObjects(ctx, tenant, names)
+	return s.lockObjects(ctx, tenant, names)
 }
 
-func (s Store) holdObjects(ctx context.Context, tenant string, names []string) (map[string]*Object, error) {
+// lockObjects locks the rows of objects, in one order.
+func (s Store) lockObjects(ctx context.Context, tenant string, names []string) (map[string]*changes.Object, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT `+objectColumns+` FROM gv.budget_objects o
 		WHERE  tenant_id = @tenant AND budget_object = ANY (@names::text[])
 		ORDER  BY budget_object FOR UPDATE OF o`,
 		pgx.StrictNamedArgs{"tenant": tenant, "names": names})
-	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[Object])
+	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[changes.Object])
 	if err != nil {
 		return nil, fmt.Errorf("lock the objects: %w", err)
 	}
-	byName := make(map[string]*Object, len(found))
+	byName := make(map[string]*changes.Object, len(found))
 	for _, o := range found {
 		byName[o.BudgetObject] = o
 	}
@@ -87,7 +94,7 @@ func (s Store) holdObjects(ctx context.Context, tenant string, names []string) (
 }
 
 // saveObjects writes back what is known of objects.
-func (s Store) saveObjects(ctx context.Context, tenant string, objects []*Object) error {
+func (s Store) saveObjects(ctx context.Context, tenant string, objects []*changes.Object) error {
 	if len(objects) == 0 {
 		return nil
 	}
@@ -108,7 +115,7 @@ func (s Store) saveObjects(ctx context.Context, tenant string, objects []*Object
 	return nil
 }
 
-func objectRow(o *Object) map[string]any {
+func objectRow(o *changes.Object) map[string]any {
 	return map[string]any{
 		"budget_object": o.BudgetObject, "known_minor": o.KnownMinor, "known_status": o.KnownStatus, "known_at": o.KnownAt,
 		"foreign_at": o.ForeignAt, "foreign_was_minor": o.ForeignWasMinor, "foreign_minor": o.ForeignMinor,
@@ -117,7 +124,7 @@ func objectRow(o *Object) map[string]any {
 	}
 }
 
-// rowsOf is what jsonb_to_recordset takes; pgx writes it as JSON.
+// rowsOf makes the argument of jsonb_to_recordset; pgx writes it as JSON.
 func rowsOf[T any](all []T, row func(T) map[string]any) []map[string]any {
 	rows := make([]map[string]any, len(all))
 	for i, one := range all {

@@ -1,4 +1,4 @@
-package changes_test
+package queue_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/changes"
+	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -76,9 +77,9 @@ func (w *world) ad(tenant, id, adset string, budget int64) {
 func (w *world) warp(time.Time) time.Time { return w.now }
 
 // in runs fn on the queue of tenant.
-func (w *world) in(tenant string, fn func(s changes.Store) error) {
+func (w *world) in(tenant string, fn func(s queue.Store) error) {
 	w.t.Helper()
-	err := pg.InTenant(w.t.Context(), w.app, tenant, func(tx pgx.Tx) error { return fn(changes.NewStore(tx).Warped(w.warp)) })
+	err := pg.InTenant(w.t.Context(), w.app, tenant, func(tx pgx.Tx) error { return fn(queue.NewStore(tx).WithClock(w.warp)) })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func (w *world) in(tenant string, fn func(s changes.Store) error) {
 func (w *world) enqueue(tenant string, intents ...changes.Intent) []changes.Enqueued {
 	w.t.Helper()
 	var done []changes.Enqueued
-	w.in(tenant, func(s changes.Store) (err error) { done, err = s.Enqueue(w.t.Context(), tenant, intents); return err })
+	w.in(tenant, func(s queue.Store) (err error) { done, err = s.Enqueue(w.t.Context(), tenant, intents); return err })
 	if len(done) != len(intents) {
 		w.t.Fatalf("%d outcomes of %d intents", len(done), len(intents))
 	}

@@ -1,4 +1,4 @@
-package changes
+package queue
 
 import (
 	"context"
@@ -6,19 +6,21 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
 // AnyOpen, as the status of a Filter, asks for all changes that are not finished.
-const AnyOpen Status = "open"
+const AnyOpen changes.Status = "open"
 
-// Filter says which changes, or lines of the history, are wanted; what is "" or
-// zero does not matter.
+// Filter selects changes, or lines of the history; a field that is "" or zero
+// selects all.
 type Filter struct {
-	Status    Status
+	Status    changes.Status
 	AccountID string
 	AdID      string
 	ChangeID  string
-	// Before asks for what is older than this line of an earlier page.
+	// Before and BeforeID are the last line of the page before.
 	Before   time.Time
 	BeforeID string
 	Limit    int
@@ -34,37 +36,37 @@ func (f Filter) args(tenant string) pgx.StrictNamedArgs {
 	return args
 }
 
-// Listed is a change with what is known of its object and its account now.
+// Listed is a change beside its object and its account as they are now.
 type Listed struct {
-	Change
+	changes.Change
 	Known       *int64
-	AccountMode Mode
+	AccountMode changes.Mode
 	Paused      bool
 	AllPaused   bool
-	// Ads are those whose requests the change stands for.
+	// Ads are those whose requests became the change.
 	Ads []string
 }
 
-// Present is the change as it stands now: what Approve binds. One that is finished
-// stays as it was.
-func (l *Listed) Present() Change {
+// Present is the change as an approval would bind it now. A finished one stays as
+// it was.
+func (l *Listed) Present() changes.Change {
 	if !l.Status.Open() {
 		return l.Change
 	}
-	return l.startingFrom(l.Known)
+	return l.StartingFrom(l.Known)
 }
 
-// WhyNot says why the change was not, or has not yet been, carried out; "" where
-// there is nothing to explain.
+// WhyNot says why the change was not, or not yet, carried out; "" where there is
+// nothing to explain.
 func (l *Listed) WhyNot() string {
 	switch l.Status {
-	case Applied, Undone:
+	case changes.StatusApplied, changes.StatusUndone:
 		return ""
-	case Pending:
-		if why := PauseReason(l.AccountID, l.Paused, l.AllPaused); why != "" {
+	case changes.StatusPending:
+		if why := changes.PauseReason(l.AccountID, l.Paused, l.AllPaused); why != "" {
 			return why
 		}
-	case Awaiting:
+	case changes.StatusAwaiting:
 		if l.HeldReason == "" {
 			return "waits for an admin's approval"
 		}
@@ -103,19 +105,19 @@ type Line struct {
 	ChangeID                                            *string
 	AccountID, CampaignID, AdID, BudgetObject, Currency string
 	Action                                              string
-	Outcome                                             Status
+	Outcome                                             changes.Status
 	BeforeMinor, AfterMinor, FloorMinor                 *int64
 	BeforeStatus, AfterStatus, Reason, Initiator, Trace string
 	DurationMS                                          *int
 	Attempt                                             int
 	Mode                                                string
 	At                                                  time.Time
-	// Until is when the next change of the object was applied: how long this one
-	// held; nil where it holds still, or was not applied.
+	// Until is when the next change of the object was applied; nil where this is the
+	// last one, or was not applied.
 	Until *time.Time
 }
 
-// History returns what was done and tried, the newest first.
+// History returns lines of the history, the newest first.
 func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, error) {
 	args := f.args(tenant)
 	args["outcome"] = f.Status

@@ -1,4 +1,4 @@
-package changes
+package queue
 
 import (
 	"context"
@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
-// requests returns what became of the keys that are known already.
-func (s Store) requests(ctx context.Context, tenant string, intents []Intent) (map[string]Enqueued, error) {
+// answered returns the answers of keys that were queued before.
+func (s Store) answered(ctx context.Context, tenant string, intents []changes.Intent) (map[string]changes.Enqueued, error) {
 	keys := make([]string, len(intents))
 	for i, in := range intents {
 		keys[i] = in.Key
@@ -22,24 +24,22 @@ func (s Store) requests(ctx context.Context, tenant string, intents []Intent) (m
 		JOIN   gv.pending_ad_changes p ON p.change_id = r.change_id
 		WHERE  r.tenant_id = @tenant AND r.request_key = ANY (@keys::text[])`,
 		pgx.StrictNamedArgs{"tenant": tenant, "keys": keys})
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {
-		RequestKey, AdID, ChangeID string
-		Status                     Status
-		Reason                     string
-	}])
+	answers := map[string]changes.Enqueued{}
+	var key string
+	var e changes.Enqueued
+	_, err := pgx.ForEachRow(rows, []any{&key, &e.AdID, &e.ChangeID, &e.Status, &e.Reason}, func() error {
+		answers[key] = e
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("look up the requests: %w", err)
 	}
-	known := make(map[string]Enqueued, len(found))
-	for _, f := range found {
-		known[f.RequestKey] = Enqueued{f.AdID, f.ChangeID, f.Status, f.Reason}
-	}
-	return known, nil
+	return answers, nil
 }
 
-// openOf returns what of the objects is not finished. Their rows are held.
-func (s Store) openOf(ctx context.Context, tenant string, objects map[string]*Object) (map[string]open, error) {
-	found, err := s.changes(ctx, `
+// open returns the open changes of objects, whose rows are locked.
+func (s Store) open(ctx context.Context, tenant string, objects map[string]*changes.Object) ([]*changes.Change, error) {
+	found, err := s.read(ctx, `
 		SELECT `+changeColumns+`
 		FROM   gv.pending_ad_changes p
 		JOIN   gv.accounts a USING (tenant_id, account_id)
@@ -47,27 +47,17 @@ func (s Store) openOf(ctx context.Context, tenant string, objects map[string]*Ob
 		AND    p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown')`,
 		pgx.StrictNamedArgs{"tenant": tenant, "names": slices.Collect(maps.Keys(objects))})
 	if err != nil {
-		return nil, fmt.Errorf("read what waits: %w", err)
+		return nil, fmt.Errorf("read open changes: %w", err)
 	}
-	all := map[string]open{}
-	for _, c := range found {
-		o := all[c.BudgetObject]
-		if c.Status == Applying || c.Status == Unknown {
-			o.underWay = c
-		} else {
-			o.waiting = c
-		}
-		all[c.BudgetObject] = o
-	}
-	return all, nil
+	return found, nil
 }
 
-// tired returns each ad's last fatigue cut of the last 48 hours, whatever became
-// of it but failure, or a dry run where cuts are made in earnest by now.
-func (s Store) tired(ctx context.Context, tenant string, now time.Time, intents []Intent) (map[string]earlier, error) {
+// cuts returns each ad's last fatigue cut within RaiseBan. A cut that failed does
+// not count, nor one that was a dry run where the account writes by now.
+func (s Store) cuts(ctx context.Context, tenant string, now time.Time, intents []changes.Intent) (map[string]changes.Cut, error) {
 	var ads []string
 	for _, in := range intents {
-		if in.Source == Fatigue {
+		if in.Source == changes.Fatigue {
 			ads = append(ads, in.AdID)
 		}
 	}
@@ -82,23 +72,21 @@ func (s Store) tired(ctx context.Context, tenant string, now time.Time, intents 
 		WHERE  r.tenant_id = @tenant AND r.ad_id = ANY (@ads::text[]) AND r.source = 'fatigue'
 		AND    r.created_at > @since AND p.status <> 'failed' AND (p.status <> 'dry_run' OR a.mode = 'dry_run')
 		ORDER  BY r.ad_id, r.created_at DESC`,
-		pgx.StrictNamedArgs{"tenant": tenant, "ads": ads, "since": now.Add(-RaiseBan)})
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {
-		AdID, ChangeID string
-		Status         Status
-		CreatedAt      time.Time
-	}])
+		pgx.StrictNamedArgs{"tenant": tenant, "ads": ads, "since": now.Add(-changes.RaiseBan)})
+	all := map[string]changes.Cut{}
+	var ad string
+	var c changes.Cut
+	_, err := pgx.ForEachRow(rows, []any{&ad, &c.ChangeID, &c.Status, &c.At}, func() error {
+		all[ad] = c
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("look up fatigue cuts: %w", err)
-	}
-	all := make(map[string]earlier, len(found))
-	for _, f := range found {
-		all[f.AdID] = earlier{f.ChangeID, f.Status, f.CreatedAt}
 	}
 	return all, nil
 }
 
-func (s Store) supersede(ctx context.Context, tenant string, replaced []*Change) error {
+func (s Store) supersede(ctx context.Context, tenant string, replaced []*changes.Change) error {
 	if len(replaced) == 0 {
 		return nil
 	}
@@ -107,40 +95,40 @@ func (s Store) supersede(ctx context.Context, tenant string, replaced []*Change)
 		SET    status = 'superseded', held_reason = n.held_reason, superseded_by = n.superseded_by, finished_at = n.finished_at
 		FROM   jsonb_to_recordset(@rows::jsonb) AS n (change_id uuid, held_reason text, superseded_by uuid, finished_at timestamptz)
 		WHERE  p.tenant_id = @tenant AND p.change_id = n.change_id`,
-		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(replaced, func(c *Change) map[string]any {
+		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(replaced, func(c *changes.Change) map[string]any {
 			return map[string]any{
 				"change_id": c.ChangeID, "held_reason": c.HeldReason, "superseded_by": c.SupersededBy, "finished_at": c.FinishedAt,
 			}
 		})})
 	if err != nil {
-		return fmt.Errorf("supersede what waits: %w", err)
+		return fmt.Errorf("supersede %d changes: %w", len(replaced), err)
 	}
 	return nil
 }
 
-// insert writes new changes and which requests they stand for.
-func (s Store) insert(ctx context.Context, tenant string, fresh []*Change, asked []request) error {
+// insert writes new changes, and which requests became them.
+func (s Store) insert(ctx context.Context, tenant string, fresh []*changes.Change, asked []changes.Request) error {
 	key := map[string]string{}
 	for _, a := range asked {
-		if key[a.changeID] == "" {
-			key[a.changeID] = a.key
+		if key[a.ChangeID] == "" {
+			key[a.ChangeID] = a.Key
 		}
 	}
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.pending_ad_changes (
 			change_id, tenant_id, request_key, account_id, campaign_id, ad_id, budget_object, kind, before_minor, target_minor, before_status,
 			target_status, splits, reason, source, decision_id, requested_by, mode, status, held_reason, due_at, decided_at, created_at,
-			progress_at, finished_at, undo_of)
+			progress_at, finished_at, undo_of, forced)
 		SELECT change_id, @tenant, request_key, account_id, campaign_id, ad_id, budget_object, kind, before_minor, target_minor, before_status,
 		       nullif(target_status, ''), splits, reason, source, decision_id, requested_by, mode, status, nullif(held_reason, ''), due_at, decided_at,
-		       created_at, created_at, finished_at, undo_of
+		       created_at, created_at, finished_at, undo_of, forced
 		FROM   jsonb_to_recordset(@rows::jsonb) AS n (
 			change_id uuid, request_key text, account_id text, campaign_id text, ad_id text, budget_object text, kind text, before_minor bigint,
 			target_minor bigint, before_status text, target_status text, splits jsonb, reason text, source text, decision_id uuid,
 			requested_by text, mode text, status text, held_reason text, due_at timestamptz, decided_at timestamptz, created_at timestamptz,
-			finished_at timestamptz, undo_of uuid)`,
-		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(fresh, func(c *Change) map[string]any {
-			return c.row(key[c.ChangeID])
+			finished_at timestamptz, undo_of uuid, forced boolean)`,
+		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(fresh, func(c *changes.Change) map[string]any {
+			return row(c, key[c.ChangeID])
 		})})
 	if err != nil {
 		return fmt.Errorf("queue %d changes: %w", len(fresh), err)
@@ -149,18 +137,18 @@ func (s Store) insert(ctx context.Context, tenant string, fresh []*Change, asked
 		INSERT INTO gv.change_requests (tenant_id, request_key, ad_id, change_id, source, created_at)
 		SELECT @tenant, n.* FROM jsonb_to_recordset(@rows::jsonb) AS n (request_key text, ad_id text, change_id uuid, source text, created_at timestamptz)
 		ON CONFLICT DO NOTHING`,
-		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(asked, func(a request) map[string]any {
-			return map[string]any{"request_key": a.key, "ad_id": a.adID, "change_id": a.changeID, "source": a.source, "created_at": a.at}
+		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(asked, func(a changes.Request) map[string]any {
+			return map[string]any{"request_key": a.Key, "ad_id": a.AdID, "change_id": a.ChangeID, "source": a.Source, "created_at": a.At}
 		})})
 	if err != nil {
-		return fmt.Errorf("note the requests: %w", err)
+		return fmt.Errorf("write the requests: %w", err)
 	}
 	return nil
 }
 
-// row is the change as insert writes it. One that has no request of its own, an
-// ad's pause beside its set's budget, is known by its id.
-func (c *Change) row(key string) map[string]any {
+// row is the change as insert writes it. One without a request of its own, such as
+// an ad's pause beside its set's budget, gets a key of its id.
+func row(c *changes.Change, key string) map[string]any {
 	if key == "" {
 		key = "change/" + c.ChangeID
 	}
@@ -169,8 +157,6 @@ func (c *Change) row(key string) map[string]any {
 		"budget_object": c.BudgetObject, "kind": c.Kind, "before_minor": c.BeforeMinor, "target_minor": c.TargetMinor,
 		"before_status": c.BeforeStatus, "target_status": c.TargetStatus, "splits": c.Splits, "reason": c.Reason, "source": c.Source,
 		"decision_id": c.DecisionID, "requested_by": c.RequestedBy, "mode": c.Mode, "status": c.Status, "held_reason": c.HeldReason,
-		"due_at": c.DueAt, "decided_at": c.DecidedAt, "created_at": c.CreatedAt, "finished_at": c.FinishedAt, "undo_of": c.UndoOf,
+		"due_at": c.DueAt, "decided_at": c.DecidedAt, "created_at": c.CreatedAt, "finished_at": c.FinishedAt, "undo_of": c.UndoOf, "forced": c.Forced,
 	}
 }
-
-func sortedNames(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }

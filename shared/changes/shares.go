@@ -1,18 +1,13 @@
 package changes
 
-import (
-	"maps"
-	"math/bits"
-	"slices"
-	"time"
-)
+import "math/bits"
 
-// NoLimits is the target of a change that takes spend limits away.
+// NoLimits is the target of a change that removes spend limits.
 const NoLimits int64 = 0
 
-// Floor is the minimum spend that goes with a cap under a campaign's budget: four
-// fifths of the cap where it rises, so that Meta really spends it; where it falls
-// no more than that, and none where there was none.
+// Floor is the minimum spend to set with a cap under a campaign's budget: four
+// fifths of a cap that rises, so that Meta spends it; of a cap that falls, at most
+// that, and none where there was none.
 func Floor(before *int64, next int64, present *int64, grain int64) *int64 {
 	floor := next / 5 * 4
 	floor -= floor % grain
@@ -25,19 +20,14 @@ func Floor(before *int64, next int64, present *int64, grain int64) *int64 {
 	return &floor
 }
 
-// CutFrom is what is left of current after the share is taken away, rounded so
-// that never more than the share goes.
+// CutFrom is current less the share, rounded so that never more than the share is
+// taken away.
 func CutFrom(current int64, share float64) int64 {
-	const slip = 1e-9 // 0.2 of 15 is a hair below 3 in binary
+	const slip = 1e-9 // 0.2 * 15 is just below 3 in binary
 	return current - int64(float64(current)*share+slip)
 }
 
-func nth(times []time.Time, n int) time.Time {
-	sorted := slices.SortedFunc(slices.Values(times), time.Time.Compare)
-	return sorted[n]
-}
-
-// share gives each ad the same part of rest, the first ones what is left over.
+// share splits rest evenly among the ads; the first ones get the remainder.
 func share(parts map[string]int64, ads []*Ad, rest int64) {
 	n := int64(len(ads))
 	for i, a := range ads {
@@ -48,7 +38,7 @@ func share(parts map[string]int64, ads []*Ad, rest int64) {
 	}
 }
 
-// scale makes parts that sum to known sum to current, keeping their proportions.
+// scale changes parts that sum to known so that they sum to current.
 func scale(parts map[string]int64, known, current int64, set []*Ad) {
 	left := current
 	for _, a := range set {
@@ -56,7 +46,7 @@ func scale(parts map[string]int64, known, current int64, set []*Ad) {
 		parts[a.AdID] = part
 		left -= part
 	}
-	for _, a := range set { // what rounding left, a unit each
+	for _, a := range set { // the remainder of rounding, a unit each
 		if left == 0 {
 			return
 		}
@@ -82,10 +72,8 @@ func muldiv(a, b, c int64) int64 {
 	return int64(q)
 }
 
-func sortedKeys(m map[string]int64) []string { return slices.Sorted(maps.Keys(m)) }
-
-// toward rounds target to a multiple of grain, towards from, or down where that
-// is not known.
+// toward rounds target to a multiple of grain, towards from, or down where from is
+// not known.
 func toward(from *int64, target, grain int64) int64 {
 	down := target - target%grain
 	if from != nil && target < *from && down != target {
@@ -94,8 +82,8 @@ func toward(from *int64, target, grain int64) int64 {
 	return down
 }
 
-// scaled makes parts of whole parts of another whole.
-func scaled(parts map[string]int64, whole, other int64) map[string]int64 {
+// Scaled returns the parts of whole as parts of another whole.
+func Scaled(parts map[string]int64, whole, other int64) map[string]int64 {
 	made := make(map[string]int64, len(parts))
 	left := other
 	ids := sortedKeys(parts)

@@ -1,4 +1,4 @@
-package changes_test
+package queue_test
 
 import (
 	"context"
