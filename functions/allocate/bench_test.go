@@ -44,7 +44,7 @@ func BenchmarkSelect(b *testing.B) {
 			for b.Loop() {
 				if days == 0 {
 					b.StopTimer()
-					s.exec(`TRUNCATE gv.told`)
+					s.exec(`TRUNCATE gv.ad_observations`)
 					b.StartTimer()
 				}
 				if got := s.do(call{body: string(body)}); got.status != http.StatusOK {

@@ -68,14 +68,14 @@ func TestAnObservationIsKeptOnceAndNeverItsOwnPast(t *testing.T) {
 			t.Errorf("(-first +again):\n%s", diff)
 		}
 	}
-	if n := scalar[int](s, `SELECT coalesce(sum(observations), 0) FROM gv.told`); n != 4 {
+	if n := scalar[int](s, `SELECT coalesce(sum(observations), 0) FROM gv.ad_observations`); n != 4 {
 		t.Errorf("four ads told four times make %d observations, want 4", n)
 	}
 	request["ad_states"].([]m)[2]["spend"] = 301.0 // a correction at the same age
 	if given := s.given(s.split(request)); given["observations"] != 0.0 {
 		t.Errorf("a correction has a past: %v", given)
 	}
-	if n := scalar[int](s, `SELECT coalesce(sum(observations), 0) FROM gv.told`); n != 5 {
+	if n := scalar[int](s, `SELECT coalesce(sum(observations), 0) FROM gv.ad_observations`); n != 5 {
 		t.Errorf("a correction of one ad makes %d observations, want 5", n)
 	}
 }

@@ -46,7 +46,7 @@ func (s store) recall(ctx context.Context, ids []string, n int) (memory, error) 
 }
 
 func (s store) shelves(ctx context.Context, numbers []int16) (map[int16]shelf, error) {
-	rows, _ := s.tx.Query(ctx, `SELECT shelf, version, seen FROM gv.told WHERE tenant_id = gv.tenant() AND shelf = ANY ($1)`, numbers)
+	rows, _ := s.tx.Query(ctx, `SELECT bucket, version, records FROM gv.ad_observations WHERE tenant_id = gv.tenant() AND bucket = ANY ($1)`, numbers)
 	held := make(map[int16]shelf, len(numbers))
 	var (
 		number int16
@@ -85,7 +85,7 @@ func (s store) remember(ctx context.Context, held map[int16]shelf, all []observa
 	news := shelved(all)
 	numbers := slices.Sorted(maps.Keys(news))
 	// One request of a tenant at a time: two new shelves of one number have no row to lock.
-	if _, err := s.tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('gv.told ' || gv.tenant(), 0))`); err != nil {
+	if _, err := s.tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('gv.ad_observations ' || gv.tenant(), 0))`); err != nil {
 		return fmt.Errorf("lock what was told before: %w", err)
 	}
 	moved, err := s.moved(ctx, numbers, held)
@@ -112,10 +112,10 @@ func (s store) remember(ctx context.Context, held map[int16]shelf, all []observa
 		put.ads, put.observations = append(put.ads, t.Ads), append(put.observations, t.Observations)
 	}
 	_, err = s.tx.Exec(ctx, `
-		INSERT INTO gv.told AS t (tenant_id, shelf, version, ads, observations, seen)
+		INSERT INTO gv.ad_observations (tenant_id, bucket, version, ads, observations, records)
 		SELECT (SELECT gv.tenant()), * FROM unnest(@shelves::smallint[], @versions::bigint[], @ads::int[], @observations::int[], @seen::bytea[])
-		ON CONFLICT (tenant_id, shelf) DO UPDATE
-		SET version = excluded.version, ads = excluded.ads, observations = excluded.observations, seen = excluded.seen, updated_at = now()`,
+		ON CONFLICT (tenant_id, bucket) DO UPDATE
+		SET version = excluded.version, ads = excluded.ads, observations = excluded.observations, records = excluded.records, updated_at = now()`,
 		pgx.StrictNamedArgs{
 			"shelves": put.shelves, "versions": put.versions, "ads": put.ads, "observations": put.observations, "seen": put.seen,
 		})
@@ -127,7 +127,7 @@ func (s store) remember(ctx context.Context, held map[int16]shelf, all []observa
 
 // moved reads those shelves again that have changed since they were held.
 func (s store) moved(ctx context.Context, numbers []int16, held map[int16]shelf) (map[int16]shelf, error) {
-	rows, _ := s.tx.Query(ctx, `SELECT shelf, version FROM gv.told WHERE tenant_id = gv.tenant() AND shelf = ANY ($1)`, numbers)
+	rows, _ := s.tx.Query(ctx, `SELECT bucket, version FROM gv.ad_observations WHERE tenant_id = gv.tenant() AND bucket = ANY ($1)`, numbers)
 	var (
 		changed []int16
 		number  int16

@@ -95,7 +95,7 @@ func TestWhatBreaksARuleIsRefusedByItsField(t *testing.T) {
 	}
 	s.refused(s.do(call{body: `{"ad_states": [`}), http.StatusBadRequest)
 	s.refused(s.do(call{body: ``}), http.StatusBadRequest)
-	if n := scalar[int](s, `SELECT (SELECT count(*) FROM gv.decisions) + (SELECT count(*) FROM gv.told)`); n != 0 {
+	if n := scalar[int](s, `SELECT (SELECT count(*) FROM gv.decisions) + (SELECT count(*) FROM gv.ad_observations)`); n != 0 {
 		t.Errorf("refused requests left %d rows", n)
 	}
 }

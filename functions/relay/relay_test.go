@@ -56,7 +56,7 @@ func TestWhatHasHadItsTimeIsCleared(t *testing.T) {
 	for i, age := range []string{"0", "23 hours 59 minutes", "24 hours 1 minute", "59 days", "61 days", "399 days", "401 days"} {
 		f.exec(t, `INSERT INTO gv.inbox (tenant_id, consumer, event_key, received_at) VALUES ($1, 'c', $2, now() - ($2::text)::interval)`, tenant, age)
 		f.exec(t, `INSERT INTO gv.idempotency_keys (tenant_id, operation, key, body_hash, answer, created_at) VALUES ($1, 'POST /x', $2, '', '', now() - ($2::text)::interval)`, tenant, age)
-		f.exec(t, `INSERT INTO gv.told (tenant_id, shelf, version, ads, observations, seen, updated_at)
+		f.exec(t, `INSERT INTO gv.ad_observations (tenant_id, bucket, version, ads, observations, records, updated_at)
 			VALUES ($1, $2, 1, 0, 0, '', now() - ($3::text)::interval)`, tenant, i, age)
 		f.exec(t, `INSERT INTO gv.sweeps (tenant_id, report, requested_by, started_at, completed_at) VALUES ($1, '{}', 's', now(), now() - ($2::text)::interval)`, tenant, age)
 		f.exec(t, `INSERT INTO gv.change_requests (tenant_id, request_key, ad_id, change_id, source, created_at)
@@ -66,11 +66,11 @@ func TestWhatHasHadItsTimeIsCleared(t *testing.T) {
 	}
 	f.exec(t, `INSERT INTO gv.leases (name, token, expires_at) VALUES ('old', gen_random_uuid(), now() - interval '2 hours'), ('held', gen_random_uuid(), now() + interval '1 minute')`)
 	got := f.run(t)
-	want := map[string]any{"leases": 1.0, "idempotency_keys": 5.0, "inbox": 3.0, "told": 1.0, "sweeps": 2.0, "change_requests": 1.0, "pending_ad_changes": 1.0}
+	want := map[string]any{"leases": 1.0, "idempotency_keys": 5.0, "inbox": 3.0, "ad_observations": 1.0, "sweeps": 2.0, "change_requests": 1.0, "pending_ad_changes": 1.0}
 	if diff := cmp.Diff(want, got["cleared"]); diff != "" || got["skipped"] != false || got["unfinished"] != false {
 		t.Errorf("%v: %s", got, diff)
 	}
-	for table, left := range map[string]int{"gv.inbox": 4, "gv.idempotency_keys": 2, "gv.told": 6, "gv.sweeps": 5, "gv.change_requests": 6, "gv.pending_ad_changes": 6, "gv.leases": 1} {
+	for table, left := range map[string]int{"gv.inbox": 4, "gv.idempotency_keys": 2, "gv.ad_observations": 6, "gv.sweeps": 5, "gv.change_requests": 6, "gv.pending_ad_changes": 6, "gv.leases": 1} {
 		if n := f.count(t, table); n != left {
 			t.Errorf("%s has %d rows left, want %d", table, n, left)
 		}

@@ -170,6 +170,6 @@ func (p *process) everything() string {
 			(SELECT count(*) FROM gv.decisions WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(p) ORDER BY plan_id) FROM gv.plans p WHERE tenant_id = $1),
 			(SELECT jsonb_agg(to_jsonb(r) ORDER BY refresh_id) FROM gv.refreshes r WHERE tenant_id = $1),
-			(SELECT count(*) FROM gv.told WHERE tenant_id = $1),
+			(SELECT count(*) FROM gv.ad_observations WHERE tenant_id = $1),
 			(SELECT count(*) FROM gv.conversions WHERE tenant_id = $1))`, p.env["TENANT_ID"])
 }

@@ -89,7 +89,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 	t.Parallel()
 	admin := pgtest.New(t).Admin(t)
 	want := map[string]string{
-		"gv.accounts": "SELECT", "gv.ad_change_history": "INSERT SELECT", "gv.ad_fatigue": "INSERT SELECT UPDATE", "gv.ad_metrics": "INSERT SELECT UPDATE", "gv.ad_sets": "SELECT", "gv.ads": "SELECT UPDATE",
+		"gv.accounts": "SELECT", "gv.ad_change_history": "INSERT SELECT", "gv.ad_observations": "DELETE SELECT", "gv.ad_fatigue": "INSERT SELECT UPDATE", "gv.ad_metrics": "INSERT SELECT UPDATE", "gv.ad_sets": "SELECT", "gv.ads": "SELECT UPDATE",
 		"gv.budget_objects": "INSERT SELECT UPDATE", "gv.change_requests": "DELETE INSERT SELECT", "gv.embedding_models": "SELECT UPDATE",
 		"gv.fatigue_remedies": "INSERT SELECT UPDATE", "gv.sweep_progress": "DELETE INSERT SELECT UPDATE",
 		"gv.campaigns": "SELECT", "gv.dead_letters": "INSERT SELECT UPDATE", "gv.decisions": "SELECT", "gv.hubspot_connections": "SELECT",
@@ -97,7 +97,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		"gv.leases": "DELETE INSERT SELECT UPDATE", "gv.meta_connections": "SELECT UPDATE", "gv.model_registry": "DELETE INSERT SELECT UPDATE",
 		"gv.outbox": "DELETE INSERT SELECT UPDATE", "gv.patterns": "DELETE INSERT SELECT UPDATE",
 		"gv.pending_ad_changes": "DELETE INSERT SELECT UPDATE", "gv.refreshes": "INSERT SELECT", "gv.schedules": "SELECT", "gv.sweeps": "DELETE INSERT SELECT",
-		"gv.tenants": "SELECT", "gv.told": "DELETE SELECT", "gv.webhooks": "SELECT", "gv.winners": "INSERT SELECT UPDATE",
+		"gv.tenants": "SELECT", "gv.webhooks": "SELECT", "gv.winners": "INSERT SELECT UPDATE",
 	}
 	if diff := gocmp.Diff(want, grants(t, admin, "gv_worker")); diff != "" {
 		t.Errorf("grants of gv_worker: %s", diff)
