@@ -35,7 +35,7 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 		repeat bool
 	)
 	err := pg.InTenant(ctx, f.db, who.Tenant, func(tx pgx.Tx) (err error) {
-		if done, repeat, err = idempotency.Kept[receipt](ctx, tx); err != nil || repeat {
+		if done, repeat, err = idempotency.Stored[receipt](ctx, tx); err != nil || repeat {
 			return err
 		}
 		known, err = store{tx}.know(ctx, &in.Body)

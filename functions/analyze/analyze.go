@@ -1,6 +1,6 @@
 // Package analyze finds out what a video is made of: it handles the messages of
 // the topic video-uploaded, has the video watched by a model, or, without one,
-// tells what the file says of itself. A run claims the video first and settles it
+// tells what the file says of itself. A run claims the video first and records its outcome
 // under that claim, so repeating a message, or two at once, changes nothing.
 package analyze
 
@@ -85,7 +85,7 @@ type function struct {
 }
 
 // New returns the function's consumer. client may be nil: then the file alone is
-// asked. worker keeps messages that can never be handled.
+// asked. worker stores the dead letters.
 func New(db *pg.DB, worker *pg.Worker, files *bucket.Bucket, client *gemini.Client) serve.Consumer {
 	return &function{db, worker, files, client, renewEvery}
 }
@@ -98,9 +98,9 @@ func (f *function) Health(ctx context.Context) error {
 	return f.files.Ping(ctx)
 }
 
-// Bury keeps a message that can never succeed.
-func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return deadletter.Bury(ctx, f.worker, video.Uploaded, m, reason)
+// Reject stores a message that can never succeed as a dead letter.
+func (f *function) Reject(ctx context.Context, m message.Message, reason error) error {
+	return deadletter.Reject(ctx, f.worker, video.Uploaded, m, reason)
 }
 
 // Handle does one message's work.
@@ -124,9 +124,9 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	}
 	work, cancel := context.WithTimeout(ctx, timeFor(ctx))
 	defer cancel()
-	go f.hold(work, tenant.String(), claim)
+	go f.extend(work, tenant.String(), claim)
 	found, err := f.describe(work, tenant.String(), claim.Video)
-	return f.settle(ctx, tenant.String(), claim, found, err)
+	return f.recordOutcome(ctx, tenant.String(), claim, found, err)
 }
 
 // timeFor is what a run has, without what is kept to put down its outcome.
@@ -138,9 +138,9 @@ func timeFor(ctx context.Context) time.Duration {
 	return max(time.Until(end)-putDown, time.Second)
 }
 
-// hold renews the claim until ctx ends. Where that fails, another run may take the
+// extend renews the claim until ctx ends. Where that fails, another run may take the
 // video over, and this one will change nothing.
-func (f *function) hold(ctx context.Context, tenant string, c *video.Claim) {
+func (f *function) extend(ctx context.Context, tenant string, c *video.Claim) {
 	tick := time.NewTicker(f.renew)
 	defer tick.Stop()
 	for {
@@ -156,10 +156,10 @@ func (f *function) hold(ctx context.Context, tenant string, c *video.Claim) {
 	}
 }
 
-// settle puts down what became of the analysis. What is worth another try stays
+// recordOutcome stores what became of the analysis. What is worth another try stays
 // an error, so that the message comes again; what is not is acknowledged, as the
 // video itself says why it failed and can be asked for again.
-func (f *function) settle(ctx context.Context, tenant string, c *video.Claim, found description, cause error) error {
+func (f *function) recordOutcome(ctx context.Context, tenant string, c *video.Claim, found description, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putDown)
 	defer cancel()
 	var (

@@ -118,13 +118,13 @@ func (f *fixture) upload(data []byte) string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return f.keep(video.New{
+	return f.store(video.New{
 		ContentKey: object, Name: "spot" + kind.Extension(), URI: f.files.URI(tenantA, object), Object: object, Generation: file.Generation,
 		Size: file.Size, Info: info, By: "editor@a.example",
 	})
 }
 
-func (f *fixture) keep(n video.New) (id string) {
+func (f *fixture) store(n video.New) (id string) {
 	f.t.Helper()
 	err := pg.InTenant(f.t.Context(), f.db, tenantA, func(tx pgx.Tx) error {
 		v, _, err := video.NewStore(tx).Keep(f.t.Context(), n)
@@ -172,9 +172,9 @@ func (f *fixture) push(m message.Message) int {
 func (f *fixture) want(id, status, says string) video.Video {
 	f.t.Helper()
 	v := f.show(id)
-	told := value(v.Failure) + value(v.WaitingFor)
-	if v.Status != status || !strings.Contains(told, says) || says == "" && told != "" {
-		f.t.Errorf("it is %s (%q), want %s (%q)", v.Status, told, status, says)
+	shown := value(v.Failure) + value(v.WaitingFor)
+	if v.Status != status || !strings.Contains(shown, says) || says == "" && shown != "" {
+		f.t.Errorf("it is %s (%q), want %s (%q)", v.Status, shown, status, says)
 	}
 	return v
 }

@@ -119,7 +119,7 @@ func kept[O any](ctx context.Context, f *function) (answer O, found bool, err er
 		return answer, false, nil
 	}
 	err = pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) (err error) {
-		answer, found, err = idempotency.Kept[O](ctx, tx)
+		answer, found, err = idempotency.Stored[O](ctx, tx)
 		return err
 	})
 	return answer, found, err

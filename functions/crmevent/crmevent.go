@@ -57,7 +57,7 @@ func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.St
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// Bury stores a message that can never succeed as a dead letter.
-func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return deadletter.Bury(ctx, f.worker, dealsync.Topic, m, reason)
+// Reject stores a message that can never succeed as a dead letter.
+func (f *function) Reject(ctx context.Context, m message.Message, reason error) error {
+	return deadletter.Reject(ctx, f.worker, dealsync.Topic, m, reason)
 }

@@ -154,7 +154,7 @@ func TestWhatCanNeverSucceedIsKeptWithItsReasonAtOnce(t *testing.T) {
 			t.Errorf("got %v, want a permanent error with %q", err, name)
 			continue
 		}
-		if err := w.consumer.Bury(t.Context(), m, err); err != nil {
+		if err := w.consumer.Reject(t.Context(), m, err); err != nil {
 			t.Fatal(err)
 		}
 	}

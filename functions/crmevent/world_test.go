@@ -175,7 +175,7 @@ func deliver(t testing.TB, c serve.Consumer, m message.Message) {
 			return
 		}
 		if fault.Permanent(err) {
-			if err = c.Bury(context.Background(), m, err); err == nil {
+			if err = c.Reject(context.Background(), m, err); err == nil {
 				return
 			}
 		}

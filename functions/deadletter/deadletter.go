@@ -63,13 +63,13 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	return pg.Across(ctx, f.db, func(tx pgx.Tx) error { return deadletter.Keep(ctx, tx, topic, m, reason) })
 }
 
-// Bury keeps a letter that cannot be kept as what it was: there is nowhere else
+// Reject stores a message that cannot be stored as what it was: there is nowhere else
 // for it to go.
-func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
+func (f *function) Reject(ctx context.Context, m message.Message, reason error) error {
 	if fault.Of(reason) == fault.Internal {
 		return reason
 	}
-	return deadletter.Bury(ctx, f.db, deadletter.Topic, m, reason)
+	return deadletter.Reject(ctx, f.db, deadletter.Topic, m, reason)
 }
 
 // topicOf returns the topic that m says, or the one that its subscription is

@@ -97,7 +97,7 @@ func (f *function) write(ctx context.Context, in *writeInput) (*planOutput, erro
 // this request already.
 func (f *function) subject(ctx context.Context, tenant string, in *writeInput) (dna creative.DNA, kept *planOutput, err error) {
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
-		if kept, _, err = idempotency.Kept[*planOutput](ctx, tx); err != nil || kept != nil {
+		if kept, _, err = idempotency.Stored[*planOutput](ctx, tx); err != nil || kept != nil {
 			return err
 		}
 		store := director.NewStore(tx)

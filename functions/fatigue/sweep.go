@@ -31,7 +31,7 @@ func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error)
 		repeat bool
 	)
 	err := pg.InTenant(ctx, f.db, who.Tenant, func(tx pgx.Tx) (err error) {
-		report, repeat, err = idempotency.Kept[sweep.Report](ctx, tx)
+		report, repeat, err = idempotency.Stored[sweep.Report](ctx, tx)
 		return err
 	})
 	if err != nil || repeat {

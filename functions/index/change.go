@@ -20,8 +20,8 @@ const (
 	changeFor   = time.Minute
 	changeBatch = 100
 	clearBatch  = 1000
-	// keepOld is how long the vectors of the model before are kept.
-	keepOld = 24 * time.Hour
+	// dropOldAfter is how long the vectors of the model before are kept.
+	dropOldAfter = 24 * time.Hour
 	// notOurs is when a change that another version of this function wants is looked
 	// at again.
 	notOurs = 5 * time.Minute
@@ -64,7 +64,7 @@ func (f *function) step(ctx context.Context, tenant string, attempt int64) (more
 		if texts, err = s.Lacking(ctx, m.Active, m.Target, changeBatch); err != nil || len(texts) > 0 {
 			return err
 		}
-		switched, err := s.Switch(ctx, m, keepOld)
+		switched, err := s.Switch(ctx, m, dropOldAfter)
 		if switched {
 			slog.InfoContext(ctx, "searches use another embedding model", "tenant", tenant, "from", m.Active, "to", m.Target)
 		}
@@ -113,7 +113,7 @@ func (f *function) clear(ctx context.Context, s winners.Store, attempt int64) (m
 		return false, err
 	}
 	if c.Switched != nil {
-		if left := time.Until(c.Switched.Add(keepOld)); left > 0 {
+		if left := time.Until(c.Switched.Add(dropOldAfter)); left > 0 {
 			return false, s.Resume(ctx, attempt, left, "")
 		}
 	}
@@ -170,18 +170,18 @@ func (f *function) in(ctx context.Context, tenant string, fn func(winners.Store)
 
 // pause is as long as the model asks for, within reason.
 func pause(err error) time.Duration {
-	var told *fault.Error
-	if errors.As(err, &told) {
-		return min(max(told.RetryAfter, minPause), maxPause)
+	var public *fault.Error
+	if errors.As(err, &public) {
+		return min(max(public.RetryAfter, minPause), maxPause)
 	}
 	return minPause
 }
 
 // reason is what of err may be shown.
 func reason(err error) string {
-	var told *fault.Error
-	if errors.As(err, &told) {
-		return told.Message
+	var public *fault.Error
+	if errors.As(err, &public) {
+		return public.Message
 	}
 	return "the embedding model answers in an unknown way"
 }

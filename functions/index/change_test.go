@@ -108,7 +108,7 @@ func TestAModelThatIsAwayLosesNoWinner(t *testing.T) {
 		w.fake.Mend()
 		w.use(t, second)
 		done++
-		if status := w.push(t, w.message(id, id)); status != http.StatusNoContent || len(w.remembered(t)) != done {
+		if status := w.push(t, w.message(id, id)); status != http.StatusNoContent || len(w.indexed(t)) != done {
 			t.Errorf("%s: answered %d", name, status)
 		}
 	}
@@ -122,8 +122,8 @@ func TestAWinnerWhoseMessageCameToNothingIsTakenUpAgain(t *testing.T) {
 		w.exec(t, `INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, is_winner) VALUES ($1, $2, 'acc', 'c', true)`, tenantA, fmt.Sprintf("lost-%d", i))
 	}
 	n := w.tick(t)
-	if n == 0 || n > 40 || len(w.remembered(t)) != n {
-		t.Errorf("%d were asked for, %d are remembered", n, len(w.remembered(t)))
+	if n == 0 || n > 40 || len(w.indexed(t)) != n {
+		t.Errorf("%d were asked for, %d are stored", n, len(w.indexed(t)))
 	}
 }
 
@@ -232,7 +232,7 @@ func TestAnOldVersionDoesNotUndoWhatANewOneDoes(t *testing.T) {
 	}
 }
 
-// Settling, indexing and changing at once end with both models agreeing.
+// Recomputing, indexing and changing at once end with both models agreeing.
 func TestWhateverHappensMeanwhileBothModelsAgree(t *testing.T) {
 	t.Parallel()
 	w := around(t, 12)

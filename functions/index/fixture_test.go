@@ -99,7 +99,7 @@ func (f *fixture) ad(t *testing.T, id, dna string, pipelineMinor int64) {
 	f.value(t, id, pipelineMinor)
 }
 
-// value tells the ad's pipeline value and settles it, as feedback does.
+// value sets the ad's pipeline value and recomputes its totals, as feedback does.
 func (f *fixture) value(t *testing.T, id string, minor int64) {
 	err := pg.InTenant(t.Context(), f.db, tenantA, func(tx pgx.Tx) error {
 		_, err := tx.Exec(t.Context(), `
@@ -149,7 +149,7 @@ type kept struct {
 	active    bool
 }
 
-func (f *fixture) remembered(t *testing.T) []kept {
+func (f *fixture) indexed(t *testing.T) []kept {
 	t.Helper()
 	rows, _ := f.admin.Query(t.Context(), `SELECT text, pipeline_roas, ctr, active FROM gv.winners ORDER BY ad_id`)
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k kept, err error) {
@@ -161,7 +161,7 @@ func (f *fixture) remembered(t *testing.T) []kept {
 	return all
 }
 
-// deliver handles what settling has put into the outbox.
+// deliver handles what recomputing has put into the outbox.
 func (f *fixture) deliver(t *testing.T) {
 	t.Helper()
 	rows, _ := f.admin.Query(t.Context(), `SELECT message_id::text FROM gv.outbox`)

@@ -1,8 +1,8 @@
-// Package index remembers winners: it handles the messages of the topic
-// winner-found, reads what the ad is now, embeds it and keeps it where searches
+// Package index stores winners: it handles the messages of the topic
+// winner-found, reads what the ad is now, embeds it and stores it where searches
 // find it. A message only says which ad, and is recorded with its work, so
 // repeating one, or taking an old one late, changes nothing. When the embedding
-// model changes it also embeds, bit by bit, all that is remembered.
+// model changes it also embeds, bit by bit, all that is stored.
 package index
 
 import (
@@ -65,7 +65,7 @@ type function struct {
 	begun  atomic.Bool
 }
 
-// New returns the function's consumer. worker keeps what can never be indexed.
+// New returns the function's consumer. worker stores the dead letters.
 func New(db *pg.DB, worker *pg.Worker, models embed.Models) serve.Consumer {
 	return &function{db: db, worker: worker, models: models}
 }
@@ -73,9 +73,9 @@ func New(db *pg.DB, worker *pg.Worker, models embed.Models) serve.Consumer {
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// Bury keeps a message that can never succeed.
-func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return deadletter.Bury(ctx, f.worker, ads.WinnerFound, m, reason)
+// Reject stores a message that can never succeed as a dead letter.
+func (f *function) Reject(ctx context.Context, m message.Message, reason error) error {
+	return deadletter.Reject(ctx, f.worker, ads.WinnerFound, m, reason)
 }
 
 // Handle does one message's work.
@@ -97,7 +97,7 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 		return f.change(ctx, tenant.String(), about.Attempt)
 	}
 	serve.Note(ctx, "tenant", tenant.String(), "ad", about.AdID)
-	return f.remember(ctx, tenant.String(), about.AdID, m.Key())
+	return f.store(ctx, tenant.String(), about.AdID, m.Key())
 }
 
 // begin sees, once in a process's life, to tenants that are searched with another
@@ -123,9 +123,9 @@ func (f *function) begin(ctx context.Context) {
 // DNA, or the model to embed it with, has changed while it was embedded.
 const maxReads = 3
 
-// remember reads the ad, embeds it outside of any transaction, and keeps it in
+// store reads the ad, embeds it outside of any transaction, and writes it in
 // one that finds the ad as it was read.
-func (f *function) remember(ctx context.Context, tenant, adID, key string) error {
+func (f *function) store(ctx context.Context, tenant, adID, key string) error {
 	for range maxReads {
 		r, done, err := f.read(ctx, tenant, adID, key)
 		if err != nil || done {
@@ -134,7 +134,7 @@ func (f *function) remember(ctx context.Context, tenant, adID, key string) error
 		if err := r.Embed(ctx); err != nil {
 			return fmt.Errorf("embed ad %s: %w", adID, err)
 		}
-		if done, err = f.keep(ctx, tenant, adID, key, r); err != nil || done {
+		if done, err = f.write(ctx, tenant, adID, key, r); err != nil || done {
 			return err
 		}
 	}
@@ -159,11 +159,11 @@ func (f *function) read(ctx context.Context, tenant, adID, key string) (r winner
 	return r, done, err
 }
 
-// keep remembers the ad with its figures of now. It is not done where the ad no
+// write stores the ad with its figures of now. It is not done where the ad no
 // longer says what was embedded, or is searched with another model by now. An ad
 // that is no winner any more does not come into the memory by this; one that is
 // there stays, out of the searches.
-func (f *function) keep(ctx context.Context, tenant, adID, key string, r winners.Vectors) (done bool, err error) {
+func (f *function) write(ctx context.Context, tenant, adID, key string, r winners.Vectors) (done bool, err error) {
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
 		done = false
 		store := winners.NewStore(tx)

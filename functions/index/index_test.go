@@ -24,9 +24,9 @@ func TestAWinnerIsRememberedWithItsFiguresOfNow(t *testing.T) {
 	f := open(t)
 	f.ad(t, "ad-1", `{"hook_type":"question"}`, 40000)
 	f.handle(t, f.message("m1", "ad-1"))
-	got := f.remembered(t)
+	got := f.indexed(t)
 	if len(got) != 1 || got[0].text != "hook_type: question" || got[0].roas != 4 || got[0].ctr != 0.05 || !got[0].active {
-		t.Errorf("remembered %+v", got)
+		t.Errorf("indexed %+v", got)
 	}
 }
 
@@ -37,8 +37,8 @@ func TestRedeliveryAndRepublishingEmbedOnce(t *testing.T) {
 	for _, key := range []string{"m1", "m1", "m1", "m2"} {
 		f.handle(t, f.message(key, "ad-1"))
 	}
-	if n := f.embedder.calls.Load(); n != 1 || len(f.remembered(t)) != 1 {
-		t.Errorf("embedded %d times, remembered %d", n, len(f.remembered(t)))
+	if n := f.embedder.calls.Load(); n != 1 || len(f.indexed(t)) != 1 {
+		t.Errorf("embedded %d times, indexed %d", n, len(f.indexed(t)))
 	}
 }
 
@@ -55,8 +55,8 @@ func TestConcurrentTwinsAreHarmless(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := f.remembered(t); len(got) != 1 || !got[0].active {
-		t.Errorf("remembered %+v", got)
+	if got := f.indexed(t); len(got) != 1 || !got[0].active {
+		t.Errorf("indexed %+v", got)
 	}
 	if n := f.count(t, `SELECT count(*) FROM gv.inbox`); n != 3 {
 		t.Errorf("%d messages recorded, want 3", n)
@@ -68,7 +68,7 @@ func TestAnAdThatFellMeanwhileIsNotFound(t *testing.T) {
 	f := open(t)
 	f.ad(t, "fell", `{"hook_type":"question"}`, 100)
 	f.handle(t, f.message("m1", "fell"))
-	if got := f.remembered(t); len(got) != 0 {
+	if got := f.indexed(t); len(got) != 0 {
 		t.Errorf("an ad that is no winner came into the memory: %+v", got)
 	}
 	f.value(t, "fell", 40000)
@@ -76,13 +76,13 @@ func TestAnAdThatFellMeanwhileIsNotFound(t *testing.T) {
 	f.value(t, "fell", 100)
 	f.exec(t, `UPDATE gv.ads SET creative_dna = '{"hook_type":"promise"}' WHERE ad_id = 'fell'`)
 	f.handle(t, f.message("m3", "fell"))
-	if got := f.remembered(t); len(got) != 1 || got[0].active || got[0].text != "hook_type: promise" {
-		t.Errorf("remembered %+v, want it up to date and out of searches", got)
+	if got := f.indexed(t); len(got) != 1 || got[0].active || got[0].text != "hook_type: promise" {
+		t.Errorf("indexed %+v, want it up to date and out of searches", got)
 	}
 }
 
-// Whatever the interleaving of settling and indexing, the memory ends as the ad
-// once the messages that settling has sent are handled.
+// Whatever the interleaving of recomputing and indexing, the memory ends as the ad
+// once the messages that recomputing has sent are handled.
 func TestSettlingAndIndexingAtOnceAgree(t *testing.T) {
 	t.Parallel()
 	f := open(t)
@@ -101,7 +101,7 @@ func TestSettlingAndIndexingAtOnceAgree(t *testing.T) {
 	for _, value := range []int64{40000, 100} {
 		f.value(t, "ad-1", value)
 		f.deliver(t)
-		if got := f.remembered(t); len(got) != 1 || got[0].active != (value == 40000) {
+		if got := f.indexed(t); len(got) != 1 || got[0].active != (value == 40000) {
 			t.Errorf("at %d the memory says %+v", value, got)
 		}
 	}
@@ -119,7 +119,7 @@ func TestADeadEmbedderDelaysTheIndexing(t *testing.T) {
 		t.Errorf("%d rows tell of a message that is not done", n)
 	}
 	f.embedder.down.Store(false)
-	if status := f.push(t, f.message("m1", "ad-1")); status != http.StatusNoContent || len(f.remembered(t)) != 1 {
+	if status := f.push(t, f.message("m1", "ad-1")); status != http.StatusNoContent || len(f.indexed(t)) != 1 {
 		t.Errorf("answered %d", status)
 	}
 }
@@ -132,8 +132,8 @@ func TestADNAThatChangesMeanwhileIsEmbeddedAnew(t *testing.T) {
 		f.exec(t, `UPDATE gv.ads SET creative_dna = '{"hook_type":"promise"}' WHERE ad_id = 'ad-1'`)
 	}
 	f.handle(t, f.message("m1", "ad-1"))
-	if got := f.remembered(t); len(got) != 1 || got[0].text != "hook_type: promise" || f.embedder.calls.Load() != 2 {
-		t.Errorf("remembered %+v after %d embeddings", got, f.embedder.calls.Load())
+	if got := f.indexed(t); len(got) != 1 || got[0].text != "hook_type: promise" || f.embedder.calls.Load() != 2 {
+		t.Errorf("indexed %+v after %d embeddings", got, f.embedder.calls.Load())
 	}
 }
 
@@ -164,12 +164,12 @@ func TestWhatCanNeverSucceedIsKeptAsADeadLetter(t *testing.T) {
 	if n := f.count(t, `SELECT count(*) FROM gv.dead_letters WHERE tenant_id IS NULL`); n != 3 {
 		t.Errorf("%d letters are nobody's, want 3", n)
 	}
-	if got := f.remembered(t); len(got) != 0 {
-		t.Errorf("remembered %+v", got)
+	if got := f.indexed(t); len(got) != 0 {
+		t.Errorf("indexed %+v", got)
 	}
 }
 
-func TestADeadDatabaseIsNoReasonToBury(t *testing.T) {
+func TestADeadDatabaseIsNoReasonToReject(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	dead, err := pg.Open(t.Context(), pg.Config{URL: "postgres://gv_app@127.0.0.1:1/none"})

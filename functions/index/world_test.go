@@ -49,7 +49,7 @@ func (q *queue) take() []message.Message {
 	return all
 }
 
-// around returns a world in which tenant A has n winners, remembered with the
+// around returns a world in which tenant A has n winners, indexed with the
 // local model.
 func around(t *testing.T, n int) *world {
 	t.Helper()
@@ -59,7 +59,7 @@ func around(t *testing.T, n int) *world {
 		w.ad(t, fmt.Sprintf("ad-%03d", i), fmt.Sprintf(`{"hook_type":"question","take":"word%d"}`, i), 40000)
 		w.handle(t, w.message(fmt.Sprintf("m%d", i), fmt.Sprintf("ad-%03d", i)))
 	}
-	w.exec(t, `DELETE FROM gv.outbox`) // what settling asked for is done
+	w.exec(t, `DELETE FROM gv.outbox`) // what recomputing asked for is done
 	w.use(t, "gemini-embedding-2")
 	return w
 }

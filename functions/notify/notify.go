@@ -64,7 +64,7 @@ type function struct {
 	busy   turnstile
 }
 
-// New returns the function's consumer. worker keeps what can never be delivered.
+// New returns the function's consumer. worker stores the dead letters.
 func New(db *pg.DB, worker *pg.Worker, vault *secrets.Store, sender *webhook.Sender) serve.Consumer {
 	return &function{db: db, worker: worker, vault: vault, sender: sender, busy: turnstile{inside: map[string]int{}}}
 }
@@ -72,16 +72,16 @@ func New(db *pg.DB, worker *pg.Worker, vault *secrets.Store, sender *webhook.Sen
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// Bury keeps a message that can never succeed.
-func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return deadletter.Bury(ctx, f.worker, notice.Topic, m, reason)
+// Reject stores a message that can never succeed as a dead letter.
+func (f *function) Reject(ctx context.Context, m message.Message, reason error) error {
+	return deadletter.Reject(ctx, f.worker, notice.Topic, m, reason)
 }
 
 // Handle delivers one notice.
 func (f *function) Handle(ctx context.Context, m message.Message) error {
 	tenant, err := uuid.Parse(m.Tenant())
 	if err != nil {
-		return fault.Invalidf("the message does not say whom to tell")
+		return fault.Invalidf("the message names no tenant")
 	}
 	var n notice.Notice
 	if err := json.Unmarshal(m.Data, &n); err != nil || n.Kind == "" {
@@ -94,7 +94,8 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 		return err
 	}
 	if !f.busy.enter(tenant.String()) {
-		return &fault.Error{Kind: fault.Unavailable, Message: "the tenant's webhook has enough to do", RetryAfter: 10 * time.Second}
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: 10 * time.Second,
+			Message: fmt.Sprintf("%d notices are being posted to this tenant's webhook, the most at a time: this one is tried again in 10 s", atOnce)}
 	}
 	defer f.busy.leave(tenant.String())
 	body, err := json.Marshal(notice.Posted{ID: m.Key(), TenantID: tenant.String(), Notice: n})

@@ -1,6 +1,6 @@
 // Package refresh writes the plan of a tired ad's replacement: it handles the
 // messages of the topic creative-refresh, reads what the ad is and why it tired,
-// and keeps a plan that opens differently. A refresh has one plan, whose key is
+// and stores a plan that opens differently. A refresh has one plan, whose key is
 // unique, so repeating a message, or taking two at once, writes no second.
 package refresh
 
@@ -63,7 +63,7 @@ type function struct {
 	director director.Director
 }
 
-// New returns the function's consumer. worker keeps what can never be planned.
+// New returns the function's consumer. worker stores the dead letters.
 // Without a model (nil) the template writes the plans.
 func New(db *pg.DB, worker *pg.Worker, model *gemini.Client, cfg director.Config) serve.Consumer {
 	return &function{db: db, worker: worker, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
@@ -72,9 +72,9 @@ func New(db *pg.DB, worker *pg.Worker, model *gemini.Client, cfg director.Config
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// Bury keeps a message that can never succeed.
-func (f *function) Bury(ctx context.Context, m message.Message, reason error) error {
-	return deadletter.Bury(ctx, f.worker, director.RefreshTopic, m, reason)
+// Reject stores a message that can never succeed as a dead letter.
+func (f *function) Reject(ctx context.Context, m message.Message, reason error) error {
+	return deadletter.Reject(ctx, f.worker, director.RefreshTopic, m, reason)
 }
 
 // Handle does one message's work. Why it failed is written to the refresh, too,
@@ -91,7 +91,7 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	serve.Note(ctx, "tenant", tenant.String(), "refresh", asked.RefreshID, "ad", asked.AdID)
 	err = f.plan(ctx, tenant.String(), asked.RefreshID, m.Key())
 	if err != nil {
-		f.tell(ctx, tenant.String(), asked.RefreshID, m.Attempt, err)
+		f.recordFailure(ctx, tenant.String(), asked.RefreshID, m.Attempt, err)
 	}
 	return err
 }
@@ -166,10 +166,10 @@ const lastAttempt = 20
 // done even if the message's own time is up.
 const tellFor = 5 * time.Second
 
-// tell writes to the refresh why it failed: for good where no further attempt
+// recordFailure writes to the refresh why it failed: for good where no further attempt
 // will be made. It is the reason that counts, so a failure of its own is only
 // logged.
-func (f *function) tell(ctx context.Context, tenant, id string, attempt int, cause error) {
+func (f *function) recordFailure(ctx context.Context, tenant, id string, attempt int, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellFor)
 	defer cancel()
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {

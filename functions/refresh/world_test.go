@@ -98,8 +98,8 @@ func (w *world) ad(id, dna string) {
 		VALUES ($1, $2, 'acc', 'c', $3, 10000, 150, 10000, 20000)`, tenantA, id, dna)
 }
 
-// remember puts a winner into the memory, as functions/index does.
-func (w *world) remember(id, dna string) {
+// store puts a winner into the memory, as functions/index does.
+func (w *world) store(id, dna string) {
 	w.t.Helper()
 	parsed, err := creative.Parse([]byte(dna))
 	if err != nil {

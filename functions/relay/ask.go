@@ -47,27 +47,20 @@ func (f *function) askAll(ctx context.Context, asked *int) error {
 
 // claimChanges claims the changes of the embedding model that are due.
 func claimChanges(ctx context.Context, db *pg.Worker) (all []message.Message, err error) {
-	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, `
-			UPDATE gv.embedding_models SET attempt = attempt + 1, due_at = now() + @ttl::interval
-			WHERE  tenant_id IN (SELECT tenant_id FROM gv.embedding_models WHERE due_at <= now()
-			                     ORDER BY due_at LIMIT @n FOR UPDATE SKIP LOCKED)
-			RETURNING tenant_id::text, attempt`,
-			pgx.StrictNamedArgs{"ttl": claimFor, "n": askBatch})
-		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (message.Message, error) {
-			var (
-				tenant string
-				due    winners.ChangeDue
-			)
-			if err := row.Scan(&tenant, &due.Attempt); err != nil {
-				return message.Message{}, err
-			}
-			return asking(tenant, fmt.Sprintf("reembed/%s/%d", tenant, due.Attempt), due)
-		})
+	var due []winners.DueChange
+	err = pg.Across(ctx, db, func(tx pgx.Tx) (err error) {
+		due, err = winners.ClaimChanges(ctx, tx, claimFor, askBatch)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("claim changes of the embedding model: %w", err)
+		return nil, err
+	}
+	for _, d := range due {
+		m, err := asking(d.TenantID, fmt.Sprintf("reembed/%s/%d", d.TenantID, d.Attempt), d.ChangeDue)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
 	}
 	return all, nil
 }
@@ -97,7 +90,7 @@ func missingWinners(ctx context.Context, db *pg.Worker) (all []message.Message, 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list winners that are not remembered: %w", err)
+		return nil, fmt.Errorf("list winners that are not indexed: %w", err)
 	}
 	return all, nil
 }

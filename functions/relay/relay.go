@@ -1,4 +1,4 @@
-// Package relay sends what the outbox still holds, clears what has had its time,
+// Package relay sends what the outbox still has, clears what has had its time,
 // and sees to it that changes of the embedding model go on and that no winner is
 // left out of the memory. Cloud Scheduler runs it every minute, under a lease; a run that is cut
 // short, or made twice, leaves nothing that the next one does not do.

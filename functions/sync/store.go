@@ -127,9 +127,9 @@ func missingOf(ctx context.Context, tx pgx.Tx, table, key, account string, liste
 	return found, nil
 }
 
-// bury sets the missing to ARCHIVED where Meta has them among its archived ones,
+// archive sets the missing to ARCHIVED where Meta has them among its archived ones,
 // and to DELETED where it has not.
-func bury(ctx context.Context, tx pgx.Tx, table, key string, missing, archived []string) error {
+func archive(ctx context.Context, tx pgx.Tx, table, key string, missing, archived []string) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE gv.`+table+` SET status = CASE WHEN `+key+` = ANY (@archived) THEN 'ARCHIVED' ELSE 'DELETED' END
 		WHERE  tenant_id = gv.tenant() AND `+key+` = ANY (@missing)`, pgx.StrictNamedArgs{"missing": missing, "archived": archived})

@@ -126,7 +126,7 @@ func (f *function) vanished(ctx context.Context, c connection, account *meta.Acc
 			continue
 		}
 		err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
-			return bury(ctx, tx, kind.table, kind.key, missing, kept)
+			return archive(ctx, tx, kind.table, kind.key, missing, kept)
 		})
 		if err != nil {
 			return n, err

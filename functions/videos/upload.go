@@ -83,11 +83,11 @@ func (f *function) uploadFile(w http.ResponseWriter, r *http.Request, boundary s
 		request.BodyHash = sum // the boundary around it is made anew by every client
 		ctx = idempotency.With(ctx, request)
 	}
-	return f.keep(ctx, tenant, file, "body.file", video.New{UploadID: id, ContentKey: "sha256:" + hex.EncodeToString(sum), Name: up.name})
+	return f.accept(ctx, tenant, file, "body.file", video.New{UploadID: id, ContentKey: "sha256:" + hex.EncodeToString(sum), Name: up.name})
 }
 
-// keep looks at a file in the bucket and makes it a video.
-func (f *function) keep(ctx context.Context, tenant string, file bucket.File, field string, n video.New) (accepted, error) {
+// accept looks at a file in the bucket and makes it a video.
+func (f *function) accept(ctx context.Context, tenant string, file bucket.File, field string, n video.New) (accepted, error) {
 	window, err := f.files.Window(ctx, tenant, file)
 	if err != nil {
 		return accepted{}, err
@@ -170,7 +170,7 @@ func (f *function) uploadURI(w http.ResponseWriter, r *http.Request) (accepted, 
 	var kept accepted
 	done := false
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
-		kept, done, err = idempotency.Kept[accepted](ctx, tx)
+		kept, done, err = idempotency.Stored[accepted](ctx, tx)
 		return err
 	})
 	if err != nil || done {
@@ -195,7 +195,7 @@ func (f *function) uploadURI(w http.ResponseWriter, r *http.Request) (accepted, 
 		return accepted{}, serve.Problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("body.gcs_uri names a file of more than %d bytes", f.limits.MaxBytes))
 	}
 	base := name[strings.LastIndex(name, "/")+1:]
-	return f.keep(ctx, tenant, file, "body.gcs_uri", video.New{ContentKey: fmt.Sprintf("%s#%d", name, file.Generation), Name: base})
+	return f.accept(ctx, tenant, file, "body.gcs_uri", video.New{ContentKey: fmt.Sprintf("%s#%d", name, file.Generation), Name: base})
 }
 
 // uploaded finds the video of a file that came through here.

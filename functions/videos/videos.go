@@ -1,4 +1,4 @@
-// Package videos takes tenants' videos, keeps them in the bucket and tells what
+// Package videos takes tenants' videos, stores them in the bucket and says what
 // became of their analysis. It serves /api/videos; the same bytes sent twice, or
 // the same request, are one video.
 package videos

@@ -57,7 +57,7 @@ func TestWinnersAreFoundByGeminisMeaning(t *testing.T) {
 	}
 }
 
-func TestWhenGeminiIsAwayTheCallerIsToldInTime(t *testing.T) {
+func TestWhenGeminiIsAwayTheAnswerSaysSoInTime(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	fake, url := fakegemini.Start(t)

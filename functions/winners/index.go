@@ -73,7 +73,7 @@ var errChanged = errors.New("searches use another embedding model by now")
 // vectors that are kept of the ad, and why it is no winner.
 func (f *function) read(ctx context.Context, tenant string, in *indexInput, m *memory.Memory) (kept *indexOutput, v memory.Vectors, below string, err error) {
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
-		if kept, _, err = idempotency.Kept[*indexOutput](ctx, tx); err != nil || kept != nil {
+		if kept, _, err = idempotency.Stored[*indexOutput](ctx, tx); err != nil || kept != nil {
 			return err
 		}
 		store := memory.NewStore(tx)

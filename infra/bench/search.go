@@ -102,7 +102,7 @@ func (m *memories) recalls(ctx context.Context, queries int) error {
 	return out.Flush()
 }
 
-// bands are the sizes of tenants that are told apart.
+// bands are the sizes of tenants that are reported apart.
 var bands = []struct{ from, to int }{{1, 10}, {11, 100}, {101, 1000}, {1001, 10_000}, {10_001, largestTenant}}
 
 // recall is the share of the nearest that a tenant's searches find, and how many of

@@ -100,7 +100,7 @@ func (s *system) session(w http.ResponseWriter, r *http.Request) {
 
 func (s *system) showQueue(w http.ResponseWriter, r *http.Request) {
 	if s.queue == nil {
-		serve.WriteError(w, r, fault.NotFoundf("the queue is Google's emulator, which does not tell"))
+		serve.WriteError(w, r, fault.NotFoundf("the queue is Google's emulator, which reports no states"))
 		return
 	}
 	states, err := s.queue.States(r.Context())

@@ -29,7 +29,7 @@ func TestAThousandEventsEndTheSameWhateverIsKilled(t *testing.T) {
 	calmDir := t.TempDir()
 	calm := launch(t, "-addr", anyPort, "-db", pgtest.Empty(t).AdminURL, "-data", calmDir, "-demo=false").ready(calmDir)
 	calm.play(began, 0, storyDeals)
-	want := calm.settled()
+	want := calm.restingState()
 
 	dir := t.TempDir()
 	start := func() *process { return launch(t, "-addr", anyPort, "-data", dir, "-demo=false").ready(dir) }
@@ -44,7 +44,7 @@ func TestAThousandEventsEndTheSameWhateverIsKilled(t *testing.T) {
 	p.play(began, 2*storyDeals/3, storyDeals)
 	p.end(syscall.SIGKILL)
 	p = start()
-	if diff := cmp.Diff(want, p.settled()); diff != "" {
+	if diff := cmp.Diff(want, p.restingState()); diff != "" {
 		t.Errorf("left alone (-), killed three times (+):\n%s", diff)
 	}
 	events := query[int](p, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.inbox WHERE consumer = 'crmevent'`)
@@ -136,9 +136,9 @@ func (p *process) killDatabase() {
 	}
 }
 
-// settled waits until nothing is on its way any more and returns the ledger and
+// restingState waits until nothing is on its way any more and returns the ledger and
 // the ads, without processing times.
-func (p *process) settled() []string {
+func (p *process) restingState() []string {
 	p.t.Helper()
 	idle := func() bool {
 		queue := p.want(200, "GET", "/_local/queue", "", "")
@@ -148,7 +148,7 @@ func (p *process) settled() []string {
 	}
 	for deadline := time.Now().Add(3 * time.Minute); !idle(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("not settled within 3 minutes: %s", p.want(200, "GET", "/_local/queue", "", ""))
+			p.t.Fatalf("still working after 3 minutes: %s", p.want(200, "GET", "/_local/queue", "", ""))
 		}
 	}
 	conn, err := pgx.Connect(p.t.Context(), p.env["ADMIN_DATABASE_URL"])
@@ -160,7 +160,7 @@ func (p *process) settled() []string {
 		SELECT (to_jsonb(d) - 'processed_at')::text FROM gv.deals d
 		UNION ALL SELECT (to_jsonb(a) - 'created_at' - 'updated_at')::text FROM gv.ads a
 		UNION ALL SELECT to_jsonb(s)::text FROM gv.deal_stages s
-		UNION ALL SELECT concat_ws(' ', 'remembered', ad_id, active, pipeline_roas) FROM gv.winners
+		UNION ALL SELECT concat_ws(' ', 'winner', ad_id, active, pipeline_roas) FROM gv.winners
 		UNION ALL SELECT concat('dead letter ', reason) FROM gv.dead_letters
 		ORDER BY 1`)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])

@@ -55,8 +55,8 @@ func (s *system) deliver(ctx context.Context) error {
 	return nil
 }
 
-// settled waits until no webhook, message or outbox row is due or on its way.
-func (s *system) settled(ctx context.Context) error {
+// idle waits until no webhook, message or outbox row is due or on its way.
+func (s *system) idle(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, s.database.adminURL)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", plain(err))
@@ -77,7 +77,7 @@ func (s *system) settled(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not settled: %s: %w", left, ctx.Err())
+			return fmt.Errorf("not idle: %s: %w", left, ctx.Err())
 		case <-time.After(30 * time.Millisecond):
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // TestWhatMetaHasIsSyncedAndShown puts a campaign into the fake Meta by hand, has
-// it synced, and finds it in the API, with the numbers that Meta told.
+// it synced, and finds it in the API, with the numbers that Meta reported.
 func TestWhatMetaHasIsSyncedAndShown(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

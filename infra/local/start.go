@@ -89,7 +89,7 @@ func (s *system) demoSystem() demo.System {
 		BaseURL: s.baseURL, AdminDatabaseURL: s.database.adminURL, HubSpot: s.hubspot, HubSpotURL: s.hubspotURL(),
 		Meta: s.meta, MetaURL: s.metaURL(),
 		Home: s.tenants.home, Other: s.tenants.other,
-		Token: s.token, Run: s.runNow, Settled: s.settled,
+		Token: s.token, Run: s.runNow, Idle: s.idle,
 		PutSecret: func(_ context.Context, id, value string) (string, error) {
 			name := "projects/" + project + "/secrets/" + id
 			return name, s.vault.Set(name, value)

@@ -60,7 +60,7 @@ func (k *keySet) find(ctx context.Context, t *jwt.Token) (any, error) {
 	return key, err
 }
 
-// observed remembers whether the last fetch failed.
+// observed records whether the last fetch failed.
 type observed struct {
 	base http.RoundTripper
 	down atomic.Bool

@@ -1,4 +1,4 @@
-// Package bucket keeps tenants' files: in a Cloud Storage bucket, or in a folder
+// Package bucket stores tenants' files: in a Cloud Storage bucket, or in a folder
 // that behaves like one. A file has a name under its tenant's own prefix, is
 // written once, whole or not at all, and never overwritten. No call takes a path:
 // a tenant and a name are all there is, so one tenant cannot name another's file.
@@ -21,9 +21,9 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
-// Config says where files are kept.
+// Config says where files are stored.
 type Config struct {
-	// Where videos are kept: gs://bucket, or file:///folder on one machine.
+	// Where videos are stored: gs://bucket, or file:///folder on one machine.
 	URL string `env:"VIDEO_BUCKET, required"`
 }
 
@@ -60,7 +60,7 @@ type store interface {
 	ping(ctx context.Context) error
 }
 
-// Bucket keeps files. It is safe for concurrent use.
+// Bucket stores files. It is safe for concurrent use.
 type Bucket struct {
 	name     string
 	cloud    bool
@@ -138,7 +138,7 @@ func path(tenant, name string) (string, error) {
 	return prefix(tenant) + name, nil
 }
 
-// Write keeps what r yields as the tenant's file. It is there as a whole when
+// Write stores what r yields as the tenant's file. It is there as a whole when
 // Write returns nil, and not at all when r fails or ctx ends. An error of r is
 // returned as it is.
 func (b *Bucket) Write(ctx context.Context, tenant, name, contentType string, r io.Reader) (File, error) {
@@ -193,7 +193,7 @@ func (b *Bucket) Ping(ctx context.Context) error {
 	return down(ctx, "ask for the bucket", b.store.ping(ctx))
 }
 
-// source remembers how a reader failed.
+// source records how a reader failed.
 type source struct {
 	r   io.Reader
 	err error

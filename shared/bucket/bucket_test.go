@@ -20,7 +20,8 @@ const (
 	other  = "b9e60f6e-52f5-4c7e-8f0c-3a4f5f3b7c02"
 )
 
-// both runs a test on a Cloud Storage bucket and on a folder.
+// both runs a test on a Cloud Storage bucket and on a folder: every back end of the
+// bucket passes all of them.
 func both(t *testing.T, test func(t *testing.T, b *bucket.Bucket)) {
 	t.Helper()
 	fake := fakebucket.New(t)

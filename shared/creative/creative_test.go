@@ -49,7 +49,7 @@ func TestNumbersAreRoundedInTextAndWholeInJSON(t *testing.T) {
 	} {
 		dna := parse(t, `{"n":`+in+`}`)
 		if got := dna.Text(); got != "n: "+want {
-			t.Errorf("%s is told as %q, want %q", in, got, "n: "+want)
+			t.Errorf("%s is written as %q, want %q", in, got, "n: "+want)
 		}
 		if got := string(dna.JSON()); got != `{"n":`+in+`}` {
 			t.Errorf("%s is kept as %s", in, got)
@@ -100,7 +100,7 @@ func TestTheEmptyDNAHasNoText(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{`{}`, `{"a":null}`, `{"a":[],"b":{},"c":" "}`} {
 		if got := parse(t, in).Text(); got != "" {
-			t.Errorf("%s is told as %q", in, got)
+			t.Errorf("%s is written as %q", in, got)
 		}
 	}
 	if got := string(creative.DNA(nil).JSON()); got != "{}" {

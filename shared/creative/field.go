@@ -7,7 +7,7 @@ const (
 	category kind = iota // one of values, or another word of the same sort
 	truth                // yes or no
 	number               // between min and max
-	words                // text: told to the embedder, learned from by its length at most
+	words                // text: given to the embedder, learned from by its length at most
 )
 
 // field is one thing that the typed form knows of a creative. The table of them
@@ -25,10 +25,10 @@ type field struct {
 	also    []string // further flat spellings
 	bare    bool     // the section's own name with a known value says the same: "hook": "question"
 	asked   bool     // of whoever watches the video; the rest the container itself says
-	about   string   // what a watcher is asked, and a reader is told
+	about   string   // what a watcher is asked, and a reader sees
 }
 
-// fields has the typed form in the order in which it is asked, told and learned.
+// fields has the typed form in the order in which it is asked for, written out and learned.
 // Names never change their meaning: a new meaning is a new name.
 var fields = []field{
 	{

@@ -69,7 +69,7 @@ func TestWhatKeepsToTheSchemaIsUnderstoodWhole(t *testing.T) {
 		}
 	}
 	if text := dna.Text(); !strings.Contains(text, "hook_text: Tired of back pain?\n") || strings.Count(text, "hook_type: ") != 1 || strings.Contains(text, "version") {
-		t.Errorf("it is told as\n%s", text)
+		t.Errorf("it is written as\n%s", text)
 	}
 	if again := parse(t, string(dna.JSON())); again.Text() != dna.Text() || len(again.Features()) != len(dna.Features()) {
 		t.Error("it changes by being stored")
@@ -138,7 +138,7 @@ func TestTheContainersOwnFactsAreATypedDNA(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if text := dna.Text(); text != "duration_seconds: 12.5\norientation: vertical\nhas_audio: false" {
-		t.Errorf("told as %q", text)
+		t.Errorf("written as %q", text)
 	}
 	if got := dna.Features(); len(got) != 3 {
 		t.Errorf("features %+v", got)

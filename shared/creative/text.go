@@ -10,7 +10,7 @@ import (
 )
 
 // first lists the keys that say most about a creative, in the order in which
-// they are told; an embedder that cuts long texts cuts the rest.
+// an embedder gets them; an embedder that cuts long texts cuts the rest.
 var first = []string{
 	"hook_type", "hook_strength", "hook_text", "hook",
 	"visual_pacing", "visual_style", "visual",
@@ -24,7 +24,7 @@ var first = []string{
 // numbers rounded to what makes a difference. The same DNA in another order of
 // keys has the same text.
 func (d DNA) Text() string {
-	t := teller{told: map[string]bool{versionKey + ": " + strconv.Itoa(Version): true}}
+	t := teller{written: map[string]bool{versionKey + ": " + strconv.Itoa(Version): true}}
 	t.section("", d, order(d))
 	return strings.TrimSuffix(t.b.String(), "\n")
 }
@@ -32,8 +32,8 @@ func (d DNA) Text() string {
 // teller writes a DNA's lines, one that the typed form knows only once, however
 // often the DNA says it.
 type teller struct {
-	b    strings.Builder
-	told map[string]bool
+	b       strings.Builder
+	written map[string]bool
 }
 
 // order returns d's keys, known ones first.
@@ -84,10 +84,10 @@ func (t *teller) line(key, value string) {
 		key = flat
 	}
 	line := key + ": " + value
-	if (typed || key == versionKey) && t.told[line] {
+	if (typed || key == versionKey) && t.written[line] {
 		return
 	}
-	t.told[line] = typed || t.told[line]
+	t.written[line] = typed || t.written[line]
 	t.b.WriteString(line + "\n")
 }
 

@@ -1,4 +1,4 @@
-// Package deadletter keeps the messages that could not be handled, with the
+// Package deadletter stores the messages that could not be handled, with the
 // reason, until somebody replays them.
 package deadletter
 
@@ -19,9 +19,9 @@ import (
 // Topic is where the queue itself sends what failed its last attempt.
 const Topic = "dead-letter"
 
-// Bury keeps m, of topic, whose handling can never succeed because of reason.
+// Reject stores m, of topic, whose handling can never succeed because of reason.
 // What of reason is not for the public goes to the log, not here.
-func Bury(ctx context.Context, w *pg.Worker, topic string, m message.Message, reason error) error {
+func Reject(ctx context.Context, w *pg.Worker, topic string, m message.Message, reason error) error {
 	text := "internal error"
 	var f *fault.Error
 	if errors.As(reason, &f) {
@@ -53,7 +53,7 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 			"reason": cmp.Or(storable(reason), "no reason was given"), "attempts": max(m.Attempt, 1),
 		})
 	if err != nil {
-		return fmt.Errorf("keep dead letter %s of %s: %w", m.Key(), topic, err)
+		return fmt.Errorf("store dead letter %s of %s: %w", m.Key(), topic, err)
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func transport(key string) bool {
 	return strings.HasPrefix(key, "CloudPubSubDeadLetter") || key == message.TopicAttribute || key == message.ReasonAttribute
 }
 
-// storable leaves out what Postgres cannot hold in a text: whatever came, it is kept.
+// storable leaves out what Postgres cannot store in a text.
 func storable(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
 }
@@ -74,4 +74,12 @@ func notNil(data []byte) []byte {
 		return []byte{}
 	}
 	return data
+}
+
+// Erase deletes the tenant's dead letters about subject, such as contact/77.
+func Erase(ctx context.Context, tx pgx.Tx, subject string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM gv.dead_letters WHERE tenant_id = gv.tenant() AND subject = $1`, subject); err != nil {
+		return fmt.Errorf("erase dead letters about %s: %w", subject, err)
+	}
+	return nil
 }

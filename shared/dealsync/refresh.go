@@ -174,7 +174,7 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 		}
 		_, recorded := locked[id]
 		if into := r.gone[id]; recorded || into != nil || w.event.Type == "deal.deletion" || w.event.Type == hubspot.DealMerge {
-			if err := store.Bury(ctx, id, into); err != nil {
+			if err := store.MarkGone(ctx, id, into); err != nil {
 				return err
 			}
 			continue

@@ -51,7 +51,7 @@ func (c *Client) call(ctx context.Context, model string, limit, each time.Durati
 	case last == nil: // no time for even one try
 		last = &failure{text: "no answer in time"}
 	}
-	return unsure, last.told(model)
+	return unsure, last.public(model)
 }
 
 // once makes one try, where the model's breaker lets it.

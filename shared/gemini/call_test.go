@@ -68,16 +68,16 @@ func TestWhatGoesOnIsSaidAtOnce(t *testing.T) {
 		f.fake.Break(c.fault)
 		before := f.fake.Requests()
 		_, err := ask(t.Context(), f)
-		var told *fault.Error
-		if !errors.As(err, &told) || told.Kind != fault.Unavailable || told.RetryAfter != c.after || !strings.Contains(told.Message, c.says) {
-			t.Errorf("%s: %v: %+v", name, err, told)
+		var public *fault.Error
+		if !errors.As(err, &public) || public.Kind != fault.Unavailable || public.RetryAfter != c.after || !strings.Contains(public.Message, c.says) {
+			t.Errorf("%s: %v: %+v", name, err, public)
 		}
 		if n := f.fake.Requests() - before; n != 1 {
 			t.Errorf("%s: asked %d times", name, n)
 		}
 		clean(t, name, err)
-		if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input != 0 || micros != 0 || f.held(t) != 0 {
-			t.Errorf("%s: counted %d calls, %d failed, %d in, %d micros, %d held", name, calls, failed, input, micros, f.held(t))
+		if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input != 0 || micros != 0 || f.reserved(t) != 0 {
+			t.Errorf("%s: counted %d calls, %d failed, %d in, %d micros, %d reserved", name, calls, failed, input, micros, f.reserved(t))
 		}
 	}
 	f.afresh(t)
@@ -104,15 +104,15 @@ func TestAServerThatHangsIsLeftWhenTheTimeIsUp(t *testing.T) {
 		}
 		clean(t, name, err)
 	}
-	if calls, failed, input, output, _ := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || output != 0 || f.held(t) != 0 {
-		t.Errorf("counted %d, %d, %d, %d; %d held", calls, failed, input, output, f.held(t))
+	if calls, failed, input, output, _ := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || output != 0 || f.reserved(t) != 0 {
+		t.Errorf("counted %d, %d, %d, %d; %d reserved", calls, failed, input, output, f.reserved(t))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(30*time.Millisecond, cancel)
 	if _, err := ask(ctx, f); err == nil {
 		t.Error("a caller that left got an answer")
 	}
-	if f.held(t) != 0 {
+	if f.reserved(t) != 0 {
 		t.Error("the caller left, and what was reserved stays reserved")
 	}
 }
@@ -131,15 +131,15 @@ func TestAModelThatFailsRepeatedlyIsLeftAlone(t *testing.T) {
 	asked := f.fake.Requests()
 	f.fake.Mend()
 	_, err := ask(t.Context(), f)
-	var told *fault.Error
-	if !errors.As(err, &told) || told.RetryAfter != time.Hour || !strings.Contains(told.Message, "left alone") || f.fake.Requests() != asked || asked != 5 {
+	var public *fault.Error
+	if !errors.As(err, &public) || public.RetryAfter != time.Hour || !strings.Contains(public.Message, "left alone") || f.fake.Requests() != asked || asked != 5 {
 		t.Errorf("%v after %d requests, then %d", err, asked, f.fake.Requests())
 	}
 	if _, err := f.Embedder(tenantA).Query(t.Context(), "x"); err != nil {
 		t.Errorf("another model shares the breaker: %v", err)
 	}
-	if calls, failed, input, _, _ := f.used(t, "gemini-3.8-flash"); calls != 3 || failed != 3 || input != 0 || f.held(t) != 0 {
-		t.Errorf("counted %d calls, %d failed, %d in; %d held", calls, failed, input, f.held(t))
+	if calls, failed, input, _, _ := f.used(t, "gemini-3.8-flash"); calls != 3 || failed != 3 || input != 0 || f.reserved(t) != 0 {
+		t.Errorf("counted %d calls, %d failed, %d in; %d reserved", calls, failed, input, f.reserved(t))
 	}
 }
 
@@ -188,8 +188,8 @@ func TestABatchFindsOutThatAModelIsBack(t *testing.T) {
 	if _, err := f.Embedder(tenantA).Documents(t.Context(), texts); fault.Of(err) != fault.Invalid {
 		t.Errorf("one of many is refused: %v", err)
 	}
-	if _, failed, input, _, _ := f.used(t, "gemini-embedding-2"); failed != failedBefore+1 || input <= before || f.held(t) != 0 {
-		t.Errorf("what was used until then: %d tokens, %d failed; %d held", input-before, failed-failedBefore, f.held(t))
+	if _, failed, input, _, _ := f.used(t, "gemini-embedding-2"); failed != failedBefore+1 || input <= before || f.reserved(t) != 0 {
+		t.Errorf("what was used until then: %d tokens, %d failed; %d reserved", input-before, failed-failedBefore, f.reserved(t))
 	}
 }
 

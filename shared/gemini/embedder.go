@@ -69,7 +69,7 @@ func (e embedder) Query(ctx context.Context, text string) (embed.Vector, error) 
 	return vectors[0], nil
 }
 
-// byTask reports the models of the first generation, which are told a text's
+// byTask reports the models of the first generation, which take a text's
 // role beside it; later ones take no notice of that and read it in the text.
 func (e embedder) byTask() bool {
 	return strings.HasSuffix(e.model, "embedding-001") || strings.HasPrefix(e.model, "text-embedding")
@@ -111,20 +111,20 @@ func (e embedder) embed(ctx context.Context, texts []string, task, prefix string
 
 // batch embeds contents under one reservation.
 func (e embedder) batch(ctx context.Context, contents []*genai.Content, estimate int64, config genai.EmbedContentConfig) ([]embed.Vector, error) {
-	held, err := e.c.reserve(ctx, e.tenant, e.model, purpose, estimate, 0)
+	reserved, err := e.c.reserve(ctx, e.tenant, e.model, purpose, estimate, 0)
 	if err != nil {
 		return nil, err
 	}
 	vectors := make([]embed.Vector, len(contents))
-	told, err := e.ask(ctx, contents, vectors, config)
+	used, err := e.ask(ctx, contents, vectors, config)
 	switch {
 	case err != nil: // a call that fails halfway has used what it has used
-		e.c.settle(ctx, held, min(told, estimate), 0, true)
+		e.c.charge(ctx, reserved, min(used, estimate), 0, true)
 		return nil, err
-	case told == 0:
-		told = estimate // the Developer API does not say
+	case used == 0:
+		used = estimate // the Developer API does not say
 	}
-	e.c.settle(ctx, held, told, 0, false)
+	e.c.charge(ctx, reserved, used, 0, false)
 	return vectors, nil
 }
 
@@ -134,24 +134,24 @@ func (e embedder) ask(ctx context.Context, contents []*genai.Content, vectors []
 		return e.once(ctx, contents, vectors, config)
 	}
 	config.AutoTruncate = true
-	told := make([]int64, len(contents))
+	used := make([]int64, len(contents))
 	var err error
 	// The first goes alone: a model that was away is asked once, not by several at
 	// a time that keep each other from it.
-	if told[0], err = e.once(ctx, contents[:1], vectors[:1], config); err != nil {
-		return told[0], err
+	if used[0], err = e.once(ctx, contents[:1], vectors[:1], config); err != nil {
+		return used[0], err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i := 1; i < len(contents); i++ {
 		group.Go(func() (err error) {
-			told[i], err = e.once(ctx, contents[i:i+1], vectors[i:i+1], config)
+			used[i], err = e.once(ctx, contents[i:i+1], vectors[i:i+1], config)
 			return err
 		})
 	}
 	err = group.Wait()
 	var sum int64
-	for _, n := range told {
+	for _, n := range used {
 		sum += n
 	}
 	return sum, err

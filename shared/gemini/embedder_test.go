@@ -14,7 +14,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/gemini"
 )
 
-func TestEachModelIsToldTheRoleOfATextItsOwnWay(t *testing.T) {
+func TestEachModelGetsTheRoleOfATextItsOwnWay(t *testing.T) {
 	t.Parallel()
 	first := func(cfg *gemini.Config) { cfg.EmbeddingModel = "gemini-embedding-001" }
 	for name, c := range map[string]struct {
@@ -61,13 +61,13 @@ func TestEachModelIsToldTheRoleOfATextItsOwnWay(t *testing.T) {
 			all := f.fake.Texts()
 			last := all[len(all)-1]
 			if !strings.HasPrefix(all[0].Text, c.document) || all[0].Task != c.docTask || last.Text != c.query+" 7" || last.Task != c.queryTask {
-				t.Errorf("told %+v and %+v", all[0], last)
+				t.Errorf("asked with %+v and %+v", all[0], last)
 			}
 			if f.fake.Largest() != c.largest || f.fake.Requests() != c.ofRequests {
 				t.Errorf("%d requests of up to %d texts", f.fake.Requests(), f.fake.Largest())
 			}
-			if calls, failed, input, output, _ := f.used(t, c.model); calls != 4 || failed != 0 || input < 500 || output != 0 || f.held(t) != 0 {
-				t.Errorf("counted %d, %d, %d, %d; %d held", calls, failed, input, output, f.held(t))
+			if calls, failed, input, output, _ := f.used(t, c.model); calls != 4 || failed != 0 || input < 500 || output != 0 || f.reserved(t) != 0 {
+				t.Errorf("counted %d, %d, %d, %d; %d reserved", calls, failed, input, output, f.reserved(t))
 			}
 		})
 	}
@@ -88,8 +88,8 @@ func TestVectorsThatAreNoneAreRefused(t *testing.T) {
 		if _, err := f.Embedder(tenantA).Query(t.Context(), "x"); !errors.Is(err, gemini.ErrNonsense) || fault.Of(err) != fault.Unavailable {
 			t.Errorf("%s: %v", name, err)
 		}
-		if calls, failed, _, _, _ := f.used(t, "gemini-embedding-2"); calls != 1 || failed != 1 || f.held(t) != 0 {
-			t.Errorf("%s: counted %d, %d; %d held", name, calls, failed, f.held(t))
+		if calls, failed, _, _, _ := f.used(t, "gemini-embedding-2"); calls != 1 || failed != 1 || f.reserved(t) != 0 {
+			t.Errorf("%s: counted %d, %d; %d reserved", name, calls, failed, f.reserved(t))
 		}
 	}
 	f.fake.Embed = func(string, string) []float32 { return nil } // a vector of no length

@@ -33,16 +33,16 @@ func (f *failure) Error() string {
 	if f.status == 0 {
 		return f.text
 	}
-	told := []string{fmt.Sprintf("HTTP %d", f.status)}
+	parts := []string{fmt.Sprintf("HTTP %d", f.status)}
 	for _, s := range []string{f.code, f.reason, f.quota} {
 		if s != "" {
-			told = append(told, s)
+			parts = append(parts, s)
 		}
 	}
 	if f.wait > 0 {
-		told = append(told, "wait "+f.wait.String())
+		parts = append(parts, "wait "+f.wait.String())
 	}
-	return strings.Join(told, " ")
+	return strings.Join(parts, " ")
 }
 
 // failureOf says what became of a try that ended in err.
@@ -97,8 +97,8 @@ func (f *failure) misconfigured() bool {
 // operatorWait is how soon a setting may have been put right.
 const operatorWait = 5 * time.Minute
 
-// told returns the error that callers get.
-func (f *failure) told(model string) error {
+// public returns the error that callers get.
+func (f *failure) public(model string) error {
 	cause := fmt.Errorf("gemini %s: %w", model, f)
 	down := func(message string, after time.Duration) error {
 		return &fault.Error{Kind: fault.Unavailable, Message: message + "; nothing was changed, try again later", RetryAfter: after, Cause: cause}

@@ -129,8 +129,8 @@ func (f *fixture) used(t *testing.T, model string) (calls, failed, input, output
 	return calls, failed, input, output, micros
 }
 
-// held returns what of the day is reserved and not settled.
-func (f *fixture) held(t *testing.T) (n int64) {
+// reserved returns what of the day is reserved for calls that have not ended.
+func (f *fixture) reserved(t *testing.T) (n int64) {
 	t.Helper()
 	if err := f.admin.QueryRow(t.Context(), `SELECT coalesce(sum(reserved_tokens + reserved_micros), 0)::bigint FROM gv.gemini_days`).Scan(&n); err != nil {
 		t.Fatal(err)

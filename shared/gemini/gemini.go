@@ -2,7 +2,7 @@
 // AI, for embeddings and for JSON that keeps to a schema. Every call has a
 // deadline, waits as the server says before it tries again, and stops asking a
 // model that has failed repeatedly; what it may cost is reserved before it is
-// made and settled after it, under the tenant's cap of the day. Neither a prompt
+// made and replaced by the real cost after it, under the tenant's cap of the day. Neither a prompt
 // nor a key is ever part of an error or a log line.
 package gemini
 

@@ -31,7 +31,7 @@ func (c *Client) Generate(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	held, err := c.reserve(ctx, r.Tenant, r.Model, r.Purpose, estimate, int64(r.MaxOutputTokens))
+	reserved, err := c.reserve(ctx, r.Tenant, r.Model, r.Purpose, estimate, int64(r.MaxOutputTokens))
 	if err != nil {
 		return Answer{}, err
 	}
@@ -41,7 +41,7 @@ func (c *Client) Generate(ctx context.Context, r Request) (Answer, error) {
 		return err
 	})
 	if err != nil {
-		c.settle(ctx, held, unsure*estimate, 0, true)
+		c.charge(ctx, reserved, unsure*estimate, 0, true)
 		return Answer{}, err
 	}
 	input, output := tokensUsed(resp, estimate)
@@ -50,7 +50,7 @@ func (c *Client) Generate(ctx context.Context, r Request) (Answer, error) {
 		answer.Model = resp.ModelVersion
 	}
 	answer.JSON, err = read(resp, r.Schema)
-	c.settle(ctx, held, input+unsure*estimate, output, err != nil)
+	c.charge(ctx, reserved, input+unsure*estimate, output, err != nil)
 	if err != nil {
 		return Answer{}, fmt.Errorf("ask %s for %s: %w", r.Model, r.Purpose, err)
 	}
@@ -148,6 +148,6 @@ func (c *Client) reserve(ctx context.Context, tenant, model, purpose string, inp
 	}, int64(c.cfg.DailyCap*1e6), c.cfg.DailyTokens)
 }
 
-func (c *Client) settle(ctx context.Context, held reservation, input, output int64, failed bool) {
-	c.usage.settle(ctx, held, spent{input, output, c.cfg.Prices.cost(held.model, input, output), failed})
+func (c *Client) charge(ctx context.Context, reserved reservation, input, output int64, failed bool) {
+	c.usage.charge(ctx, reserved, spent{input, output, c.cfg.Prices.cost(reserved.model, input, output), failed})
 }

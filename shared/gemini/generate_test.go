@@ -26,8 +26,8 @@ func TestAnAnswerKeepsToItsSchemaAndIsCounted(t *testing.T) {
 		if calls != 1 || failed != 0 || input != got.InputTokens || output != got.OutputTokens || micros != input+4*output || micros != got.CostMicros || input == 0 {
 			t.Errorf("%s: counted %d calls, %d failed, %d in, %d out, %d micros for %+v", name, calls, failed, input, output, micros, got)
 		}
-		if f.held(t) != 0 {
-			t.Errorf("%s: %d stay reserved", name, f.held(t))
+		if f.reserved(t) != 0 {
+			t.Errorf("%s: %d stay reserved", name, f.reserved(t))
 		}
 		call := f.fake.Calls()[0]
 		if !strings.Contains(call.System, "Say") || call.MaxOutputTokens != 1000 || call.Vertex != (name == "vertex") || call.Schema["type"] != "object" {
@@ -80,8 +80,8 @@ func TestAnUnusableAnswerIsAnErrorOfItsKindAndCounted(t *testing.T) {
 			t.Errorf("%s: answered with %v", name, err)
 		}
 		clean(t, name, err)
-		if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || micros == 0 || f.held(t) != 0 {
-			t.Errorf("%s: counted %d calls, %d failed, %d in, %d micros; %d held", name, calls, failed, input, micros, f.held(t))
+		if calls, failed, input, _, micros := f.used(t, "gemini-3.8-flash"); calls != 1 || failed != 1 || input == 0 || micros == 0 || f.reserved(t) != 0 {
+			t.Errorf("%s: counted %d calls, %d failed, %d in, %d micros; %d reserved", name, calls, failed, input, micros, f.reserved(t))
 		}
 	}
 }

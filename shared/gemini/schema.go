@@ -178,14 +178,14 @@ func checkObject(rules, object map[string]any, at string) error {
 	others, _ := rules["additionalProperties"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		inner, ok := known[name].(map[string]any)
-		told := at + "." + name
+		place := at + "." + name
 		if !ok {
 			if rules["additionalProperties"] == false {
 				return fmt.Errorf("%s has a member that is not known", at)
 			}
-			inner, told = others, at+".*" // such a name is as much the model's as a value
+			inner, place = others, at+".*" // such a name is as much the model's as a value
 		}
-		if err := check(inner, object[name], told); err != nil {
+		if err := check(inner, object[name], place); err != nil {
 			return err
 		}
 	}

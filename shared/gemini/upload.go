@@ -52,7 +52,7 @@ func (c *Client) ready(ctx context.Context, file *genai.File) (err error) {
 		}
 		select {
 		case <-ctx.Done():
-			return (&failure{text: "no answer in time"}).told(uploads)
+			return (&failure{text: "no answer in time"}).public(uploads)
 		case <-time.After(wait):
 		}
 		if file, err = c.look(ctx, file.Name); err != nil {
@@ -74,7 +74,7 @@ func (c *Client) takeBack(ctx context.Context, tenant string, p Part) {
 	}
 }
 
-// send uploads once: what r held is gone after that.
+// send uploads once: what r reserved is gone after that.
 func (c *Client) send(ctx context.Context, name, mimeType string, r io.Reader) (file *genai.File, err error) {
 	f := c.once(ctx, uploads, uploadLimit, func(ctx context.Context) (err error) {
 		file, err = c.api.Files.Upload(ctx, r, &genai.UploadFileConfig{MIMEType: mimeType, DisplayName: name})
@@ -84,7 +84,7 @@ func (c *Client) send(ctx context.Context, name, mimeType string, r io.Reader) (
 		return err
 	})
 	if f != nil {
-		return nil, f.told(uploads)
+		return nil, f.public(uploads)
 	}
 	return file, nil
 }

@@ -15,8 +15,8 @@ import (
 // usage counts what tenants use, in Postgres, where all instances see it.
 type usage struct{ db *pg.DB }
 
-// reservation is what a call may cost at most, held against the tenant's caps
-// while it is made. It is never given back unsettled: after a crash it stays
+// reservation is what a call may cost at most, reserved against the tenant's caps
+// while it is made. It is never given back unused: after a crash it stays
 // counted, for the call may have been paid for.
 type reservation struct {
 	tenant, model, purpose string
@@ -68,13 +68,13 @@ func (u usage) reserve(ctx context.Context, r reservation, capMicros, capTokens 
 	return r, nil
 }
 
-// settleFor bounds how long settling takes; it is done even where the caller has
+// chargeFor bounds how long charging takes; it is done even where the caller has
 // left, for the money is gone.
-const settleFor = 5 * time.Second
+const chargeFor = 5 * time.Second
 
-// settle puts what a call took in the place of what was reserved for it.
-func (u usage) settle(ctx context.Context, r reservation, s spent) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+// charge replaces the reservation of a call by what it used.
+func (u usage) charge(ctx context.Context, r reservation, s spent) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chargeFor)
 	defer cancel()
 	failed := 0
 	if s.failed {

@@ -96,7 +96,7 @@ func TestNoReservationIsAboveTheCap(t *testing.T) {
 	close(seen)
 	for n := range seen {
 		if n > 10_000_000 {
-			t.Errorf("%d millionths are spent or held", n)
+			t.Errorf("%d millionths are spent or reserved", n)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestAnAccountLowersTheCapAndNeverRaisesIt(t *testing.T) {
 		t.Errorf("a setting raised the cap: %v", err)
 	}
 	if _, err := f.Embedder(tenantB).Query(t.Context(), "x"); err != nil {
-		t.Errorf("another tenant is held by it: %v", err)
+		t.Errorf("another tenant is reserved by it: %v", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func Sources(db *pg.DB, models embed.Models) director.Sources {
 				query.Near = append(query.Near, oracle.Neighbour{AdID: e.AdID, Similarity: e.Similarity})
 			}
 			p, err := seer.Serve(ctx, query)
-			return told(p), err
+			return shown(p), err
 		},
 	}
 }
@@ -62,8 +62,8 @@ func search(ctx context.Context, db *pg.DB, models embed.Models, tenant, text st
 	return examples, embedder.Model(), err
 }
 
-// told is the oracle's prediction as a plan shows it.
-func told(p oracle.Prediction) director.Prediction {
+// shown is the oracle's prediction as a plan shows it.
+func shown(p oracle.Prediction) director.Prediction {
 	out := director.Prediction{
 		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS, Confidence: p.Confidence,
 		Intervals: director.Intervals{CTR: interval(p.CTRInterval), ROAS: interval(p.ROASInterval)}, AccountBaseline: p.Baseline, BaselineSource: string(p.BaselineSource),

@@ -1,5 +1,5 @@
 // Package idempotency gives a write that is sent twice one effect and one
-// answer. The answer is kept in the transaction of the effect itself, so that a
+// answer. The answer is stored in the transaction of the effect itself, so that a
 // crash leaves both or neither.
 package idempotency
 
@@ -38,48 +38,48 @@ func From(ctx context.Context) (Request, bool) {
 }
 
 // Run runs fn in a transaction of tenant. Where the caller sent a key, fn's
-// answer is kept with it for 24 hours: the same key and body get that answer and
+// answer is stored with it for 24 hours: the same key and body get that answer and
 // fn does not run; another body, or a twin that is still running, is a Conflict.
 func Run[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx.Tx) (O, error)) (answer O, err error) {
 	request, keyed := From(ctx)
 	err = pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) (err error) {
 		answer = *new(O) // what an attempt that was undone has left
 		if keyed {
-			kept, err := find(ctx, tx, request)
+			stored, err := find(ctx, tx, request)
 			if err != nil {
 				return err
 			}
-			if kept != nil {
-				return json.Unmarshal(kept, &answer)
+			if stored != nil {
+				return json.Unmarshal(stored, &answer)
 			}
 		}
 		if answer, err = fn(tx); err != nil || !keyed {
 			return err
 		}
-		return keep(ctx, tx, request, answer)
+		return store(ctx, tx, request, answer)
 	})
 	return answer, err
 }
 
-// Kept returns the answer that is kept for the write of ctx; found is false where
+// Stored returns the answer that is stored for the write of ctx; found is false where
 // there is none, or no key. A function that works before its transaction asks
 // this first, so that a repeat costs it nothing.
-func Kept[O any](ctx context.Context, tx pgx.Tx) (answer O, found bool, err error) {
+func Stored[O any](ctx context.Context, tx pgx.Tx) (answer O, found bool, err error) {
 	request, keyed := From(ctx)
 	if !keyed {
 		return answer, false, nil
 	}
-	kept, err := find(ctx, tx, request)
-	if err != nil || kept == nil {
+	stored, err := find(ctx, tx, request)
+	if err != nil || stored == nil {
 		return answer, false, err
 	}
-	return answer, true, json.Unmarshal(kept, &answer)
+	return answer, true, json.Unmarshal(stored, &answer)
 }
 
-// find returns the kept answer to the same body, or nil, holding the key until tx
+// find returns the stored answer to the same body, or nil, holding the key until tx
 // ends.
 func find(ctx context.Context, tx pgx.Tx, r Request) ([]byte, error) {
-	hash, answer, err := hold(ctx, tx, r)
+	hash, answer, err := lock(ctx, tx, r)
 	if err != nil || answer == nil {
 		return nil, err
 	}
@@ -87,15 +87,15 @@ func find(ctx context.Context, tx pgx.Tx, r Request) ([]byte, error) {
 }
 
 // same returns a Conflict where the two bodies are not the same.
-func same(kept, sent []byte) error {
-	if bytes.Equal(kept, sent) {
+func same(stored, sent []byte) error {
+	if bytes.Equal(stored, sent) {
 		return nil
 	}
 	return fault.Conflictf("this Idempotency-Key was used with another body in the last 24 hours")
 }
 
-// hold takes the key until tx ends and returns what is kept with it, if anything.
-func hold(ctx context.Context, tx pgx.Tx, r Request) (hash, answer []byte, err error) {
+// lock takes the key until tx ends and returns what is stored with it, if anything.
+func lock(ctx context.Context, tx pgx.Tx, r Request) (hash, answer []byte, err error) {
 	var free bool
 	err = tx.QueryRow(ctx, `
 		SELECT pg_try_advisory_xact_lock(hashtextextended(gv.tenant()::text || ' ' || @operation || ' ' || @key, 0))`,
@@ -122,10 +122,10 @@ func hold(ctx context.Context, tx pgx.Tx, r Request) (hash, answer []byte, err e
 	return hash, answer, nil
 }
 
-func keep(ctx context.Context, tx pgx.Tx, r Request, answer any) error {
+func store(ctx context.Context, tx pgx.Tx, r Request, answer any) error {
 	data, err := json.Marshal(answer)
 	if err != nil {
-		return fmt.Errorf("keep answer: %w", err)
+		return fmt.Errorf("store answer: %w", err)
 	}
 	_, err = tx.Exec(ctx, `
 		INSERT INTO gv.idempotency_keys AS k (tenant_id, operation, key, body_hash, answer)
@@ -135,7 +135,7 @@ func keep(ctx context.Context, tx pgx.Tx, r Request, answer any) error {
 		WHERE k.created_at <= now() - interval '24 hours'`,
 		pgx.StrictNamedArgs{"operation": r.Operation, "key": r.Key, "hash": r.BodyHash, "answer": data})
 	if err != nil {
-		return fmt.Errorf("keep answer: %w", err)
+		return fmt.Errorf("store answer: %w", err)
 	}
 	return nil
 }

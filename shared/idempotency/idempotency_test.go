@@ -111,9 +111,9 @@ func TestACrashBeforeTheCommitLeavesNothing(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	var name string
-	var kept int
-	if err := f.made.Admin(t).QueryRow(t.Context(), `SELECT name, (SELECT count(*) FROM gv.idempotency_keys) FROM gv.tenants WHERE tenant_id = $1`, tenantA).Scan(&name, &kept); err != nil || name != "A" || kept != 0 {
-		t.Errorf("named %s, %d keys, %v", name, kept, err)
+	var stored int
+	if err := f.made.Admin(t).QueryRow(t.Context(), `SELECT name, (SELECT count(*) FROM gv.idempotency_keys) FROM gv.tenants WHERE tenant_id = $1`, tenantA).Scan(&name, &stored); err != nil || name != "A" || stored != 0 {
+		t.Errorf("named %s, %d keys, %v", name, stored, err)
 	}
 	if got, err := f.write(f.ctx("k", "body"), tenantA); err != nil || got != 1 {
 		t.Errorf("the next try: %d, %v", got, err)
@@ -170,24 +170,24 @@ func TestARunThatIsDoneAgainStartsAfresh(t *testing.T) {
 func TestWhatIsKeptIsKnownBeforeTheWork(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	kept := func(ctx context.Context) (got answer, found bool, err error) {
+	stored := func(ctx context.Context) (got answer, found bool, err error) {
 		err = pg.InTenant(ctx, f.db, tenantA, func(tx pgx.Tx) error {
-			got, found, err = idempotency.Kept[answer](ctx, tx)
+			got, found, err = idempotency.Stored[answer](ctx, tx)
 			return err
 		})
 		return got, found, err
 	}
-	if _, found, err := kept(t.Context()); found || err != nil {
+	if _, found, err := stored(t.Context()); found || err != nil {
 		t.Errorf("without a key: %v, %v", found, err)
 	}
-	if _, found, err := kept(f.ctx("k", "body")); found || err != nil {
+	if _, found, err := stored(f.ctx("k", "body")); found || err != nil {
 		t.Errorf("before: %v, %v", found, err)
 	}
 	_, _ = f.write(f.ctx("k", "body"), tenantA)
-	if got, found, err := kept(f.ctx("k", "body")); !found || err != nil || got.Body.N != 1 {
+	if got, found, err := stored(f.ctx("k", "body")); !found || err != nil || got.Body.N != 1 {
 		t.Errorf("after: %v %v, %v", got, found, err)
 	}
-	if _, _, err := kept(f.ctx("k", "another")); fault.Of(err) != fault.Conflict {
+	if _, _, err := stored(f.ctx("k", "another")); fault.Of(err) != fault.Conflict {
 		t.Errorf("another body: %v", err)
 	}
 }

@@ -19,18 +19,18 @@ func Stream[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx
 	reading := false
 	err = pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) error {
 		if reading { // undone by a deadlock: the body cannot be read again
-			return fault.Down("another write got in the way, and nothing was kept: send it again", nil)
+			return fault.Down("another write got in the way, and nothing was written: send it again", nil)
 		}
 		reading = true
 		if !keyed {
 			answer, err = fn(tx)
 			return err
 		}
-		keptHash, kept, err := hold(ctx, tx, request)
+		storedHash, stored, err := lock(ctx, tx, request)
 		if err != nil {
 			return err
 		}
-		if kept == nil {
+		if stored == nil {
 			if answer, err = fn(tx); err != nil {
 				return err
 			}
@@ -38,13 +38,13 @@ func Stream[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx
 		if request.BodyHash, err = hash(); err != nil {
 			return err
 		}
-		if kept == nil {
-			return keep(ctx, tx, request, answer)
+		if stored == nil {
+			return store(ctx, tx, request, answer)
 		}
-		if err := same(keptHash, request.BodyHash); err != nil {
+		if err := same(storedHash, request.BodyHash); err != nil {
 			return err
 		}
-		return json.Unmarshal(kept, &answer)
+		return json.Unmarshal(stored, &answer)
 	})
 	return answer, err
 }

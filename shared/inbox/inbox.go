@@ -35,3 +35,11 @@ func Seen(ctx context.Context, tx pgx.Tx, consumer, key string) (seen bool, err 
 	}
 	return seen, nil
 }
+
+// Erase deletes the tenant's keys of the events about subject, such as contact/77.
+func Erase(ctx context.Context, tx pgx.Tx, subject string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM gv.inbox WHERE tenant_id = gv.tenant() AND subject = $1`, subject); err != nil {
+		return fmt.Errorf("erase keys of the events about %s: %w", subject, err)
+	}
+	return nil
+}

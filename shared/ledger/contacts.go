@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/deadletter"
+	"github.com/geminivideo/geminivideo/shared/inbox"
+	"github.com/geminivideo/geminivideo/shared/outbox"
 )
 
 // SaveContacts records who a deal's contacts are, in their order, and returns
@@ -213,12 +217,14 @@ func (s Store) Erase(ctx context.Context, contact int64, subject string) ([]int6
 			SELECT FROM mine k WHERE k.value = CASE k.kind WHEN 'click_id' THEN v.key_click_id WHEN 'fbclid' THEN v.fbclid
 			                                               WHEN 'gclid' THEN v.gclid ELSE v.fingerprint_hash END))`, args},
 		{`DELETE FROM gv.contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact`, args},
-		{`DELETE FROM gv.inbox WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
-		{`DELETE FROM gv.outbox WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
-		{`DELETE FROM gv.dead_letters WHERE tenant_id = gv.tenant() AND subject = @subject`, pgx.StrictNamedArgs{"subject": subject}},
 	}
 	for _, step := range steps {
 		if _, err := s.tx.Exec(ctx, step.sql, step.args); err != nil {
+			return nil, fmt.Errorf("erase contact %d: %w", contact, err)
+		}
+	}
+	for _, erase := range []func(context.Context, pgx.Tx, string) error{inbox.Erase, outbox.Erase, deadletter.Erase} {
+		if err := erase(ctx, s.tx, subject); err != nil {
 			return nil, fmt.Errorf("erase contact %d: %w", contact, err)
 		}
 	}

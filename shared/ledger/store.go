@@ -156,11 +156,11 @@ func (s Store) Save(ctx context.Context, d Deal) error {
 	return nil
 }
 
-// Bury records that the CRM has no such deal any more: it was deleted, or merged
+// MarkGone records that the CRM has no such deal any more: it was deleted, or merged
 // into another. Nothing else of it stays.
-func (s Store) Bury(ctx context.Context, deal int64, mergedInto *int64) error {
+func (s Store) MarkGone(ctx context.Context, deal int64, mergedInto *int64) error {
 	if err := s.unlink(ctx, deal, nil); err != nil {
-		return fmt.Errorf("bury deal %d: %w", deal, err)
+		return fmt.Errorf("mark deal %d as gone: %w", deal, err)
 	}
 	_, err := s.tx.Exec(ctx, `
 		WITH stages AS (
@@ -175,7 +175,7 @@ func (s Store) Bury(ctx context.Context, deal int64, mergedInto *int64) error {
 		    attribution_confidence = 0, attribution_reason = '', processed_at = now()`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "into": mergedInto})
 	if err != nil {
-		return fmt.Errorf("bury deal %d: %w", deal, err)
+		return fmt.Errorf("mark deal %d as gone: %w", deal, err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ const KeyAttribute = "gv-key"
 const TenantAttribute = "gv-tenant"
 
 // TopicAttribute names the topic that a message was sent to: a dead letter comes
-// through a subscription whose name need not tell.
+// through a subscription whose name does not show it.
 const TopicAttribute = "gv-topic"
 
 // ReasonAttribute says, on a dead letter, why the last attempt failed, where the

@@ -1,4 +1,4 @@
-// Package notice tells tenants what was done for them: a notice is written
+// Package notice reports to tenants what was done for them: a notice is written
 // beside the data it is about, in the same transaction, and functions/notify
 // posts it to the tenant's webhook. A tenant without a webhook, or with one that
 // does not want the kind, costs nothing.
@@ -16,6 +16,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/outbox"
 )
 
 // Topic is where notices wait for their delivery.
@@ -84,8 +87,7 @@ func PutEach(ctx context.Context, tx pgx.Tx, notices map[string][]Notice) error 
 	if err != nil {
 		return err
 	}
-	var tenants []string
-	var data [][]byte
+	var messages []message.Message
 	for _, w := range wanted {
 		for _, n := range notices[w.TenantID] {
 			if len(w.Kinds) > 0 && !slices.Contains(w.Kinds, n.Kind) {
@@ -95,30 +97,19 @@ func PutEach(ctx context.Context, tx pgx.Tx, notices map[string][]Notice) error 
 			if err != nil {
 				return fmt.Errorf("write notice %s of tenant %s: %w", n.Kind, w.TenantID, err)
 			}
-			tenants, data = append(tenants, w.TenantID), append(data, one)
+			messages = append(messages, message.Message{Topic: Topic, Data: one, Attributes: map[string]string{message.TenantAttribute: w.TenantID}})
 		}
 	}
-	if len(data) == 0 {
-		return nil
-	}
-	_, err = tx.Exec(ctx, `
-		INSERT INTO gv.outbox (tenant_id, topic, data)
-		SELECT tenant_id, @topic, data FROM unnest(@tenants::uuid[], @data::bytea[]) AS n (tenant_id, data)`,
-		pgx.StrictNamedArgs{"topic": Topic, "tenants": tenants, "data": data})
-	if err != nil {
-		return fmt.Errorf("write %d notices: %w", len(data), err)
-	}
-	return nil
+	return outbox.Put(ctx, tx, messages...)
 }
 
-// webhook is what a tenant wants to be told: Kinds, or everything where there are
-// none.
+// webhook has the kinds that a tenant wants; none means all of them.
 type webhook struct {
 	TenantID string
 	Kinds    []string
 }
 
-// wantedBy returns which of the tenants want to be told anything. Most notices are
+// wantedBy returns which of the tenants want any notice. Most notices are
 // wanted by nobody, and writing them out costs more than to ask.
 func wantedBy(ctx context.Context, tx pgx.Tx, tenants []string) ([]webhook, error) {
 	if len(tenants) == 0 {

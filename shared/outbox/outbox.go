@@ -196,3 +196,11 @@ func remove(ctx context.Context, tx pgx.Tx, ids []string) error {
 	}
 	return nil
 }
+
+// Erase deletes the tenant's messages about subject, such as contact/77.
+func Erase(ctx context.Context, tx pgx.Tx, subject string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM gv.outbox WHERE tenant_id = gv.tenant() AND subject = $1`, subject); err != nil {
+		return fmt.Errorf("erase messages about %s: %w", subject, err)
+	}
+	return nil
+}

@@ -47,7 +47,7 @@ const deadline = 4 * time.Second
 // Publish returns nil once Pub/Sub has stored every message, and an Unavailable
 // fault if any could not be stored; those that were stored stay so, and
 // message.UnsentOf tells which were not. Each message carries its topic's name,
-// so that its dead letter can tell where it was going.
+// so that its dead letter has the topic.
 func (c *Client) Publish(ctx context.Context, messages ...message.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()

@@ -1,5 +1,5 @@
 // Package secrets reads credentials from Secret Manager by resource name, and
-// writes those that a tenant brings. What it reads it keeps for a minute, so that
+// writes those that a tenant brings. What it reads it caches for a minute, so that
 // a rotation is seen without a restart.
 package secrets
 
@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	keep     = time.Minute
+	cacheFor = time.Minute
 	deadline = 10 * time.Second
 )
 
@@ -111,22 +111,22 @@ func (s *Store) Get(ctx context.Context, name string) (string, error) {
 		name += "/versions/latest"
 	}
 	s.mu.Lock()
-	held, ok := s.cache[name]
+	cached, ok := s.cache[name]
 	s.mu.Unlock()
-	if ok && s.now().Before(held.until) {
-		return held.value, nil
+	if ok && s.now().Before(cached.until) {
+		return cached.value, nil
 	}
 	value, err := s.read(ctx, name)
 	if err != nil {
 		return "", &Error{Name: name, Cause: err}
 	}
 	s.mu.Lock()
-	s.cache[name] = entry{value, s.now().Add(keep)}
+	s.cache[name] = entry{value, s.now().Add(cacheFor)}
 	s.mu.Unlock()
 	return value, nil
 }
 
-// Forget drops what is kept of name, so that the next Get reads it again: for a
+// Forget drops what is cached of name, so that the next Get reads it again: for a
 // credential that has just been refused.
 func (s *Store) Forget(name string) {
 	if !strings.Contains(name, "/versions/") {

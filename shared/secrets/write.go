@@ -38,11 +38,11 @@ func (s *Store) put(ctx context.Context, name, value string, labels map[string]s
 	latest, err := client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: name + "/versions/latest"})
 	switch status.Code(err) {
 	case codes.OK:
-		held, err := payload(latest)
+		cached, err := payload(latest)
 		if err != nil {
 			return "", err
 		}
-		if held == value {
+		if cached == value {
 			return numbered(name, latest.GetName()), nil
 		}
 	case codes.NotFound:

@@ -9,7 +9,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 
-type shelf struct {
+type book struct {
 	Body struct {
 		Books []string `json:"books" nullable:"false"`
 	}
@@ -18,15 +18,15 @@ type shelf struct {
 func TestTheDocumentNamesEveryProblemThatAnOperationAnswers(t *testing.T) {
 	t.Parallel()
 	api := NewAPI(Access{})
-	Put(api, "/shelves/{id}", auth.Editor, func(context.Context, *struct {
+	Put(api, "/books/{id}", auth.Editor, func(context.Context, *struct {
 		ID string `path:"id"`
 	},
-	) (*shelf, error) {
+	) (*book, error) {
 		return nil, nil
 	})
 	Raw(api, "GET /poster", auth.Public, func(http.ResponseWriter, *http.Request) error { return nil },
-		Answers[shelf]("The poster."))
-	item := api.OpenAPI().Paths["/shelves/{id}"].Put
+		Answers[book]("The poster."))
+	item := api.OpenAPI().Paths["/books/{id}"].Put
 	for _, status := range strings.Fields("200 400 401 403 404 409 413 415 422 503 default") {
 		if item.Responses[status] == nil {
 			t.Errorf("PUT documents no %s", status)
@@ -60,6 +60,6 @@ func TestAnEmbeddedTypeThatNobodyWouldReadIsRefused(t *testing.T) {
 			t.Errorf("panic %q", text)
 		}
 	}()
-	Get(NewAPI(Access{}), "/books", auth.Viewer, func(context.Context, *struct{ page }) (*shelf, error) { return nil, nil })
+	Get(NewAPI(Access{}), "/books", auth.Viewer, func(context.Context, *struct{ page }) (*book, error) { return nil, nil })
 	t.Error("it was taken")
 }

@@ -23,8 +23,8 @@ type Consumer interface {
 	// Handle does a message's work. It may be called any number of times for one
 	// message, at once even, and must take effect once.
 	Handle(ctx context.Context, m message.Message) error
-	// Bury keeps a message that can never succeed, with the reason.
-	Bury(ctx context.Context, m message.Message, reason error) error
+	// Reject stores a message that can never succeed as a dead letter, with the reason.
+	Reject(ctx context.Context, m message.Message, reason error) error
 }
 
 // maxMessage is Pub/Sub's 10 MB in base64, and the envelope.
@@ -48,7 +48,7 @@ func Consume(name string, c Consumer) http.Handler {
 		if err != nil && fault.Permanent(err) {
 			slog.WarnContext(r.Context(), "message can never succeed: kept as a dead letter",
 				"function", name, "message", m.Key(), "error", err.Error())
-			err = c.Bury(r.Context(), m, err)
+			err = c.Reject(r.Context(), m, err)
 		}
 		if err != nil {
 			WriteError(w, r, err)

@@ -105,27 +105,27 @@ func FuzzDecodingNeverPanics(f *testing.F) {
 	})
 }
 
-// consumer handles messages as it is told to, and remembers what it buried.
+// consumer handles messages as the test says, and records what it rejected.
 type consumer struct {
-	handle func(message.Message) error
-	bury   error
-	buried []string
+	handle   func(message.Message) error
+	reject   error
+	rejected []string
 }
 
 func (c *consumer) Handle(_ context.Context, m message.Message) error { return c.handle(m) }
 
-func (c *consumer) Bury(_ context.Context, m message.Message, reason error) error {
-	c.buried = append(c.buried, m.Key()+": "+reason.Error())
-	return c.bury
+func (c *consumer) Reject(_ context.Context, m message.Message, reason error) error {
+	c.rejected = append(c.rejected, m.Key()+": "+reason.Error())
+	return c.reject
 }
 
 func TestWhatAHandlersErrorMeansForItsMessage(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		err    error
-		bury   error
-		status int
-		buried int
+		err      error
+		reject   error
+		status   int
+		rejected int
 	}{
 		"done":                   {nil, nil, 204, 0},
 		"unknown":                {errors.New("hunter2"), nil, 500, 0},
@@ -134,13 +134,13 @@ func TestWhatAHandlersErrorMeansForItsMessage(t *testing.T) {
 		"never":                  {fault.NotFoundf("no such ad"), nil, 204, 1},
 		"never, deep inside":     {fmt.Errorf("index: %w", fault.Invalidf("no id")), nil, 204, 1},
 		"a conflict that passes": {&fault.Error{Kind: fault.Conflict, RetryAfter: 1}, nil, 409, 0},
-		"cannot be buried":       {fault.NotFoundf("no such ad"), fault.Down("postgres is down", nil), 503, 1},
+		"cannot be rejected":     {fault.NotFoundf("no such ad"), fault.Down("postgres is down", nil), 503, 1},
 	} {
-		k := &consumer{handle: func(message.Message) error { return c.err }, bury: c.bury}
+		k := &consumer{handle: func(message.Message) error { return c.err }, reject: c.reject}
 		w := httptest.NewRecorder()
 		serve.Wrap("consumer", serve.Consume("consumer", k)).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(pushed)))
-		if w.Code != c.status || len(k.buried) != c.buried || strings.Contains(w.Body.String(), "hunter2") {
-			t.Errorf("%s: %d %s, buried %v", name, w.Code, w.Body, k.buried)
+		if w.Code != c.status || len(k.rejected) != c.rejected || strings.Contains(w.Body.String(), "hunter2") {
+			t.Errorf("%s: %d %s, rejected %v", name, w.Code, w.Body, k.rejected)
 		}
 	}
 }
@@ -163,7 +163,7 @@ func TestAPanickingHandlerGetsItsMessageAgain(t *testing.T) {
 	k := &consumer{handle: func(message.Message) error { panic("boom") }}
 	w := httptest.NewRecorder()
 	serve.Wrap("consumer", serve.Consume("consumer", k)).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(pushed)))
-	if w.Code != 500 || len(k.buried) != 0 {
+	if w.Code != 500 || len(k.rejected) != 0 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

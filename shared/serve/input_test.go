@@ -178,7 +178,7 @@ func TestEachRoleMayWhatTheOnesBeforeItMay(t *testing.T) {
 			t.Errorf("a 403 does not say why: %s", w.Body)
 		}
 	}
-	// Who may not write is told so before what he wrote is judged.
+	// Who may not write is refused before the body is read.
 	if w := f.send(f.request(auth.Viewer, http.MethodPost, "/things/1?limit=1", `{`)); w.Code != 403 {
 		t.Errorf("a viewer's bad input: %d", w.Code)
 	}

@@ -106,7 +106,7 @@ func register(name string, kind Kind, build func(context.Context) (http.Handler,
 	functions.HTTP(name, counted(handler).ServeHTTP)
 }
 
-// timeout is how long a request may take: what Cloud Run was told, less a moment
+// timeout is how long a request may take: the timeout of the service, less a second
 // to answer in.
 var timeout = sync.OnceValue(func() time.Duration {
 	seconds, err := strconv.Atoi(os.Getenv("CLOUD_RUN_TIMEOUT_SECONDS"))

@@ -17,7 +17,7 @@ var inFlight sync.WaitGroup
 // drainFor is within the ten seconds that Cloud Run leaves after SIGTERM.
 const drainFor = 9 * time.Second
 
-// stopGracefully lets requests in flight end when the instance is told to stop:
+// stopGracefully lets requests in flight end when the instance gets SIGTERM:
 // the framework's own server would cut them off.
 var stopGracefully = sync.OnceFunc(func() {
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)

@@ -78,7 +78,7 @@ func Note(ctx context.Context, pairs ...any) {
 	note(ctx, func(o *outcome) { o.ids = append(o.ids, pairs...) })
 }
 
-// recorder remembers what was answered.
+// recorder records what was answered.
 type recorder struct {
 	http.ResponseWriter
 	status int

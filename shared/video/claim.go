@@ -56,28 +56,28 @@ func (s Store) Renew(ctx context.Context, c *Claim, ttl time.Duration) error {
 	return nil
 }
 
-// Analyzed keeps what the video was found to be made of, and who says so.
+// Analyzed stores what the video was found to be made of, and who says so.
 func (s Store) Analyzed(ctx context.Context, c *Claim, dna creative.DNA, by string) error {
-	_, err := s.settle(ctx, c, outcome{status: StatusAnalyzed, dna: dna.JSON(), by: &by})
+	_, err := s.recordOutcome(ctx, c, outcome{status: StatusAnalyzed, dna: dna.JSON(), by: &by})
 	return err
 }
 
-// Failed keeps why the video cannot be analysed.
+// Failed stores why the video cannot be analysed.
 func (s Store) Failed(ctx context.Context, c *Claim, reason string) error {
-	_, err := s.settle(ctx, c, outcome{status: StatusFailed, failure: &reason})
+	_, err := s.recordOutcome(ctx, c, outcome{status: StatusFailed, failure: &reason})
 	return err
 }
 
-// Waits keeps why the analysis has to be tried again later.
+// Waits stores why the analysis has to be tried again later.
 func (s Store) Waits(ctx context.Context, c *Claim, reason string) error {
-	_, err := s.settle(ctx, c, outcome{status: StatusWaiting, waiting: &reason})
+	_, err := s.recordOutcome(ctx, c, outcome{status: StatusWaiting, waiting: &reason})
 	return err
 }
 
-// Rests keeps why the analysis may not be tried before until, and asks for it
+// Rests stores why the analysis may not be tried before until, and asks for it
 // then. What was not tried is not counted.
 func (s Store) Rests(ctx context.Context, c *Claim, reason string, until time.Time) error {
-	own, err := s.settle(ctx, c, outcome{status: StatusWaiting, waiting: &reason, untried: 1})
+	own, err := s.recordOutcome(ctx, c, outcome{status: StatusWaiting, waiting: &reason, untried: 1})
 	if err != nil || !own {
 		return err
 	}
@@ -95,8 +95,8 @@ type outcome struct {
 	by, failure, waiting *string
 }
 
-// settle is false where the claim is no longer the run's own.
-func (s Store) settle(ctx context.Context, c *Claim, o outcome) (own bool, err error) {
+// recordOutcome reports false where the claim is no longer the run's own.
+func (s Store) recordOutcome(ctx context.Context, c *Claim, o outcome) (own bool, err error) {
 	done, err := s.q.Exec(ctx, `
 		UPDATE gv.videos
 		SET    status = @status, failure = @failure, waiting_for = @waiting, attempts = greatest(attempts - @untried::int, 0),
@@ -109,7 +109,7 @@ func (s Store) settle(ctx context.Context, c *Claim, o outcome) (own bool, err e
 			"untried": o.untried,
 		})
 	if err != nil {
-		return false, fmt.Errorf("settle video %s: %w", c.Video.VideoID, err)
+		return false, fmt.Errorf("record the outcome of video %s: %w", c.Video.VideoID, err)
 	}
 	return done.RowsAffected() == 1, nil
 }

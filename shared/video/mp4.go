@@ -134,11 +134,11 @@ func (f *file) probeMP4(info *Info) error {
 	case !found:
 		return broken("has no table of contents (moov): it is cut off or was never finished")
 	}
-	return m.tell(info)
+	return m.fill(info)
 }
 
-// tell puts what is known into info.
-func (m *movie) tell(info *Info) (err error) {
+// fill copies what is known into info.
+func (m *movie) fill(info *Info) (err error) {
 	secs := m.seconds
 	var picture *track
 	for _, t := range m.tracks {

@@ -155,7 +155,7 @@ func (f *file) probeWebM(info *Info) error {
 	if err != nil {
 		return err
 	}
-	return m.tell(info)
+	return m.fill(info)
 }
 
 // webm is what is known of a WebM file while it is read.
@@ -231,8 +231,8 @@ func (m *webm) entry(f *file, kind *uint64) func(element) (bool, error) {
 	}
 }
 
-// tell puts what is known into info.
-func (m *webm) tell(info *Info) (err error) {
+// fill copies what is known into info.
+func (m *webm) fill(info *Info) (err error) {
 	if !m.picture {
 		return broken("has no picture in it")
 	}

@@ -87,7 +87,7 @@ func (p *play) pipeline(ctx context.Context) error {
 	)
 }
 
-// memory is what is remembered of an ad.
+// memory is an ad in the winner memory.
 type memory struct {
 	Active   bool `json:"active"`
 	Metadata struct {
@@ -98,13 +98,13 @@ type memory struct {
 	Model string `json:"embedding_model"`
 }
 
-func (p *play) remembered(ctx context.Context) (m memory, err error) {
+func (p *play) indexed(ctx context.Context) (m memory, err error) {
 	return m, p.editor.get(ctx, "/api/ml/rag/winner/"+url.PathEscape(p.ad.ID), &m)
 }
 
 // winner looks the ad up in the memory: nobody asked for it to be indexed.
 func (p *play) winner(ctx context.Context) error {
-	m, err := p.remembered(ctx)
+	m, err := p.indexed(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,9 +120,9 @@ func (p *play) winner(ctx context.Context) error {
 	}
 	p.dna = m.Metadata.DNA
 	p.say("%s of pipeline for %s spent is %.2fx, above the bar of 3: indexed by itself.", p.money(ad.Pipeline), p.money(ad.Spend), m.Metadata.ROAS)
-	p.say("%d winners are remembered (embeddings by %s).", stats.Total, m.Model)
+	p.say("%d winners are in the memory (embeddings by %s).", stats.Total, m.Model)
 	if m.Metadata.ROAS < ad.roas()*0.999 || m.Metadata.ROAS > ad.roas()*1.001 {
-		return fmt.Errorf("the remembered ROAS: expected %.3f, saw %.3f", ad.roas(), m.Metadata.ROAS)
+		return fmt.Errorf("the ROAS in the winner memory is %[2].3f, want %[1].3f", ad.roas(), m.Metadata.ROAS)
 	}
 	return want("whether searches find the ad", m.Active, true)
 }
@@ -174,7 +174,7 @@ func (p *play) revalue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	revalued, settled, err := p.setAppointment(ctx, old+more)
+	revalued, ads, err := p.setAppointment(ctx, old+more)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (p *play) revalue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("An appointment counts %s instead of %s: %d open deals and %d ads were revalued at once.", p.money(old+more), p.money(old), revalued, settled)
+	p.say("An appointment counts %s instead of %s: %d open deals and %d ads were revalued at once.", p.money(old+more), p.money(old), revalued, ads)
 	p.say("All ads' pipeline together: %s, then %s, and %s when it is taken back.", p.money(before), p.money(raised), p.money(after))
 	return firstOf(
 		p.sameMoney("all ads' pipeline", raised, before+more*float64(deals)),

@@ -169,7 +169,7 @@ func (p *play) replaced(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.settle(ctx); err != nil {
+	if err := p.await(ctx); err != nil {
 		return err
 	}
 	var refresh struct {

@@ -174,21 +174,21 @@ func (c *crm) mishaps(ctx context.Context) error {
 // are missing although nothing is on its way any more, because a process ended
 // at a bad moment, are announced once more.
 func (c *crm) taken(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, SettleWithin)
+	ctx, cancel := context.WithTimeout(ctx, AwaitWithin)
 	defer cancel()
 	announced := false
 	for tries := 1; ; tries++ {
-		unsettled := c.calm(ctx)
+		pending := c.calm(ctx)
 		// Asked after a time-out as well: what is missing is the better answer.
 		missing, waiting, err := c.missing(context.WithoutCancel(ctx))
 		switch {
 		case err != nil:
 			return err
-		case len(missing) == 0 && (unsettled == nil || tries > 2): // what is left is not about deals
+		case len(missing) == 0 && (pending == nil || tries > 2): // what is left is not about deals
 			return nil
 		case ctx.Err() != nil:
-			return c.late(missing, waiting, unsettled)
-		case unsettled == nil && waiting == "" && !announced:
+			return c.late(missing, waiting, pending)
+		case pending == nil && waiting == "" && !announced:
 			announced = true
 			c.announce(missing)
 		}
@@ -204,27 +204,27 @@ func (c *crm) taken(ctx context.Context) error {
 func (c *crm) calm(ctx context.Context) error {
 	moment, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	unsettled := c.sys.Settled(moment)
-	if unsettled != nil && ctx.Err() == nil {
+	pending := c.sys.Idle(moment)
+	if pending != nil && ctx.Err() == nil {
 		if _, err := c.sys.Run(ctx, "relay"); err != nil {
-			return errors.Join(unsettled, err)
+			return errors.Join(pending, err)
 		}
 	}
-	return unsettled
+	return pending
 }
 
-func (c *crm) late(missing []int64, waiting string, unsettled error) error {
+func (c *crm) late(missing []int64, waiting string, pending error) error {
 	const named = 5
 	ids := strings.Trim(fmt.Sprint(missing[:min(len(missing), named)]), "[]")
 	if len(missing) > named {
 		ids += ", ..."
 	}
-	text := fmt.Sprintf("%d of portal %d's deals (%s) did not reach the ledger within %s", len(missing), c.tenant.PortalID, ids, SettleWithin)
+	text := fmt.Sprintf("%d of portal %d's deals (%s) did not reach the ledger within %s", len(missing), c.tenant.PortalID, ids, AwaitWithin)
 	if waiting != "" {
 		text += "; HubSpot " + waiting
 	}
-	if unsettled != nil {
-		text += "; the queue: " + unsettled.Error()
+	if pending != nil {
+		text += "; the queue: " + pending.Error()
 	}
 	return fmt.Errorf("%s; GET /api/dead-letters lists what failed for good", text)
 }

@@ -75,7 +75,7 @@ func TestAFilledCRMIsNotFilledAgain(t *testing.T) {
 		t.Errorf("%d deals, %d of them deleted; want %d and 1", len(last.Deals), archived, len(first.Deals)-1)
 	}
 	if len(last.Pending) != len(first.Pending)+1 {
-		t.Errorf("%d batches to deliver, want %d: what is there is not told again", len(last.Pending), len(first.Pending)+1)
+		t.Errorf("%d batches to deliver, want %d: what is there is not sent again", len(last.Pending), len(first.Pending)+1)
 	}
 }
 

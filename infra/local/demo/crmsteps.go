@@ -107,7 +107,7 @@ func (p *play) move(ctx context.Context) error {
 	case no.status != http.StatusUnauthorized:
 		return fmt.Errorf("a webhook with one byte changed: expected 401, saw %d", no.status)
 	}
-	if err := p.settle(ctx); err != nil {
+	if err := p.await(ctx); err != nil {
 		return err
 	}
 	e, err := p.entry(ctx)
@@ -195,14 +195,14 @@ func (p *play) lost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	remembered, err := p.remembered(ctx)
+	stored, err := p.indexed(ctx)
 	if err != nil {
 		return err
 	}
 	p.say("Deal %d is closed_lost. The ad's pipeline value is %s again, and searches no longer find it.", p.deal, p.money(ad.Pipeline))
 	return firstOf(
 		p.sameMoney("the ad's pipeline value", ad.Pipeline, p.ad.Pipeline), p.sameMoney("the ad's revenue", ad.Revenue, p.ad.Revenue),
-		want("whether searches find the ad", remembered.Active, false),
+		want("whether searches find the ad", stored.Active, false),
 	)
 }
 
@@ -232,7 +232,7 @@ func (p *play) deliver(ctx context.Context, body []byte) error {
 	if err := firstOf(want("status", answer.Status, "queued"), want("events", answer.Events, len(events))); err != nil {
 		return err
 	}
-	return p.settle(ctx)
+	return p.await(ctx)
 }
 
 type hookAnswer struct {

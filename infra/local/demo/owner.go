@@ -61,7 +61,7 @@ func (o owner) finish(ctx context.Context, tenant string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("remember that the demo data is complete: %w", err)
+		return fmt.Errorf("record that the demo data is complete: %w", err)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func Play(ctx context.Context, sys System, out io.Writer) error {
 		{"Which click it was, and so which ad", p.attribution},
 		{"The ad's pipeline value", p.pipeline},
 		{"The deal is won", p.won},
-		{"The ad is a winner, and remembered", p.winner},
+		{"The ad is a winner, and in the winner memory", p.winner},
 		{"A search by its creative DNA finds it", p.search},
 		{"Two new creatives, judged before a cent is spent", p.predict},
 		{"What the rejected one would have to change", p.fix},
@@ -146,11 +146,11 @@ func (p *play) sameMoney(what string, seen, expected float64) error {
 	return fmt.Errorf("%s: expected %s, saw %s", what, p.money(expected), p.money(seen))
 }
 
-// settle waits until everything that is on its way has arrived.
-func (p *play) settle(ctx context.Context) error {
+// await waits until everything that is on its way has arrived.
+func (p *play) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if err := p.sys.Settled(ctx); err != nil {
+	if err := p.sys.Idle(ctx); err != nil {
 		return fmt.Errorf("wait for the queue: %w", err)
 	}
 	return nil

@@ -198,13 +198,13 @@ func (s *seeder) feedback(ctx context.Context) error {
 		return err
 	}
 	const each = 2 // ads with deals, whose value the ledger knows better, and without
-	told := map[bool]int{}
+	days := map[bool]int{}
 	for _, ad := range ads {
 		sold := ad.Pipeline > 0
-		if ad.Impressions == 0 || told[sold] == each {
+		if ad.Impressions == 0 || days[sold] == each {
 			continue
 		}
-		told[sold]++
+		days[sold]++
 		err := s.api.patiently(ctx, request{method: http.MethodPost, path: "/api/ml/battle-hardened/feedback", body: map[string]any{
 			"ad_id": ad.ID, "actual_pipeline_value": ad.Pipeline, "actual_spend": ad.Spend,
 			"actual_clicks": ad.Clicks, "actual_impressions": ad.Impressions,

@@ -39,10 +39,10 @@ type System struct {
 	Token func(tenantID, email string, role auth.Role) string
 	// Run runs the scheduled function of that name now, and returns its report.
 	Run func(ctx context.Context, function string) (report string, err error)
-	// Settled waits until the queue holds nothing that is due or being handled,
+	// Idle waits until the queue holds nothing that is due or being handled,
 	// and nothing waits in the outbox; messages that back off do not count. The
 	// error of a wait that ctx ended says what was left.
-	Settled func(ctx context.Context) error
+	Idle func(ctx context.Context) error
 	// PutSecret keeps value in the local Secret Manager and returns its resource name.
 	PutSecret func(ctx context.Context, id, value string) (name string, err error)
 }
@@ -69,5 +69,5 @@ type Tenant struct {
 // Webhook is where HubSpot sends its events.
 func (s System) Webhook() string { return s.BaseURL + "/webhooks/hubspot" }
 
-// SettleWithin is long enough for the queue to empty after a seed, on a slow machine.
-const SettleWithin = 2 * time.Minute
+// AwaitWithin is long enough for the queue to empty after a seed, on a slow machine.
+const AwaitWithin = 2 * time.Minute

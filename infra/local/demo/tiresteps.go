@@ -204,7 +204,7 @@ func (p *play) undone(ctx context.Context) error {
 	}
 	at := p.sys.Meta.AdSet(p.tired.adset)
 	p.say("The owner thinks otherwise: the undo is carried out too, and Meta says %s again.", p.money(units(at.DailyBudget, p.tenant)))
-	var told struct {
+	var answer struct {
 		History []struct {
 			Outcome   string  `json:"outcome"`
 			Before    float64 `json:"before_budget"`
@@ -212,10 +212,10 @@ func (p *play) undone(ctx context.Context) error {
 			Initiator string  `json:"initiator"`
 		} `json:"history"`
 	}
-	if err := p.editor.get(ctx, "/api/ads/history?limit=4&ad_id="+url.QueryEscape(p.tired.ad.ID), &told); err != nil {
+	if err := p.editor.get(ctx, "/api/ads/history?limit=4&ad_id="+url.QueryEscape(p.tired.ad.ID), &answer); err != nil {
 		return err
 	}
-	for _, h := range told.History {
+	for _, h := range answer.History {
 		p.say("  %s by %s: %s -> %s", h.Outcome, h.Initiator, p.money(h.Before), p.money(h.After))
 	}
 	// So that the play can be repeated.

@@ -48,7 +48,7 @@ func (d *dispatcher) run(ctx, handling context.Context) {
 			flights.Go(func() {
 				defer d.giveBack(1)
 				d.deliver(handling, one)
-				d.hold(false, one)
+				d.mark(false, one)
 			})
 		}
 		switch {
@@ -75,11 +75,11 @@ func (d *dispatcher) claim(ctx context.Context, n int, trouble bool) ([]delivery
 		}
 	}
 	claimed, err := d.queue.journal.claim(ctx, d.Subscription, n)
-	d.hold(true, claimed...)
+	d.mark(true, claimed...)
 	return claimed, err
 }
 
-func (d *dispatcher) hold(held bool, all ...delivery) {
+func (d *dispatcher) mark(held bool, all ...delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, one := range all {
@@ -138,7 +138,7 @@ func (d *dispatcher) deliver(ctx context.Context, one delivery) {
 	a := d.push(ctx, one)
 	lost := time.Now().Add(leaseSlack)
 	for ctx.Err() == nil { // a stop leaves it to the next start, which offers it again
-		err := d.settle(context.WithoutCancel(ctx), one, a)
+		err := d.finish(context.WithoutCancel(ctx), one, a)
 		if err == nil {
 			return
 		}
@@ -150,15 +150,15 @@ func (d *dispatcher) deliver(ctx context.Context, one delivery) {
 	}
 }
 
-func (d *dispatcher) settle(ctx context.Context, one delivery, a *answer) error {
+func (d *dispatcher) finish(ctx context.Context, one delivery, a *answer) error {
 	log := d.queue.Log.With("subscription", d.Name, "message", one.MessageID, "attempt", one.Attempt)
 	if a.ok() {
 		return d.queue.journal.ack(ctx, d.Name, one)
 	}
-	graves := d.queue.subscribers(d.queue.DeadLetterTopic)
-	if d.MaxAttempts > 0 && one.Attempt >= d.MaxAttempts && len(graves) > 0 {
+	deadLetters := d.queue.subscribers(d.queue.DeadLetterTopic)
+	if d.MaxAttempts > 0 && one.Attempt >= d.MaxAttempts && len(deadLetters) > 0 {
 		log.Warn("queue: the last attempt failed: to the dead letters", "reason", a.reason())
-		err := d.queue.journal.bury(ctx, d.Name, one, d.queue.DeadLetterTopic, graves, d.letter(one, a))
+		err := d.queue.journal.deadLetter(ctx, d.Name, one, d.queue.DeadLetterTopic, deadLetters, d.letter(one, a))
 		d.queue.ring(d.queue.DeadLetterTopic)
 		return err
 	}

@@ -170,7 +170,7 @@ func (j journal) next(ctx context.Context, subscription string, most time.Durati
 
 // ack removes a message, unless its lease ran out and it was delivered again.
 func (j journal) ack(ctx context.Context, subscription string, d delivery) error {
-	return j.settle(ctx, "acknowledge", subscription, d, func(tx pgx.Tx) error {
+	return j.finish(ctx, "acknowledge", subscription, d, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			DELETE FROM local_queue.deliveries WHERE subscription = $1 AND message_id = $2 AND attempt = $3`,
 			subscription, d.MessageID, d.Attempt)
@@ -180,7 +180,7 @@ func (j journal) ack(ctx context.Context, subscription string, d delivery) error
 
 // nack offers a message again after a while.
 func (j journal) nack(ctx context.Context, subscription string, d delivery, after time.Duration, reason string) error {
-	return j.settle(ctx, "postpone", subscription, d, func(tx pgx.Tx) error {
+	return j.finish(ctx, "postpone", subscription, d, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE local_queue.deliveries SET leased = false, due_at = clock_timestamp() + @after::interval, last_error = @reason
 			WHERE  subscription = @subscription AND message_id = @message AND attempt = @attempt`,
@@ -189,9 +189,9 @@ func (j journal) nack(ctx context.Context, subscription string, d delivery, afte
 	})
 }
 
-// bury moves a message to the subscriptions of the dead-letter topic.
-func (j journal) bury(ctx context.Context, subscription string, d delivery, topic string, to []string, m message) error {
-	return j.settle(ctx, "bury", subscription, d, func(tx pgx.Tx) error {
+// deadLetter moves a message to the subscriptions of the dead-letter topic.
+func (j journal) deadLetter(ctx context.Context, subscription string, d delivery, topic string, to []string, m message) error {
+	return j.finish(ctx, "deadLetter", subscription, d, func(tx pgx.Tx) error {
 		gone, err := tx.Exec(ctx, `
 			DELETE FROM local_queue.deliveries WHERE subscription = $1 AND message_id = $2 AND attempt = $3`,
 			subscription, d.MessageID, d.Attempt)
@@ -203,7 +203,7 @@ func (j journal) bury(ctx context.Context, subscription string, d delivery, topi
 	})
 }
 
-func (j journal) settle(ctx context.Context, what, subscription string, d delivery, change func(pgx.Tx) error) error {
+func (j journal) finish(ctx context.Context, what, subscription string, d delivery, change func(pgx.Tx) error) error {
 	err := pgx.BeginFunc(ctx, j.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lazily); err != nil {
 			return err

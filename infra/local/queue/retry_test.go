@@ -67,16 +67,16 @@ func TestRetriesWaitTwiceAsLongEachTimeAndHoldUpNobodyElse(t *testing.T) {
 
 func TestTheLastAttemptEndsInTheDeadLetters(t *testing.T) {
 	t.Parallel()
-	box, graves := &inbox{answer: func(gv.Message) int { return http.StatusInternalServerError }}, &inbox{}
+	box, deadLetters := &inbox{answer: func(gv.Message) int { return http.StatusInternalServerError }}, &inbox{}
 	q, _ := running(t, pgtest.Empty(t).AdminURL,
 		Subscription{Name: "crmevent", Topic: "crm-events", Handler: box, MaxAttempts: 3, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond},
-		Subscription{Name: "deadletter", Topic: "dead-letter", Handler: graves})
+		Subscription{Name: "deadletter", Topic: "dead-letter", Handler: deadLetters})
 	publish(t, q, "crm-events", "d1")
 	empty(t, q)
 	if got := len(box.all()); got != 3 {
 		t.Errorf("delivered %d times, want 3", got)
 	}
-	got := graves.all()
+	got := deadLetters.all()
 	if len(got) != 1 {
 		t.Fatalf("%d dead letters", len(got))
 	}

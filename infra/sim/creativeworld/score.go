@@ -54,9 +54,9 @@ func Run(seed uint64, accounts, past, fresh int, shape func(*Taste)) Score {
 			p := model.Predict(a.DNA, near)
 			s.add(p, a, base, roas)
 			if a.CTR < oracle.RejectBelow*base {
-				losers, knownLosers = append(losers, p.CTR/base), append(knownLosers, a.Told/base)
+				losers, knownLosers = append(losers, p.CTR/base), append(knownLosers, a.Expected/base)
 			} else {
-				rest, knownRest = append(rest, p.CTR/base), append(knownRest, a.Told/base)
+				rest, knownRest = append(rest, p.CTR/base), append(knownRest, a.Expected/base)
 			}
 		}
 	}

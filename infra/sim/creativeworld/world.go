@@ -1,7 +1,7 @@
 // Package creativeworld invents ad accounts of which it is known what each ad's true CTR
 // and ROAS are, to hold the oracle against. It knows nothing of how the oracle
 // thinks: features work together and bend, some mean nothing and some that matter
-// are not told, a few ads go viral, delivery is uneven, and value comes in deals.
+// are not shown to the oracle, a few ads go viral, delivery is uneven, and value comes in deals.
 package creativeworld
 
 import (
@@ -38,7 +38,7 @@ type Taste struct {
 	close    float64 // deals per click
 }
 
-// kinds are the features that are told, with how often each value is chosen: never
+// kinds are the features that are shown to the oracle, with how often each value is chosen: never
 // evenly.
 var kinds = map[string][]string{
 	"hook_type":     {"question", "testimonial", "offer", "transformation", "clickbait", "founder_story", "statistic", "humor"},
@@ -107,7 +107,7 @@ func (t *Taste) Like(r *rand.Rand) *Taste {
 type Ad struct {
 	oracle.Past
 	CTR, ROAS float64 // what it would show if it ran for ever
-	Told      float64 // the CTR that its features and the secret give, without luck
+	Expected  float64 // the CTR that its features and the secret give, without luck
 }
 
 // Ads invents n ads of an account.
@@ -148,7 +148,7 @@ func (t *Taste) ad(r *rand.Rand, account, id string) Ad {
 		vector = direction(r)
 		mood += t.Secret * project(vector, t.secret)
 	}
-	a := Ad{Told: rate(t.Base * math.Exp(mood))}
+	a := Ad{Expected: rate(t.Base * math.Exp(mood))}
 	luck := t.Luck * r.NormFloat64()
 	if r.Float64() < t.Viral {
 		luck += math.Log(3 + 5*r.Float64())

@@ -90,7 +90,7 @@ func TestAfterTheServerIsKilledTheNextStartHasWhatWasCommitted(t *testing.T) {
 		t.Fatal("the server's end was not noticed")
 	}
 	if err := c.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Errorf("its end is told as %v", err)
+		t.Errorf("its end is reported as %v", err)
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

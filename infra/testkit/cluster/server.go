@@ -156,7 +156,7 @@ func (s *server) ended() error {
 	}
 	how := s.err
 	if how == nil {
-		how = errors.New("it was told to stop")
+		how = errors.New("it got a signal to stop")
 	}
 	return fmt.Errorf("the server ended: %w; the end of %s:\n%s", how, s.home.log(), lines)
 }

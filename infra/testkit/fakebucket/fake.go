@@ -1,6 +1,6 @@
 // Package fakebucket is a Cloud Storage that lives in a test: it speaks the JSON
 // API as far as shared/bucket uses it, resumable uploads and conditions and
-// checksums included, and fails when it is told to.
+// checksums included, and fails when a test says so.
 package fakebucket
 
 import (

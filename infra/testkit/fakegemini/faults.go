@@ -101,7 +101,7 @@ func (o *Fault) before(w http.ResponseWriter, r *http.Request, closing <-chan st
 	if o.reason != "" {
 		details = append(details, map[string]any{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": o.reason})
 	}
-	refuse(w, o.status, o.code, "told with "+Key+" and a piece of the prompt", details...)
+	refuse(w, o.status, o.code, "refused with "+Key+" and a piece of the prompt", details...)
 	return true
 }
 

@@ -60,7 +60,7 @@ func (f *Fake) finish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Goog-Upload-Status", "final")
-	answer(w, map[string]any{"file": f.told(r, one)})
+	answer(w, map[string]any{"file": f.described(r, one)})
 }
 
 // look tells how far a file is.
@@ -73,7 +73,7 @@ func (f *Fake) look(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	one.looks++
-	answer(w, f.told(r, one))
+	answer(w, f.described(r, one))
 }
 
 func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +83,7 @@ func (f *Fake) remove(w http.ResponseWriter, r *http.Request) {
 	answer(w, map[string]any{})
 }
 
-func (f *Fake) told(r *http.Request, one *file) map[string]any {
+func (f *Fake) described(r *http.Request, one *file) map[string]any {
 	state := "PROCESSING"
 	switch {
 	case one.looks < f.Look:

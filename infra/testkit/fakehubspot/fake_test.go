@@ -35,7 +35,7 @@ func newFake(t *testing.T, o Options, c PortalConfig) (*Fake, *Portal) {
 }
 
 // receiver is somebody's webhook endpoint: it checks every signature and
-// remembers what came; answer decides the status of the n-th request.
+// records what came; answer decides the status of the n-th request.
 type receiver struct {
 	url    string
 	mu     sync.Mutex

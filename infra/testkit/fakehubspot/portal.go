@@ -204,7 +204,7 @@ func (p *Portal) stage(pipeline, id string) (Stage, bool) {
 	return Stage{}, false
 }
 
-// home is amount in the portal's currency, "" where that cannot be told.
+// home is amount in the portal's currency, "" where that is not known.
 func (p *Portal) home(amount, currency string) string {
 	if currency == "" || currency == p.config.HomeCurrency {
 		return amount

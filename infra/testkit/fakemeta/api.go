@@ -105,7 +105,7 @@ func (f *Fake) answer(q *question) (status int, body any) {
 	}
 	a := f.state.Accounts[owner]
 	q.w.Header().Set("X-Fb-Trace-Id", "T"+strconv.FormatInt(f.opts.Now().UnixNano(), 36))
-	a.Usage.tell(q.w.Header(), owner)
+	a.Usage.writeTo(q.w.Header(), owner)
 	if !slices.Contains(allowed, owner) {
 		return no(200, 0, "(#200) Ad account owner has NOT grant ads_management or ads_read permission")
 	}
@@ -209,8 +209,8 @@ func first(form url.Values) map[string]string {
 	return one
 }
 
-// tell writes the usage headers.
-func (u Usage) tell(h http.Header, account string) {
+// writeTo writes the usage headers.
+func (u Usage) writeTo(h http.Header, account string) {
 	put := func(name string, v any) {
 		raw, _ := json.Marshal(v)
 		h.Set(name, string(raw))

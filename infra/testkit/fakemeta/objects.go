@@ -194,7 +194,7 @@ func (f *Fake) write(q *question, kind string) (int, any) {
 	f.state.Writes = append(f.state.Writes, writes...)
 	f.state.Writes = f.state.Writes[max(len(f.state.Writes)-20_000, 0):]
 	if f.opts.File != "" && !validate {
-		if err := f.keep(); err != nil {
+		if err := f.save(); err != nil {
 			return http.StatusInternalServerError, trouble{Code: 2, Message: err.Error()}.body()
 		}
 	}

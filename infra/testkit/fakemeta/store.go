@@ -31,11 +31,11 @@ func (f *Fake) load() error {
 func (f *Fake) Save() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.keep()
+	return f.save()
 }
 
-// keep is Save with f.mu held: what was answered as applied is then in the file.
-func (f *Fake) keep() error {
+// save is Save with f.mu held: what was answered as applied is then in the file.
+func (f *Fake) save() error {
 	if f.opts.File == "" {
 		return nil
 	}

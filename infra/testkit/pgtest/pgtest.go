@@ -38,7 +38,7 @@ type DB struct {
 	admin *pgxpool.Pool
 }
 
-// Databases are called gvt_<time made>_<random>, so that forgotten ones can be told by age.
+// Databases are called gvt_<time made>_<random>, so that the age of forgotten ones is known.
 const prefix = "gvt_"
 
 // wait bounds everything that one test asks of the server, on a busy machine too.

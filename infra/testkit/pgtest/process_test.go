@@ -18,7 +18,7 @@ import (
 )
 
 // TestGuest is what the other test processes of these tests run: it takes a
-// database, says where it is, waits until it may end, and fails if it is told to.
+// database, says where it is, waits until it may end, and fails if the parent says so.
 func TestGuest(t *testing.T) {
 	order := os.Getenv("PGTEST_GUEST")
 	if order == "" {
@@ -28,7 +28,7 @@ func TestGuest(t *testing.T) {
 	fmt.Println("guest", db.AdminURL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if order == "fail" {
-		t.Error("told to fail")
+		t.Error("the parent asked for a failure")
 	}
 }
 

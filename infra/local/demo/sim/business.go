@@ -12,7 +12,7 @@ type Business struct {
 	// impressions, Budget an ad's usual day and Deal a usual sale, in units.
 	CTR, CPM, Budget, Deal float64
 	// Leads are expected per click of an ordinary creative; Seen is the share of
-	// all clicks that the landing pages told of.
+	// all clicks that the landing pages reported.
 	Leads, Seen float64
 	// Foreign is another currency that a few deals are in.
 	Foreign string

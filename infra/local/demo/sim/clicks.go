@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Click is a visit that a landing page told of.
+// Click is a visit that a landing page reported.
 type Click struct {
 	ID, AdID, CampaignID string
 	At                   time.Time
