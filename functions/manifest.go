@@ -4,6 +4,9 @@ package functions
 
 import (
 	_ "embed"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -28,8 +31,8 @@ const DeadLetterTopic = "dead-letter"
 
 // Manifest is functions.yaml, checked, with the defaults filled in.
 type Manifest struct {
-	// PoolerConnections is how many clients the database's pooler admits.
-	PoolerConnections int
+	// Pooler is the database's, in front of which all functions queue.
+	Pooler Pooler
 	// Functions are in the file's order.
 	Functions []Function
 }
@@ -57,11 +60,54 @@ type Function struct {
 	Concurrency  int
 	MinInstances int
 	MaxInstances int
-	// Secrets are the environment names whose values come from Secret Manager.
-	Secrets []string
+	// CPU is how many processors an instance has, such as "1".
+	CPU string
+
+	// Secrets are the environment names whose values come from Secret Manager;
+	// OptionalSecrets those that a deployment may leave out. Settings are the
+	// names whose values stand in the deployment's own text.
+	Secrets, OptionalSecrets, Settings []string
+	// Publishes are the topics that it publishes to.
+	Publishes []string
+	// Uses are the services of Google that it needs rights on.
+	Uses []Use
 
 	line int
 }
+
+// Use is a service that a function needs rights on.
+type Use string
+
+// The services. SecretWriter makes and destroys the secrets that tenants bring;
+// SecretReader reads them.
+const (
+	Bucket       Use = "bucket"
+	Vertex       Use = "vertex"
+	Firestore    Use = "firestore"
+	Scheduler    Use = "scheduler"
+	SecretReader Use = "secret-reader"
+	SecretWriter Use = "secret-writer"
+)
+
+var uses = []Use{Bucket, Vertex, Firestore, Scheduler, SecretReader, SecretWriter}
+
+// Pooler is what the database's transaction pooler admits.
+type Pooler struct {
+	// Compute is the size of the Supabase project's database.
+	Compute string `yaml:"compute"`
+	// RollOut is how many instances there are while a new revision takes over
+	// from an old one, as a multiple of the instances before.
+	RollOut float64 `yaml:"roll_out"`
+}
+
+// clients is how many clients Supavisor admits in transaction mode, by compute
+// size (Supabase's table of compute add-ons).
+var clients = map[string]int{"nano": 200, "micro": 200, "small": 400, "medium": 600, "large": 800, "xl": 1000, "2xl": 1500, "4xl": 3000}
+
+// Clients is how many clients the pooler admits; 0 for a size that is not known.
+func (p Pooler) Clients() int { return clients[p.Compute] }
+
+func computeSizes() []string { return slices.Sorted(maps.Keys(clients)) }
 
 // Path is one method and pattern of net/http's ServeMux.
 type Path struct {
@@ -106,19 +152,23 @@ func (m *Manifest) Subscribers(topic string) []Function {
 	return all
 }
 
-// connectionsPerPool is the default of shared/pg's DATABASE_MAX_CONNS.
-const connectionsPerPool = 2
+// connectionsPerInstance is the default of shared/pg's DATABASE_MAX_CONNS.
+const connectionsPerInstance = 2
 
 // Connections is how many database connections f opens when it runs on as many
-// instances as it may: each role that it connects as has a pool of its own.
+// instances as it may. A function that connects as both roles shares its
+// connections between the two pools.
 func (f Function) Connections() int {
-	pools := 0
-	for _, name := range f.Secrets {
-		if name == "DATABASE_URL" || name == "WORKER_DATABASE_URL" {
-			pools++
-		}
+	if !slices.Contains(f.Secrets, "DATABASE_URL") && !slices.Contains(f.Secrets, "WORKER_DATABASE_URL") {
+		return 0
 	}
-	return f.MaxInstances * pools * connectionsPerPool
+	return f.MaxInstances * connectionsPerInstance
+}
+
+// ConnectionsRollingOut is what all functions may open while new revisions take
+// over from old ones.
+func (m *Manifest) ConnectionsRollingOut() int {
+	return int(math.Ceil(float64(m.Connections()) * m.Pooler.RollOut))
 }
 
 // Connections adds up what all functions may open at once.

@@ -15,12 +15,12 @@ func TestTheManifestIsRight(t *testing.T) {
 	if len(m.Functions) == 0 {
 		t.Fatal("there are no functions")
 	}
-	if sum := m.Connections(); sum > m.PoolerConnections {
-		t.Errorf("functions may open %d connections, the pooler admits %d", sum, m.PoolerConnections)
+	if sum, limit := m.ConnectionsRollingOut(), m.Pooler.Clients(); sum > limit*9/10 {
+		t.Errorf("during a roll-out functions may open %d connections; of the %d that the pooler admits a tenth is to stay free", sum, limit)
 	}
 }
 
-const right = `defaults: {memory: 256Mi, timeout: 60s, concurrency: 80, max_instances: 5, pooler_connections: 100}
+const right = `defaults: {memory: 256Mi, timeout: 60s, concurrency: 80, max_instances: 5, cpu: "1", pooler: {compute: nano, roll_out: 1}}
 functions:
   allocate:
     summary: Splits a budget.
@@ -66,16 +66,16 @@ func TestDefaultsFillWhatAnEntryLeavesOut(t *testing.T) {
 func TestEveryMistakeIsNamedByItsLine(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ replace, with, want string }{
-		{"summary: Splits a budget.", "summery: Splits a budget.", `functions.yaml:4: allocate: unknown key "summery"`},
+		{"summary: Splits a budget.", "summery: Splits a budget.", `functions.yaml:4: key summery not found`},
 		{"summary: Splits a budget.\n", "\n", "functions.yaml:3: allocate: summary is missing"},
 		{"  allocate:", "  allocateBudget:", `functions.yaml:3: function name "allocateBudget": must be one lower-case word`},
 		{"  allocate:", "  func:", `functions.yaml:3: function name "func"`},
-		{"  execute:", "  dead:", "functions.yaml:18: function dead is here twice, first on line 13"},
+		{"  execute:", "  dead:", `functions.yaml:18: mapping key "dead" already defined at line 13`},
 		{"POST /api/select", "/api/select", `functions.yaml:6: allocate: path "/api/select" must be a method and a path`},
 		{"POST /api/select", "POST /health", "functions.yaml:6: allocate: path /health: /health is reserved"},
 		{"POST /api/select", `"POST /api/decisions/{"`, "functions.yaml:6: allocate: path POST /api/decisions/{: "},
 		{"POST /api/select", `"POST /api/select", POST /api/select`, "functions.yaml:6: allocate: path POST /api/select is here twice"},
-		{"paths: [POST /api/select, \"GET /api/decisions/{id}\"]", "paths: []", "functions.yaml:6: allocate: paths must be a list"},
+		{"paths: [POST /api/select, \"GET /api/decisions/{id}\"]", "paths: []", "functions.yaml:6: allocate: paths is missing: the trigger http needs it"},
 		{"    topic: crm-events\n", "", "functions.yaml:8: crmevent: topic is missing: the trigger pubsub needs it"},
 		{"topic: crm-events", "topic: CRM", "functions.yaml:11: crmevent: topic must be"},
 		{"    topic: crm-events", "    public: true\n    topic: crm-events", "functions.yaml:11: crmevent: public is only for the trigger http"},
@@ -83,25 +83,29 @@ func TestEveryMistakeIsNamedByItsLine(t *testing.T) {
 		{"min_backoff: 10s, max_backoff: 600s, max_attempts: 10}", "min_backoff: 10s, max_backoff: 601s, max_attempts: 10}", "functions.yaml:12: crmevent: retry: max_backoff must be whole seconds from 0s to 600s"},
 		{"max_attempts: 10}", "max_attempts: 4}", "functions.yaml:12: crmevent: retry: max_attempts must be a number from 5 to 100"},
 		{"max_attempts: 100}", "max_attempts: 101}", "functions.yaml:17: dead: retry: max_attempts must be a number from 5 to 100"},
-		{"{min_backoff: 10s, max_backoff: 600s, max_attempts: 10}", "{min_backoff: 10s}", "functions.yaml:12: crmevent: retry needs min_backoff, max_backoff and max_attempts"},
+		{"{min_backoff: 10s, max_backoff: 600s, max_attempts: 10}", "{min_backoff: 10s}", "functions.yaml:12: crmevent: retry: max_backoff must be whole seconds from 0s to 600s"},
 		{"min_backoff: 10s, max_backoff: 600s, max_attempts: 10}", "min_backoff: 20s, max_backoff: 10s, max_attempts: 10}", "functions.yaml:12: crmevent: retry: min_backoff 20s is above max_backoff 10s"},
 		{`schedule: "*/5 * * * *"`, `schedule: "*/5 * * *"`, "functions.yaml:21: execute: schedule must be a cron expression of five fields"},
 		{`schedule: "*/5 * * * *"`, `schedule: "61 * * * *"`, "functions.yaml:21: execute: schedule: end of range (61) above maximum (59)"},
 		{`schedule: "*/5 * * * *"`, `schedule: "@hourly"`, "functions.yaml:21: execute: schedule must be a cron expression"},
 		{`    schedule: "*/5 * * * *"` + "\n", "", "functions.yaml:18: execute: schedule is missing"},
 		{"memory: 1Gi", "memory: 1G", "functions.yaml:23: execute: memory must be 128Mi to 32Gi"},
-		{"memory: 1Gi", "timeout: 1801s", "functions.yaml:18: execute: timeout 30m1s is longer than the 30m0s that the trigger schedule allows"},
+		{"memory: 1Gi", "timeout: 1801s", "functions.yaml:23: execute: timeout must be whole seconds from 2s to 1800s"},
 		{"memory: 1Gi", "timeout: 1m", "functions.yaml:23: execute: timeout must be whole seconds"},
-		{"memory: 1Gi", "min_instances: 2", "functions.yaml:18: execute: min_instances 2 is above max_instances 1"},
-		{"memory: 1Gi", "max_instances: 2", `functions.yaml:23: execute: "max_instances" is here twice, first on line 22`},
-		{"secrets: [DATABASE_URL]", "secrets: [database]", `functions.yaml:7: allocate: secret "database" must be an environment name`},
-		{"secrets: [DATABASE_URL]", "secrets: [DATABASE_URL, WORKER_DATABASE_URL]\n    max_instances: 30", "functions.yaml:1: all functions together may open 120 database connections"},
+		{"memory: 1Gi", "min_instances: 2", "functions.yaml:23: execute: min_instances must be a number from 0 to 1"},
+		{"memory: 1Gi", "max_instances: 2", `functions.yaml:23: mapping key "max_instances" already defined at line 22`},
+		{"secrets: [DATABASE_URL]", "secrets: [database]", `functions.yaml:7: allocate: "database" must be an environment name`},
+		{"secrets: [DATABASE_URL]", "secrets: [DATABASE_URL, WORKER_DATABASE_URL]\n    max_instances: 101", "functions.yaml:1: all functions together may open 202 database connections"},
 		{"trigger: schedule", "trigger: cron", "functions.yaml:20: execute: trigger must be http, pubsub or schedule"},
-		{", pooler_connections: 100", "", "functions.yaml:1: defaults: pooler_connections is missing"},
-		{"concurrency: 80, ", "", "concurrency is missing, here and in the defaults"},
-		{"defaults: {memory: 256Mi", "extra: 1\ndefaults: {memory: 256Mi", `functions.yaml:1: the manifest: unknown key "extra"`},
+		{"compute: nano", "compute: huge", "functions.yaml:1: defaults: pooler.compute is missing, or is none of [2xl"},
+		{"roll_out: 1", "roll_out: 3", "functions.yaml:1: defaults: pooler.roll_out must be a factor from 1 to 2"},
+		{"concurrency: 80, ", "", "functions.yaml:3: allocate: concurrency must be a number from 1 to 1000"},
+		{"secrets: [DATABASE_URL]", "uses: [buckets]", `functions.yaml:7: allocate: "buckets" is none of`},
+		{"secrets: [DATABASE_URL]", "publishes: [Topic]", `functions.yaml:7: allocate: "Topic" is no topic`},
+		{"secrets: [DATABASE_URL]", "settings: [A, A]", `functions.yaml:7: allocate: A is here twice`},
+		{"defaults: {memory: 256Mi", "extra: 1\ndefaults: {memory: 256Mi", `functions.yaml:1: key extra not found`},
 		{right, "", "functions.yaml:1: the file is empty"},
-		{right, "functions: [a, b]", "functions.yaml:1: functions must be a mapping"},
+		{right, "functions: [a, b]", "functions.yaml:1: cannot unmarshal !!seq"},
 		{right, "a: [", "functions.yaml: yaml: line 1"},
 	}
 	for _, c := range cases {

@@ -1,10 +1,12 @@
 package functions
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"go/token"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,31 +17,100 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// document is functions.yaml as it is written; yaml refuses keys that it lacks.
+type document struct {
+	Defaults struct {
+		Resources `yaml:",inline"`
+		Pooler    Pooler `yaml:"pooler"`
+	} `yaml:"defaults"`
+	Functions map[string]entry `yaml:"functions"`
+}
+
+// Resources are what the defaults and each function may set.
+type Resources struct {
+	Memory       string   `yaml:"memory"`
+	CPU          string   `yaml:"cpu"`
+	Timeout      string   `yaml:"timeout"`
+	Concurrency  int      `yaml:"concurrency"`
+	MinInstances *int     `yaml:"min_instances"`
+	MaxInstances int      `yaml:"max_instances"`
+	Secrets      []string `yaml:"secrets"`
+}
+
+type entry struct {
+	Resources `yaml:",inline"`
+	Summary   string   `yaml:"summary"`
+	Trigger   Trigger  `yaml:"trigger"`
+	Paths     []string `yaml:"paths"`
+	Public    bool     `yaml:"public"`
+	Topic     string   `yaml:"topic"`
+	Schedule  string   `yaml:"schedule"`
+	Retry     *struct {
+		MinBackoff  string `yaml:"min_backoff"`
+		MaxBackoff  string `yaml:"max_backoff"`
+		MaxAttempts int    `yaml:"max_attempts"`
+	} `yaml:"retry"`
+	OptionalSecrets []string `yaml:"optional_secrets"`
+	Settings        []string `yaml:"settings"`
+	Publishes       []string `yaml:"publishes"`
+	Uses            []Use    `yaml:"uses"`
+}
+
 // Parse reads and checks a manifest. The error holds one line for each thing
 // that is wrong, "functions.yaml:LINE: what".
 func Parse(data []byte) (*Manifest, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("functions.yaml: %w", err)
+	var (
+		doc  document
+		tree yaml.Node
+	)
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, errors.New("functions.yaml:1: the file is empty")
+	} else if err != nil {
+		return nil, inFile(err)
 	}
-	p := &reader{manifest: &Manifest{}}
-	if len(doc.Content) == 0 {
-		p.complain(1, "the file is empty")
-	} else {
-		p.top(doc.Content[0])
-		p.across()
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return nil, inFile(err)
 	}
+	p := &reader{root: tree.Content[0], manifest: &Manifest{Pooler: doc.Defaults.Pooler}}
+	if doc.Defaults.Pooler.Compute == "" || doc.Defaults.Pooler.Clients() == 0 {
+		p.complain([]string{"defaults", "pooler"}, "defaults: pooler.compute is missing, or is none of %s", computeSizes())
+	}
+	if doc.Defaults.Pooler.RollOut < 1 || doc.Defaults.Pooler.RollOut > 2 {
+		p.complain([]string{"defaults", "pooler"}, "defaults: pooler.roll_out must be a factor from 1 to 2")
+	}
+	if len(doc.Functions) == 0 {
+		p.complain([]string{"functions"}, "functions are missing")
+	}
+	for _, name := range p.names() {
+		p.function(name, doc.Functions[name], doc.Defaults.Resources)
+	}
+	p.across()
 	if err := p.err(); err != nil {
 		return nil, err
 	}
 	return p.manifest, nil
 }
 
+// inFile puts yaml's own complaints, which begin with "line 4: ", into our form.
+func inFile(err error) error {
+	var kinds *yaml.TypeError
+	if !errors.As(err, &kinds) {
+		return fmt.Errorf("functions.yaml: %w", err)
+	}
+	var all []error
+	for _, text := range kinds.Errors {
+		text = strings.NewReplacer(" in type functions.entry", "", " in type functions.document", "", "field ", "key ").Replace(text)
+		all = append(all, errors.New("functions.yaml:"+strings.TrimPrefix(text, "line ")))
+	}
+	return errors.Join(all...)
+}
+
 type reader struct {
-	manifest   *Manifest
-	defaults   Function
-	poolerLine int
-	faults     []fault
+	root     *yaml.Node
+	manifest *Manifest
+	faults   []fault
 }
 
 type fault struct {
@@ -47,8 +118,48 @@ type fault struct {
 	text string
 }
 
-func (p *reader) complain(line int, format string, args ...any) {
+// complain notes a fault on the line of the key at path, or of the nearest key
+// above it that is there.
+func (p *reader) complain(path []string, format string, args ...any) {
+	p.complainAt(p.line(path), format, args...)
+}
+
+func (p *reader) complainAt(line int, format string, args ...any) {
 	p.faults = append(p.faults, fault{line, fmt.Sprintf(format, args...)})
+}
+
+func (p *reader) line(path []string) int {
+	at, line := p.root, p.root.Line
+	for _, key := range path {
+		k, v := member(at, key)
+		if k == nil {
+			break
+		}
+		at, line = v, k.Line
+	}
+	return line
+}
+
+func member(n *yaml.Node, key string) (k, v *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == key {
+				return n.Content[i], n.Content[i+1]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// names are the functions in the file's order.
+func (p *reader) names() []string {
+	var all []string
+	if _, functions := member(p.root, "functions"); functions != nil {
+		for i := 0; i+1 < len(functions.Content); i += 2 {
+			all = append(all, functions.Content[i].Value)
+		}
+	}
+	return all
 }
 
 func (p *reader) err() error {
@@ -60,142 +171,62 @@ func (p *reader) err() error {
 	return errors.Join(errs...)
 }
 
-// fields calls the reader of each key of the mapping n, and complains about
-// keys that have none and keys that stand there twice.
-func (p *reader) fields(n *yaml.Node, what string, readers map[string]func(*yaml.Node)) {
-	if n.Kind != yaml.MappingNode {
-		p.complain(n.Line, "%s must be a mapping", what)
-		return
-	}
-	seen := map[string]int{}
-	for i := 0; i < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, known := readers[key.Value]
-		switch {
-		case !known:
-			p.complain(key.Line, "%s: unknown key %q", what, key.Value)
-		case seen[key.Value] > 0:
-			p.complain(key.Line, "%s: %q is here twice, first on line %d", what, key.Value, seen[key.Value])
-		default:
-			read(value)
-		}
-		seen[key.Value] = key.Line
-	}
-}
-
-func (p *reader) top(root *yaml.Node) {
-	// Defaults count for every function, wherever they stand in the file.
-	var defaults, functions *yaml.Node
-	p.fields(root, "the manifest", map[string]func(*yaml.Node){
-		"defaults":  func(n *yaml.Node) { defaults = n },
-		"functions": func(n *yaml.Node) { functions = n },
-	})
-	if defaults == nil {
-		p.complain(root.Line, "defaults are missing")
-	} else {
-		readers := p.resources("defaults", &p.defaults)
-		readers["pooler_connections"] = func(n *yaml.Node) {
-			p.poolerLine = n.Line
-			p.manifest.PoolerConnections = p.number(n, "defaults", "pooler_connections", 1, 100000)
-		}
-		p.fields(defaults, "defaults", readers)
-		if p.manifest.PoolerConnections == 0 && len(p.faults) == 0 {
-			p.complain(defaults.Line, "defaults: pooler_connections is missing: how many clients the database's pooler admits")
-		}
-	}
-	switch {
-	case functions == nil || functions.Kind == yaml.ScalarNode && functions.Value == "":
-		p.complain(root.Line, "functions are missing")
-		return
-	case functions.Kind != yaml.MappingNode:
-		p.complain(functions.Line, "functions must be a mapping")
-		return
-	}
-	seen := map[string]int{}
-	for i := 0; i < len(functions.Content); i += 2 {
-		key, value := functions.Content[i], functions.Content[i+1]
-		if line := seen[key.Value]; line > 0 {
-			p.complain(key.Line, "function %s is here twice, first on line %d", key.Value, line)
-			continue
-		}
-		seen[key.Value] = key.Line
-		p.function(key, value)
-	}
-}
-
 var word = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)
 
-func (p *reader) function(key, n *yaml.Node) {
-	f := p.defaults
-	f.Name, f.line = key.Value, key.Line
-	f.Secrets = slices.Clone(f.Secrets)
-	if !word.MatchString(f.Name) || token.IsKeyword(f.Name) {
-		p.complain(key.Line, "function name %q: must be one lower-case word, for it is a folder, a package and a service", f.Name)
+func (p *reader) function(name string, e entry, defaults Resources) {
+	here := []string{"functions", name}
+	f := Function{
+		Name: name, Summary: strings.TrimSpace(e.Summary), Trigger: e.Trigger, Public: e.Public, Topic: e.Topic, Schedule: e.Schedule,
+		CPU: cmp.Or(e.CPU, defaults.CPU), Concurrency: cmp.Or(e.Concurrency, defaults.Concurrency), MaxInstances: cmp.Or(e.MaxInstances, defaults.MaxInstances),
+		Secrets: slices.Concat(defaults.Secrets, e.Secrets), OptionalSecrets: e.OptionalSecrets, Settings: e.Settings,
+		Publishes: e.Publishes, Uses: e.Uses, line: p.line(here),
 	}
-	var at struct{ trigger, paths, public, topic, retry, schedule int }
-	readers := p.resources(f.Name, &f)
-	readers["summary"] = func(n *yaml.Node) { f.Summary = strings.TrimSpace(p.text(n, f.Name, "summary")) }
-	readers["trigger"] = func(n *yaml.Node) {
-		at.trigger = n.Line
-		f.Trigger = Trigger(p.text(n, f.Name, "trigger"))
-		if !f.Trigger.known() {
-			p.complain(n.Line, "%s: trigger must be http, pubsub or schedule", f.Name)
-		}
+	if e.MinInstances != nil {
+		f.MinInstances = *e.MinInstances
 	}
-	readers["paths"] = func(n *yaml.Node) { at.paths = n.Line; f.Paths = p.paths(n, f.Name) }
-	readers["public"] = func(n *yaml.Node) { at.public = n.Line; f.Public = p.boolean(n, f.Name, "public") }
-	readers["topic"] = func(n *yaml.Node) { at.topic = n.Line; f.Topic = p.topic(n, f.Name) }
-	readers["retry"] = func(n *yaml.Node) { at.retry = n.Line; f.Retry = p.retry(n, f.Name) }
-	readers["schedule"] = func(n *yaml.Node) { at.schedule = n.Line; f.Schedule = p.schedule(n, f.Name) }
-	p.fields(n, f.Name, readers)
-
+	say := func(key, format string, args ...any) {
+		p.complain(append(slices.Clone(here), key), "%s: "+format, append([]any{name}, args...)...)
+	}
+	if !word.MatchString(name) || token.IsKeyword(name) {
+		p.complain(here, "function name %q: must be one lower-case word, for it is a folder, a package and a service", name)
+	}
 	if f.Summary == "" {
-		p.complain(key.Line, "%s: summary is missing", f.Name)
+		say("summary", "summary is missing")
 	}
-	if at.trigger == 0 {
-		p.complain(key.Line, "%s: trigger is missing: http, pubsub or schedule", f.Name)
+	f.MemoryMiB = mebibytes(cmp.Or(e.Memory, defaults.Memory))
+	if f.MemoryMiB < 128 || f.MemoryMiB > 32*1024 {
+		say("memory", "memory must be 128Mi to 32Gi")
 	}
-	only := func(line int, field string, trigger Trigger, needed bool) {
-		switch {
-		case !f.Trigger.known(): // said already
-		case line > 0 && f.Trigger != trigger:
-			p.complain(line, "%s: %s is only for the trigger %s", f.Name, field, trigger)
-		case line == 0 && needed && f.Trigger == trigger:
-			p.complain(key.Line, "%s: %s is missing: the trigger %s needs it", f.Name, field, trigger)
+	f.Timeout = p.seconds(say, "timeout", cmp.Or(e.Timeout, defaults.Timeout), 2*time.Second, longest(f.Trigger))
+	for _, n := range []struct {
+		key            string
+		got, low, high int
+	}{{"concurrency", f.Concurrency, 1, 1000}, {"max_instances", f.MaxInstances, 1, 1000}, {"min_instances", f.MinInstances, 0, f.MaxInstances}} {
+		if n.got < n.low || n.got > n.high {
+			say(n.key, "%s must be a number from %d to %d", n.key, n.low, n.high)
 		}
 	}
-	only(at.paths, "paths", HTTP, true)
-	only(at.public, "public", HTTP, false)
-	only(at.topic, "topic", PubSub, true)
-	only(at.retry, "retry", PubSub, true)
-	only(at.schedule, "schedule", Schedule, true)
-	p.bounds(f)
+	if f.CPU == "" {
+		say("cpu", "cpu is missing, here and in the defaults")
+	}
+	p.trigger(say, &f, e)
+	p.lists(say, f)
 	p.manifest.Functions = append(p.manifest.Functions, f)
 }
 
-// bounds checks what depends on more than one field.
-func (p *reader) bounds(f Function) {
-	longest := map[Trigger]time.Duration{HTTP: time.Hour, PubSub: 10 * time.Minute, Schedule: 30 * time.Minute}[f.Trigger]
-	if longest > 0 && f.Timeout > longest {
-		p.complain(f.line, "%s: timeout %s is longer than the %s that the trigger %s allows", f.Name, f.Timeout, longest, f.Trigger)
+// longest is how long a function of the trigger may take: Pub/Sub's longest
+// acknowledgement deadline, Cloud Scheduler's longest attempt, Cloud Run's longest request.
+func longest(t Trigger) time.Duration {
+	switch t {
+	case PubSub:
+		return 10 * time.Minute
+	case Schedule:
+		return 30 * time.Minute
 	}
-	for _, missing := range []struct {
-		field string
-		zero  bool
-	}{
-		{"memory", f.MemoryMiB == 0},
-		{"timeout", f.Timeout == 0},
-		{"concurrency", f.Concurrency == 0},
-		{"max_instances", f.MaxInstances == 0},
-	} {
-		if missing.zero && len(p.faults) == 0 {
-			p.complain(f.line, "%s: %s is missing, here and in the defaults", f.Name, missing.field)
-		}
-	}
-	if f.MaxInstances > 0 && f.MinInstances > f.MaxInstances {
-		p.complain(f.line, "%s: min_instances %d is above max_instances %d", f.Name, f.MinInstances, f.MaxInstances)
-	}
+	return time.Hour
 }
+
+type sayer func(key, format string, args ...any)
 
 var (
 	pathForm  = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) (/\S*)$`)
@@ -203,91 +234,130 @@ var (
 	cronForm  = regexp.MustCompile(`^[0-9*/,\-]+( [0-9A-Za-z*/,\-]+){4}$`)
 )
 
+// trigger checks and reads what goes with the function's trigger, and refuses
+// what goes with another.
+func (p *reader) trigger(say sayer, f *Function, e entry) {
+	if !f.Trigger.known() {
+		say("trigger", "trigger must be http, pubsub or schedule")
+		return
+	}
+	for _, field := range []struct {
+		key    string
+		there  bool
+		of     Trigger
+		needed bool
+	}{
+		{"paths", len(e.Paths) > 0, HTTP, true}, {"public", e.Public, HTTP, false}, {"topic", e.Topic != "", PubSub, true},
+		{"retry", e.Retry != nil, PubSub, true}, {"schedule", e.Schedule != "", Schedule, true},
+	} {
+		switch {
+		case field.there && f.Trigger != field.of:
+			say(field.key, "%s is only for the trigger %s", field.key, field.of)
+		case !field.there && field.needed && f.Trigger == field.of:
+			say(field.key, "%s is missing: the trigger %s needs it", field.key, field.of)
+		}
+	}
+	p.paths(say, f, e.Paths)
+	if f.Topic != "" && !topicName(f.Topic) {
+		say("topic", "topic must be 3 to 61 lower-case letters, digits and dashes, beginning with a letter other than of \"goog\"")
+	}
+	if f.Schedule != "" {
+		if _, err := cron.ParseStandard(f.Schedule); !cronForm.MatchString(f.Schedule) {
+			say("schedule", "schedule must be a cron expression of five fields, in UTC, such as \"0 */2 * * *\"")
+		} else if err != nil {
+			say("schedule", "schedule: %v", err)
+		}
+	}
+	if e.Retry != nil {
+		inner := func(key, format string, args ...any) { say("retry", "retry: "+format, args...) }
+		f.Retry = Retry{
+			MinBackoff:  p.seconds(inner, "min_backoff", e.Retry.MinBackoff, 0, 10*time.Minute),
+			MaxBackoff:  p.seconds(inner, "max_backoff", e.Retry.MaxBackoff, 0, 10*time.Minute),
+			MaxAttempts: e.Retry.MaxAttempts,
+		}
+		switch {
+		case f.Retry.MaxAttempts < 5 || f.Retry.MaxAttempts > 100:
+			inner("", "max_attempts must be a number from 5 to 100")
+		case f.Retry.MinBackoff > f.Retry.MaxBackoff:
+			inner("", "min_backoff %s is above max_backoff %s", f.Retry.MinBackoff, f.Retry.MaxBackoff)
+		}
+	}
+}
+
+func topicName(name string) bool {
+	return topicForm.MatchString(name) && !strings.HasPrefix(name, "goog")
+}
+
 // reserved are served for all functions alike, here or on one machine.
 var reserved = []string{"/health", "/healthz", "/_local", "/auth"}
 
-func (p *reader) paths(n *yaml.Node, name string) []Path {
-	var all []Path
-	p.each(n, name, "paths", func(item *yaml.Node) {
-		m := pathForm.FindStringSubmatch(item.Value)
+func (p *reader) paths(say sayer, f *Function, paths []string) {
+	for i, text := range paths {
+		m := pathForm.FindStringSubmatch(text)
 		if m == nil {
-			p.complain(item.Line, "%s: path %q must be a method and a path, such as \"GET /api/campaigns/{id}\"", name, item.Value)
-			return
+			say("paths", "path %q must be a method and a path, such as \"GET /api/campaigns/{id}\"", text)
+			continue
 		}
 		first, _, _ := strings.Cut(m[2][1:], "/")
 		if slices.Contains(reserved, "/"+first) {
-			p.complain(item.Line, "%s: path %s: /%s is reserved", name, m[2], first)
-			return
+			say("paths", "path %s: /%s is reserved", m[2], first)
+			continue
 		}
-		all = append(all, Path{Method: m[1], Pattern: m[2], line: item.Line})
-	})
-	return all
+		_, entries := member(p.root, "functions")
+		_, own := member(entries, f.Name)
+		_, list := member(own, "paths")
+		f.Paths = append(f.Paths, Path{Method: m[1], Pattern: m[2], line: list.Content[i].Line})
+	}
 }
 
-func (p *reader) topic(n *yaml.Node, name string) string {
-	topic := p.text(n, name, "topic")
-	if topic != "" && (!topicForm.MatchString(topic) || strings.HasPrefix(topic, "goog")) {
-		p.complain(n.Line, "%s: topic must be 3 to 61 lower-case letters, digits and dashes, beginning with a letter other than of \"goog\"", name)
+var environmentName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+
+// lists checks the names in the function's lists.
+func (p *reader) lists(say sayer, f Function) {
+	for key, names := range map[string][]string{"secrets": f.Secrets, "optional_secrets": f.OptionalSecrets, "settings": f.Settings, "publishes": f.Publishes} {
+		seen := map[string]bool{}
+		for _, name := range names {
+			switch {
+			case key == "publishes" && !topicName(name):
+				say(key, "%q is no topic", name)
+			case key != "publishes" && !environmentName.MatchString(name):
+				say(key, "%q must be an environment name, such as DATABASE_URL", name)
+			case seen[name]:
+				say(key, "%s is here twice", name)
+			}
+			seen[name] = true
+		}
 	}
-	return topic
+	for _, use := range f.Uses {
+		if !slices.Contains(uses, use) {
+			say("uses", "%q is none of %v", use, uses)
+		}
+	}
 }
 
-func (p *reader) schedule(n *yaml.Node, name string) string {
-	expression := p.text(n, name, "schedule")
-	_, err := cron.ParseStandard(expression)
-	switch {
-	case expression == "":
-	case !cronForm.MatchString(expression):
-		p.complain(n.Line, "%s: schedule must be a cron expression of five fields, in UTC, such as \"0 */2 * * *\"", name)
-	case err != nil:
-		p.complain(n.Line, "%s: schedule: %v", name, err)
-	}
-	return expression
-}
+// secondsForm is what Terraform and Cloud Run take as well: whole seconds.
+var secondsForm = regexp.MustCompile(`^[0-9]{1,5}s$`)
 
-func (p *reader) retry(n *yaml.Node, name string) Retry {
-	var r Retry
-	what := name + ": retry"
-	seen := 0
-	p.fields(n, what, map[string]func(*yaml.Node){
-		"min_backoff":  func(n *yaml.Node) { seen++; r.MinBackoff = p.duration(n, what, "min_backoff", 0, 10*time.Minute) },
-		"max_backoff":  func(n *yaml.Node) { seen++; r.MaxBackoff = p.duration(n, what, "max_backoff", 0, 10*time.Minute) },
-		"max_attempts": func(n *yaml.Node) { seen++; r.MaxAttempts = p.number(n, what, "max_attempts", 5, 100) },
-	})
-	switch {
-	case seen < 3:
-		p.complain(n.Line, "%s needs min_backoff, max_backoff and max_attempts", what)
-	case r.MinBackoff > r.MaxBackoff:
-		p.complain(n.Line, "%s: min_backoff %s is above max_backoff %s", what, r.MinBackoff, r.MaxBackoff)
+func (p *reader) seconds(say sayer, key, text string, low, high time.Duration) time.Duration {
+	v, err := time.ParseDuration(text)
+	if !secondsForm.MatchString(text) || err != nil || v < low || v > high {
+		say(key, "%s must be whole seconds from %ds to %ds", key, int(low.Seconds()), int(high.Seconds()))
+		return 0
 	}
-	return r
-}
-
-// resources returns the readers of what defaults and functions share.
-func (p *reader) resources(name string, f *Function) map[string]func(*yaml.Node) {
-	return map[string]func(*yaml.Node){
-		"memory":        func(n *yaml.Node) { f.MemoryMiB = p.memory(n, name) },
-		"timeout":       func(n *yaml.Node) { f.Timeout = p.duration(n, name, "timeout", 2*time.Second, time.Hour) },
-		"concurrency":   func(n *yaml.Node) { f.Concurrency = p.number(n, name, "concurrency", 1, 1000) },
-		"min_instances": func(n *yaml.Node) { f.MinInstances = p.number(n, name, "min_instances", 0, 1000) },
-		"max_instances": func(n *yaml.Node) { f.MaxInstances = p.number(n, name, "max_instances", 1, 1000) },
-		"secrets":       func(n *yaml.Node) { f.Secrets = p.secrets(n, name) },
-	}
+	return v
 }
 
 var memoryForm = regexp.MustCompile(`^([0-9]{1,5})(Mi|Gi)$`)
 
-func (p *reader) memory(n *yaml.Node, name string) int {
-	m := memoryForm.FindStringSubmatch(p.text(n, name, "memory"))
-	mib := 0
-	if m != nil {
-		mib, _ = strconv.Atoi(m[1])
-		if m[2] == "Gi" {
-			mib *= 1024
-		}
+// mebibytes reads 256Mi or 1Gi; 0 for what is neither.
+func mebibytes(text string) int {
+	m := memoryForm.FindStringSubmatch(text)
+	if m == nil {
+		return 0
 	}
-	if mib < 128 || mib > 32*1024 {
-		p.complain(n.Line, "%s: memory must be 128Mi to 32Gi", name)
+	n, _ := strconv.Atoi(m[1])
+	if m[2] == "Gi" {
+		n *= 1024
 	}
-	return mib
+	return n
 }

@@ -29,6 +29,9 @@ type setting struct {
 	by     []string
 }
 
+// laptop names what only local runs and tests set.
+var laptop = []string{"SECRETS_ENDPOINT", "WEBHOOK_ALLOW_LOCAL"}
+
 // platform names what Cloud Run itself sets; nobody configures it.
 var platform = []string{"FUNCTION_TARGET", "PORT", "K_SERVICE", "CLOUD_RUN_TIMEOUT_SECONDS"}
 
@@ -239,23 +242,55 @@ func table(all map[string]*setting) string {
 
 // isSecret tells the settings whose values must not stand in a deployment's text.
 func isSecret(name string) bool {
+	if strings.HasSuffix(name, "_PER_KEY") {
+		return false
+	}
 	return strings.HasSuffix(name, "DATABASE_URL") || strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_DSN")
 }
 
-func TestTheManifestsSecretsAreThoseThatAFunctionReads(t *testing.T) {
+// needs is what a function reads, as the manifest has it.
+type needs struct{ secrets, optional, settings []string }
+
+func needsOf(t *testing.T, all map[string]goPackage, function string) needs {
+	t.Helper()
+	found := map[string]setting{}
+	for _, s := range configOf(t, all, function) {
+		before := found[s.Name]
+		s.Required = s.Required || before.Required
+		found[s.Name] = s
+	}
+	for _, path := range own(append(slices.Clone(all["functions/"+function].Deps), module+"/functions/"+function)) {
+		for _, name := range getenvs(t, all[path]) {
+			if _, known := found[name]; !known && !slices.Contains(platform, name) {
+				found[name] = setting{Setting: settings.Setting{Name: name}}
+			}
+		}
+	}
+	var n needs
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		switch {
+		case slices.Contains(laptop, name):
+		case !isSecret(name):
+			n.settings = append(n.settings, name)
+		case found[name].Required:
+			n.secrets = append(n.secrets, name)
+		default:
+			n.optional = append(n.optional, name)
+		}
+	}
+	return n
+}
+
+func TestTheManifestNamesJustWhatAFunctionReads(t *testing.T) {
 	t.Parallel()
 	m, all := shape(t)
 	for _, f := range m.Functions {
-		reads := map[string]setting{}
-		for _, s := range configOf(t, all, f.Name) {
-			reads[s.Name] = s
-			if s.Required && isSecret(s.Name) && !slices.Contains(f.Secrets, s.Name) {
-				t.Errorf("functions.yaml:%d: %s reads %s, which its secrets do not list", f.line, f.Name, s.Name)
-			}
-		}
-		for _, name := range f.Secrets {
-			if _, ok := reads[name]; !ok {
-				t.Errorf("functions.yaml:%d: %s lists the secret %s, which it does not read", f.line, f.Name, name)
+		n := needsOf(t, all, f.Name)
+		for key, lists := range map[string][2][]string{
+			"secrets": {f.Secrets, n.secrets}, "optional_secrets": {f.OptionalSecrets, n.optional}, "settings": {f.Settings, n.settings},
+		} {
+			if has := slices.Sorted(slices.Values(lists[0])); !slices.Equal(has, lists[1]) {
+				t.Errorf("functions.yaml:%d: %s reads other %s than it lists; the line is\n    %s: [%s]", f.line, f.Name, key, key, strings.Join(lists[1], ", "))
 			}
 		}
 	}
@@ -263,7 +298,7 @@ func TestTheManifestsSecretsAreThoseThatAFunctionReads(t *testing.T) {
 
 func TestAPoolHasAsManyConnectionsAsTheManifestCounts(t *testing.T) {
 	t.Parallel()
-	want := fmt.Sprint(connectionsPerPool)
+	want := fmt.Sprint(connectionsPerInstance)
 	for _, config := range []reflect.Type{reflect.TypeFor[pg.Config](), reflect.TypeFor[pg.WorkerConfig]()} {
 		i := slices.IndexFunc(settings.Of(config), func(s settings.Setting) bool { return s.Name == "DATABASE_MAX_CONNS" })
 		if i < 0 || settings.Of(config)[i].Default != want {

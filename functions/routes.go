@@ -15,12 +15,13 @@ func (p *reader) across() {
 	m := p.manifest
 	pubsub := slices.IndexFunc(m.Functions, func(f Function) bool { return f.Trigger == PubSub })
 	if pubsub >= 0 && len(m.Subscribers(DeadLetterTopic)) == 0 {
-		p.complain(m.Functions[pubsub].line, "%s: no function has the topic %s, so what fails its last attempt would vanish",
+		p.complain([]string{"functions", m.Functions[pubsub].Name}, "%s: no function has the topic %s, so what fails its last attempt would vanish",
 			m.Functions[pubsub].Name, DeadLetterTopic)
 	}
-	if sum := m.Connections(); len(m.Functions) > 0 && m.PoolerConnections > 0 && sum > m.PoolerConnections {
-		p.complain(p.poolerLine, "all functions together may open %d database connections (max_instances x %d for each database secret), "+
-			"but pooler_connections is %d: lower some max_instances", sum, connectionsPerPool, m.PoolerConnections)
+	if sum := m.ConnectionsRollingOut(); sum > m.Pooler.Clients() && m.Pooler.Clients() > 0 {
+		p.complain([]string{"defaults", "pooler"}, "all functions together may open %d database connections during a roll-out "+
+			"(max_instances x %d, times %g), but the pooler of a database of size %s admits %d: lower some max_instances or take a larger size",
+			sum, connectionsPerInstance, m.Pooler.RollOut, m.Pooler.Compute, m.Pooler.Clients())
 	}
 }
 
@@ -32,7 +33,7 @@ func (p *reader) routes() {
 		seen := map[string]bool{}
 		for _, path := range f.Paths {
 			if seen[path.String()] {
-				p.complain(path.line, "%s: path %s is here twice", f.Name, path)
+				p.complainAt(path.line, "%s: path %s is here twice", f.Name, path)
 				continue
 			}
 			seen[path.String()] = true
@@ -40,10 +41,10 @@ func (p *reader) routes() {
 			case !taken:
 				owner[path.Pattern] = f
 				if err := register(mux, path.Pattern); err != nil {
-					p.complain(path.line, "%s: path %s: %v", f.Name, path, err)
+					p.complainAt(path.line, "%s: path %s: %v", f.Name, path, err)
 				}
 			case other.Name != f.Name:
-				p.complain(path.line, "%s: path %s is %s's (line %d)", f.Name, path, other.Name, other.line)
+				p.complainAt(path.line, "%s: path %s is %s's (line %d)", f.Name, path, other.Name, other.line)
 			}
 		}
 	}
