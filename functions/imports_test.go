@@ -17,14 +17,14 @@ var tiers = []struct {
 	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "changes", "standardwebhook"}},
 	{"plumbing", []string{
 		"auth", "members", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
-		"settings", "telemetry",
+		"settings", "telemetry", "dealtimes",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},
 	{"domain", []string{
-		"accounts", "ads", "attribution", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "revenue", "sweep", "video", "winners", "writeback",
+		"accounts", "ads", "attribution", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "revenue", "schedules", "sweep", "video", "winners", "writeback",
 	}},
 	// What several functions would join alike is joined here, once.
-	{"joints", []string{"dealsync", "grounding", "remedy"}},
+	{"joints", []string{"dealsync", "grounding", "remedy", "selflearning"}},
 }
 
 // tier returns the place of a shared package, by its path below the module.

@@ -61,7 +61,7 @@ type SettingsInput struct {
 	VerdictSpend       optional[float64] `json:"verdict_spend,omitempty" minimum:"0" maximum:"1e9" doc:"Units of the account's currency spent before an ad is judged; null: the sampler's own."`
 	GeminiDailyCap     optional[float64] `json:"gemini_daily_cap_usd,omitempty" minimum:"0" maximum:"1e6" doc:"USD that your organisation may spend on Gemini in a day (UTC); the lowest of its accounts' counts; null: the system's own."`
 
-	Settings map[string]any `json:"settings,omitempty" doc:"winner_roas (pipeline ROAS above which an ad is a winner), winner_spend (units spent before it can be one), verdict_spend, gemini_daily_cap_usd: numbers, or null for the default. What is not named stays."`
+	Settings map[string]any `json:"settings,omitempty" doc:"cross_learning (1: the account takes part in the prior of its niche), winner_roas (pipeline ROAS above which an ad is a winner), winner_spend (units spent before it can be one), verdict_spend, gemini_daily_cap_usd: numbers, or null for the default. What is not named stays."`
 }
 
 // SettingsShown is what SettingsInput set, as it is shown.
@@ -76,7 +76,7 @@ type SettingsShown struct {
 	VerdictSpend       *float64 `json:"verdict_spend"`
 	GeminiDailyCap     *float64 `json:"gemini_daily_cap_usd"`
 
-	Settings map[string]float64 `json:"settings" nullable:"false" doc:"What the tenant has set of gemini_daily_cap_usd, verdict_spend, winner_roas and winner_spend."`
+	Settings map[string]float64 `json:"settings" nullable:"false" doc:"What the tenant has set of cross_learning, gemini_daily_cap_usd, verdict_spend, winner_roas and winner_spend."`
 }
 
 func shownSettings(a accounts.Account) SettingsShown {

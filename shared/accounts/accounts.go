@@ -89,6 +89,7 @@ type Setting struct {
 
 // Settings lists the thresholds by name. The schema holds only those that were set.
 var Settings = []Setting{
+	{"cross_learning", 0, 1, "1 lets the account give what its creative patterns do, never its texts or totals, to the prior of its niche, and take from it; 0, or not set, does neither"},
 	{"gemini_daily_cap_usd", 0, 1e6, "USD that your organisation may spend on Gemini in a day (UTC), where that is less than the system allows; the lowest of its accounts' counts"},
 	{"verdict_spend", 0, 1e9, "units of the account's currency spent before an ad is judged; the sampler's own where it is not set"},
 	{"winner_roas", 0, 1000, "pipeline ROAS above which an ad is a winner; 3 where it is not set"},

@@ -265,3 +265,14 @@ func yesOrNo(v any) string {
 	}
 	return ""
 }
+
+// Vocabulary reports whether value is one of the words that the typed form itself
+// lists for a feature: such a pair says nothing in anybody's own words.
+func Vocabulary(name, value string) bool {
+	for i := range fields {
+		if f := &fields[i]; f.name == name {
+			return f.kind == truth && (value == "yes" || value == "no") || f.kind == category && slices.Contains(f.values, value)
+		}
+	}
+	return false
+}

@@ -9,26 +9,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
 // Algorithm names this way of learning; a model of another one is trained anew.
-const Algorithm = 1
+const Algorithm = 2
 
-// Fingerprint names the data that a model of account is trained on: the same ads,
-// in any order, have the same.
-func Fingerprint(account string, past []Past) string {
+// Fingerprint names the data that a model of account is trained on, and how: the
+// same ads, in any order, with the same half-life have the same.
+func Fingerprint(account string, past []Past, halfLife float64) string {
 	lines := make([][sha256.Size]byte, len(past))
 	for i, p := range past {
 		h := sha256.New()
 		_ = json.NewEncoder(h).Encode([]any{
-			p.AccountID, p.AdID, p.Impressions, p.Clicks, amount(p.Spend), amount(p.Value), json.RawMessage(p.DNA.JSON()), p.Vector,
+			p.AccountID, p.AdID, p.Impressions, p.Clicks, amount(p.Spend), amount(p.Value), json.RawMessage(p.DNA.JSON()), p.Vector, math.Round(100 * p.Immature), p.Created.Unix(),
 		})
 		lines[i] = [sha256.Size]byte(h.Sum(nil))
 	}
 	slices.SortFunc(lines, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
 	all := sha256.New()
-	fmt.Fprintf(all, "%d %q\n", Algorithm, account)
+	fmt.Fprintf(all, "%d %q %g\n", Algorithm, account, halfLife)
 	for _, line := range lines {
 		all.Write(line[:])
 	}

@@ -7,7 +7,13 @@ import "math"
 type observed struct {
 	count, exposure float64
 	row             []entry
+	// wider is by how much more an ad of its age may differ from one of today: 1 for
+	// a new ad, and where age does not count. 0 counts as 1.
+	wider float64
 }
+
+// robust is a site's beginning.
+func (o *observed) robust() float64 { return 1 / max(o.wider, 1) }
 
 // fit is a mixed Poisson regression: an ad's rate is exp(row x effects + its own
 // deviation), the effects are normal with a variance of their group, and the
@@ -71,7 +77,7 @@ const (
 func (f *fit) learn(data []observed, most int) {
 	f.sites = make([]site, len(data))
 	for i, o := range data {
-		f.sites[i] = site{mean: clamp(math.Log((o.count+0.5)/(o.exposure+1)), lowest, highest), robust: 1}
+		f.sites[i] = site{mean: clamp(math.Log((o.count+0.5)/(o.exposure+1)), lowest, highest), robust: o.robust()}
 	}
 	for round := range most {
 		before := append([]float64{}, f.effects...)
@@ -95,7 +101,7 @@ func (f *fit) learn(data []observed, most int) {
 func (f *fit) relearn(data []observed) {
 	f.sites = make([]site, len(data))
 	for i, o := range data {
-		f.sites[i] = site{mean: f.predictor(o.row), robust: 1}
+		f.sites[i] = site{mean: f.predictor(o.row), robust: o.robust()}
 	}
 	for range again {
 		f.approximate(data)
@@ -119,7 +125,8 @@ func (f *fit) approximate(data []observed) {
 		s, mu := &f.sites[i], f.predictor(data[i].row)
 		s.fit(data[i], mu, f.between/s.robust)
 		deviation := (s.mean-mu)*(s.mean-mu) + s.variance
-		s.robust = (tails + 1) / (tails + deviation/f.between)
+		old := data[i].robust()
+		s.robust = old * (tails + 1) / (tails + deviation*old/f.between)
 	}
 }
 

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -22,10 +21,6 @@ type Trained struct {
 	model   Model // the champion
 	learned Model
 }
-
-// fewAds is how many ads it takes to compare two models; below it, the one that
-// knows more serves.
-const fewAds = 10
 
 // material is what a model of an account is learned from, and what it is held
 // against.
@@ -54,28 +49,22 @@ func (s Store) material(ctx context.Context, account, vectors string) (x materia
 	return x, err
 }
 
-// train learns a model and judges it against the champion.
-func (x material) train() Trained {
-	m := Train(x.account, x.past)
-	m.Vectors = x.basis.Vectors
-	t := Trained{Version: m.Version(), Metrics: m.Metrics, Promoted: true, Verdict: "the first model", learned: m}
+// train learns a model and judges it against the champion. A refresh, which only
+// brings the model up to more data of the same kind, serves unless it is worse; a
+// challenger must be better.
+func (x material) train(refresh bool) Trained {
+	var champion *Model
 	if x.usable {
-		t.Compared = Compare(x.champion, m, x.past)
-		t.Promoted, t.Verdict = judge(t.Compared, x.version == m.Version())
+		champion = &x.champion
+	}
+	m, c := Contend(x.account, champion, x.past)
+	m.Vectors = x.basis.Vectors
+	t := Trained{Version: m.Version(), Metrics: m.Metrics, Compared: c, learned: m}
+	t.Promoted, t.Verdict = c.Promote || refresh && !c.Worse, c.Verdict
+	if x.usable && x.version == m.Version() {
+		t.Promoted, t.Verdict = true, "the same data: the champion's own version"
 	}
 	return t
-}
-
-func judge(c Comparison, same bool) (promoted bool, verdict string) {
-	switch {
-	case same:
-		return true, "the same data: the champion's own version"
-	case c.Ads < fewAds:
-		return true, fmt.Sprintf("only %d ads to compare two models on: the one that has seen more serves", c.Ads)
-	case c.Better:
-		return true, fmt.Sprintf("better on %d held-out ads: log likelihood %.4f an ad, the champion's %.4f", c.Ads, c.Challenger, c.Champion)
-	}
-	return false, fmt.Sprintf("not better on %d held-out ads: log likelihood %.4f an ad, the champion's %.4f", c.Ads, c.Challenger, c.Champion)
 }
 
 // decide registers a model as what it was judged to be, unless somebody else has
@@ -147,7 +136,7 @@ func (s Store) Predict(ctx context.Context, account string, dna creative.DNA, ve
 		if err != nil {
 			return Prediction{}, err
 		}
-		t := known.train()
+		t := known.train(true)
 		if err := s.decide(ctx, known, &t); err != nil {
 			return Prediction{}, err
 		}

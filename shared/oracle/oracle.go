@@ -9,6 +9,8 @@
 package oracle
 
 import (
+	"time"
+
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
@@ -24,9 +26,22 @@ type Past struct {
 	// Spend and Value (pipeline value, won deals included) are totals to date in
 	// units of one currency; an ad without spend teaches nothing of ROAS.
 	Spend, Value float64
+	// Immature is the share of the ad's conversions that could not have shown yet, 0
+	// to 1: its value is judged by the spend whose conversions could.
+	Immature float64
+	// Created is when the ad began; the zero time where nobody knows. A model with a
+	// half-life believes an older ad less.
+	Created time.Time
 	// Vector is the ad's embedding where it is remembered, or nil.
 	Vector embed.Vector
 }
+
+// leastArrived keeps a deal that came on an ad's first day from counting as a
+// hundred.
+const leastArrived = 0.03
+
+// arrived is the share of the ad's conversions that could have shown.
+func (p Past) arrived() float64 { return clamp(1-p.Immature, leastArrived, 1) }
 
 // Neighbour is a remembered ad that is like the one to be judged. Its figures are
 // those that the model was trained on; an ad that it was not is passed over.

@@ -54,7 +54,7 @@ func TestTheOrderOfAdsChangesNothing(t *testing.T) {
 func TestTheFingerprintTellsAnyChange(t *testing.T) {
 	t.Parallel()
 	past := account(2, 6)
-	seen := map[string]string{oracle.Fingerprint("acc", past): "nothing"}
+	seen := map[string]string{oracle.Fingerprint("acc", past, 0): "nothing"}
 	for name, change := range map[string]func(*oracle.Past){
 		"impressions": func(p *oracle.Past) { p.Impressions++ },
 		"clicks":      func(p *oracle.Past) { p.Clicks++ },
@@ -66,13 +66,13 @@ func TestTheFingerprintTellsAnyChange(t *testing.T) {
 	} {
 		changed := slices.Clone(past)
 		change(&changed[3])
-		print := oracle.Fingerprint("acc", changed)
+		print := oracle.Fingerprint("acc", changed, 0)
 		if before, ok := seen[print]; ok {
 			t.Errorf("%s and %s have one fingerprint", name, before)
 		}
 		seen[print] = name
 	}
-	if _, ok := seen[oracle.Fingerprint("elsewhere", past)]; ok {
+	if _, ok := seen[oracle.Fingerprint("elsewhere", past, 0)]; ok {
 		t.Error("two accounts have one fingerprint")
 	}
 }
@@ -237,14 +237,14 @@ func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
 		wrong[i].DNA = past[(i+37)%len(past)].DNA
 	}
 	champion, challenger := oracle.Train("acc", past), oracle.Train("acc", wrong)
-	if c := oracle.Compare(champion, challenger, past); c.Better || c.Ads != 100 || !(c.Champion > c.Challenger) {
+	if _, c := oracle.Contend("acc", &champion, wrong); c.Promote && c.CTR.Mean < 0 || c.Ads != 20 {
 		t.Errorf("%+v", c)
 	}
-	if c := oracle.Compare(challenger, champion, past); !c.Better {
+	if m, c := oracle.Contend("acc", &challenger, past); !c.Promote || !(c.Challenger > c.Champion) || m.Version() != oracle.Train("acc", past).Version() {
 		t.Errorf("the other way round: %+v", c)
 	}
-	if c := oracle.Compare(champion, champion, past); c.Better {
-		t.Errorf("itself: %+v", c)
+	if _, c := oracle.Contend("acc", &champion, past); c.Promote {
+		t.Errorf("on the very data that the champion has seen: %+v", c)
 	}
 	if m := champion.Metrics; m.AUC == nil || *m.AUC < 0.6 || *m.LogLoss > *m.AccountLogLoss || *m.Coverage < 0.8 || m.Held != 100 {
 		t.Errorf("%+v", m)

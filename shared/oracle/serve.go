@@ -177,7 +177,7 @@ func (o *Oracle) Learn(ctx context.Context, tenant, account, vectors string) (Tr
 	if err != nil {
 		return Trained{}, err
 	}
-	learned := known.train() // between two transactions: it takes its time
+	learned := known.train(true) // between two transactions: it takes its time
 	t := learned
 	err = pg.InTenant(ctx, o.db, tenant, func(tx pgx.Tx) error {
 		t = learned // what an attempt that was undone has left
@@ -187,4 +187,66 @@ func (o *Oracle) Learn(ctx context.Context, tenant, account, vectors string) (Tr
 		o.keep(key{tenant, account, t.Champion}, t.model)
 	}
 	return t, err
+}
+
+// Challenge is a model that was trained to take the champion's place, and what was
+// found of both. Nothing is written until Register is called.
+type Challenge struct {
+	Trained
+	known material
+}
+
+// Challenge trains a challenger on what the database holds now.
+func (o *Oracle) Challenge(ctx context.Context, tenant, account, vectors string) (*Challenge, error) {
+	var known material
+	err := pg.InTenant(ctx, o.db, tenant, func(tx pgx.Tx) (err error) {
+		known, err = NewStore(tx).material(ctx, account, vectors)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Challenge{known.train(false), known}, nil
+}
+
+// Same reports whether the challenger has learned from what the champion has.
+func (c *Challenge) Same() bool { return c.known.version == c.Version }
+
+// Degraded reports whether the champion does worse on the newest ads than their
+// plain average.
+func (c *Challenge) Degraded() (bool, Gain) {
+	if !c.known.usable {
+		return false, Gain{}
+	}
+	return Degraded(c.known.champion, c.known.past)
+}
+
+// Register writes the challenger as what it was judged to be, in the caller's
+// transaction; the same challenge registered again changes nothing. promote makes it
+// the champion whatever the comparison says, with the reason why.
+func (c *Challenge) Register(ctx context.Context, tx pgx.Tx, promote bool, why string) (Trained, error) {
+	t := c.Trained
+	if promote && !t.Promoted {
+		t.Promoted, t.Verdict = true, why
+	}
+	err := NewStore(tx).decide(ctx, c.known, &t)
+	return t, err
+}
+
+// Current returns the model that serves an account, trained now where there is none
+// or where there is enough new to learn from.
+func (o *Oracle) Current(ctx context.Context, tenant, account, vectors string) (m Model, err error) {
+	var is standing
+	err = pg.InTenant(ctx, o.db, tenant, func(tx pgx.Tx) (err error) {
+		is, err = NewStore(tx).standing(ctx, account)
+		return err
+	})
+	if err != nil {
+		return Model{}, err
+	}
+	if m, err = o.champion(ctx, Query{Tenant: tenant, AccountID: account, Vectors: vectors}, is); err != nil {
+		return Model{}, err
+	}
+	m.Totals = is.now.totals()
+	return m, nil
 }

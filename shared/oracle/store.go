@@ -10,7 +10,9 @@ import (
 	"github.com/pgvector/pgvector-go"
 
 	"github.com/geminivideo/geminivideo/shared/creative"
+	"github.com/geminivideo/geminivideo/shared/dealtimes"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/sampler"
 )
 
 // registered is the name that the oracle's models have in gv.model_registry.
@@ -123,22 +125,34 @@ func (s Store) Basis(ctx context.Context, account string) (Basis, error) {
 // Past returns the ads that a model of an account learns from: the newest of its
 // own and of its niche, with their embeddings of the model vectors where they are
 // remembered. Value and spend in another currency than the account's are left out.
+// How much of an ad's value could have shown goes by the account's own deals and
+// the days of its clicks; of an ad without days nobody knows, and all counts.
 func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error) {
+	deals, err := dealtimes.Read(ctx, s.tx, account, dealtimes.Recent)
+	if err != nil {
+		return nil, err
+	}
+	curve := sampler.ArrivedByDay(deals)
 	rows, _ := s.tx.Query(ctx, around+`
-		SELECT n.ad_id, n.account_id, n.creative_dna, n.impressions, n.clicks,
+		SELECT n.ad_id, n.account_id, n.creative_dna, n.impressions, n.clicks, coalesce(days.first::timestamptz, n.created_at),
+		       round((1 - coalesce(days.arrived, 1))::numeric, 2)::float8,
 		       CASE WHEN n.comparable THEN n.spend_minor / 10 ^ n.decimals ELSE 0 END::float8,
 		       CASE WHEN n.comparable THEN n.pipeline_minor / 10 ^ n.decimals ELSE 0 END::float8, w.embedding::text
 		FROM   (SELECT a.*, u.comparable, u.decimals, u.mine, row_number() OVER (PARTITION BY u.mine ORDER BY a.created_at DESC, a.ad_id) AS nth
 		        FROM used u JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.account_id = u.account_id
 		        WHERE a.impressions > 0 OR a.spend_minor > 0) n
 		LEFT   JOIN gv.winners w ON w.tenant_id = gv.tenant() AND w.ad_id = n.ad_id AND w.model = @vectors AND w.active
+		LEFT   JOIN LATERAL (
+			SELECT min(m.day) AS first, sum(m.clicks * (@curve::float8[])[1 + least(greatest(current_date - m.day, 0), @last::int)]) / nullif(sum(m.clicks), 0) AS arrived
+			FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = n.ad_id
+		) AS days ON true
 		WHERE  n.nth <= CASE WHEN n.mine THEN @own::bigint ELSE @others::bigint END`,
-		pgx.StrictNamedArgs{"account": account, "vectors": vectors, "own": maxOwn, "others": maxOthers})
+		pgx.StrictNamedArgs{"account": account, "vectors": vectors, "own": maxOwn, "others": maxOthers, "curve": curve, "last": len(curve) - 1})
 	var all []Past
 	var p Past
 	var dna []byte
 	var vector *pgvector.Vector
-	_, err := pgx.ForEachRow(rows, []any{&p.AdID, &p.AccountID, &dna, &p.Impressions, &p.Clicks, &p.Spend, &p.Value, &vector}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&p.AdID, &p.AccountID, &dna, &p.Impressions, &p.Clicks, &p.Created, &p.Immature, &p.Spend, &p.Value, &vector}, func() error {
 		next := p
 		next.DNA = creative.DNA{}
 		if err := next.DNA.UnmarshalJSON(dna); err != nil {

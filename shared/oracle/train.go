@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/embed"
@@ -20,7 +21,10 @@ type Model struct {
 	Remembered memory
 	Metrics    Metrics
 	Print      string // the data's fingerprint
-	Vectors    string // the embedding model of the remembered ads
+	// HalfLife is in how many days an older ad comes to differ twice as much from those
+	// of today; 0 where age does not count.
+	HalfLife float64
+	Vectors  string // the embedding model of the remembered ads
 }
 
 // totals of ads.
@@ -44,10 +48,15 @@ const maxAds = 8_000
 
 // Train learns a model for an account, "" for one that is not known, from its own
 // ads and those of its niche. The same ads in any order train the same model.
-func Train(account string, past []Past) Model {
+func Train(account string, past []Past) Model { return TrainFading(account, past, 0) }
+
+// TrainFading is Train where an ad's age counts: with every halfLife days that it is
+// older than the newest, it may differ twice as much from the ads of today.
+func TrainFading(account string, past []Past, halfLife float64) Model {
 	ads := prepared(past)
 	c := newColumns(account, ads)
-	m := Model{Columns: c, Print: Fingerprint(account, past)}
+	m := Model{Columns: c, Print: Fingerprint(account, past, halfLife), HalfLife: halfLife}
+	wider := fading(ads, halfLife)
 	for _, a := range ads {
 		m.Totals[1].add(a.Past)
 		if a.AccountID == account {
@@ -60,11 +69,11 @@ func Train(account string, past []Past) Model {
 	}
 	clicks := make([]observed, len(ads))
 	for i, a := range ads {
-		clicks[i] = observed{float64(a.Clicks), float64(a.Impressions), rows[i]}
+		clicks[i] = observed{float64(a.Clicks), float64(a.Impressions), rows[i], wider[i]}
 	}
 	ctr := expect(ctrBelief, c, ads, clicks)
 	m.CTR = ctr.expectation
-	roas := expect(roasBelief, c, ads, worth(ads, rows))
+	roas := expect(roasBelief, c, ads, worth(ads, rows, wider))
 	m.ROAS = roas.expectation
 	m.Examples = exemplify(c, ads, ctr, roas)
 	m.Remembered = remember(ads, ctr, roas)
@@ -108,6 +117,27 @@ func prepared(past []Past) []ad {
 	return ads
 }
 
+// fading returns by how much more each ad may differ from those of today.
+func fading(ads []ad, halfLife float64) []float64 {
+	wider := make([]float64, len(ads))
+	var newest time.Time
+	for _, a := range ads {
+		if a.Created.After(newest) {
+			newest = a.Created
+		}
+	}
+	for i, a := range ads {
+		wider[i] = 1
+		if halfLife > 0 && !a.Created.IsZero() {
+			wider[i] = math.Exp2(min(newest.Sub(a.Created).Hours()/24/halfLife, mostFading))
+		}
+	}
+	return wider
+}
+
+// mostFading is the number of half-lives after which an ad fades no more.
+const mostFading = 12
+
 func amount(x float64) float64 {
 	if math.IsNaN(x) || x < 0 {
 		return 0
@@ -126,31 +156,34 @@ func hash(s string) uint64 {
 
 // worth counts ads' value and spend in typical deals, so that an ad with one deal
 // says as much as one deal can: value is rare and comes in lumps.
-func worth(ads []ad, rows [][]entry) []observed {
-	var lumps []float64
-	var spent, value float64
-	for _, a := range ads {
-		if a.Spend > 0 && a.Value > 0 {
-			lumps = append(lumps, a.Value)
-			spent, value = spent+a.Spend, value+a.Value
-		} else {
-			spent += a.Spend
-		}
-	}
-	lump := max(spent, 1)
-	if len(lumps) > 0 {
-		slices.Sort(lumps)
-		lump = quantile(lumps, 0.25)
-	}
-	lump = max(lump, 1e-6)
+// Spend whose deals could not have shown yet is no exposure.
+func worth(ads []ad, rows [][]entry, wider []float64) []observed {
+	lump := lumpOf(ads)
 	all := make([]observed, len(ads))
 	for i, a := range ads {
-		all[i] = observed{exposure: a.Spend / lump, row: rows[i]}
+		all[i] = observed{exposure: a.Spend * a.arrived() / lump, row: rows[i], wider: wider[i]}
 		if a.Spend > 0 {
 			all[i].count = a.Value / lump
 		}
 	}
 	return all
+}
+
+// lumpOf is the size of a small typical deal, as far as ads' values tell it.
+func lumpOf(ads []ad) float64 {
+	var lumps []float64
+	spent := 0.0
+	for _, a := range ads {
+		spent += a.Spend
+		if a.Spend > 0 && a.Value > 0 {
+			lumps = append(lumps, a.Value)
+		}
+	}
+	if len(lumps) == 0 {
+		return max(spent, 1)
+	}
+	slices.Sort(lumps)
+	return max(quantile(lumps, 0.25), 1e-6)
 }
 
 // vectorOf returns the ad's embedding where it has one of the right size.

@@ -176,7 +176,7 @@ func tables(t *testing.T, admin *pgxpool.Pool) []string {
 // that is no list of words.
 var special = map[string]string{
 	"currency": `'USD'`, "method": `'unattributed'`, "email": `'a@example.com'`, "key_hash": `decode(repeat('00', 32), 'hex')`,
-	"target_minor": `1`, "unallocated_minor": `0`, "stage_name": `'lead'`, "budget_object": `'adset/x'`,
+	"target_minor": `1`, "accounts": `5`, "unallocated_minor": `0`, "stage_name": `'lead'`, "budget_object": `'adset/x'`,
 	"embedding": `(SELECT array_agg(1)::extensions.vector FROM generate_series(1, 768))`,
 }
 

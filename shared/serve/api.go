@@ -132,6 +132,11 @@ func Put[I, O any](a *API, path string, role auth.Role, handle func(context.Cont
 	operation(a, http.MethodPut, path, role, handle, opts)
 }
 
+// Delete registers handle for DELETE path.
+func Delete[I, O any](a *API, path string, role auth.Role, handle func(context.Context, *I) (*O, error), opts ...Option) {
+	operation(a, http.MethodDelete, path, role, handle, opts)
+}
+
 // Raw serves a pattern such as "POST /webhooks/hubspot" to role and above with a
 // handler that reads the request itself. An error that it returns is answered,
 // so it must not have written anything by then.

@@ -81,6 +81,11 @@ func Schedule(name string, build func(context.Context) (Job, error)) {
 // Tick returns the handler that runs job once a request.
 func Tick(job Job) http.Handler {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, err := only(r)
+		if err != nil {
+			WriteError(w, r, err)
+			return
+		}
 		report, err := job.Run(r.Context())
 		if err != nil {
 			WriteError(w, r, err)
