@@ -26,6 +26,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/relay"
 	_ "github.com/geminivideo/geminivideo/functions/replay"
 	_ "github.com/geminivideo/geminivideo/functions/revenue"
+	_ "github.com/geminivideo/geminivideo/functions/schedules"
 	_ "github.com/geminivideo/geminivideo/functions/sweep"
 	_ "github.com/geminivideo/geminivideo/functions/sync"
 	_ "github.com/geminivideo/geminivideo/functions/tenants"
