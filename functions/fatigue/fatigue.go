@@ -1,7 +1,7 @@
-// Package fatigue says whether an ad is tiring, from the days that the request
-// tells and, for a stored ad, beside its account's medians of the same days, and
-// runs the two-hourly sweep of a tenant's ads at once. It serves
-// /api/ml/fatigue/; a check only reads, and a repeated sweep finds all done.
+// Package fatigue says whether an ad is tiring, from the days in the request and what
+// is known beside them, in the request or of a stored ad; and it runs the sweep of a
+// tenant's ads at once. It serves /api/ml/fatigue/; a check only reads, and a repeated
+// sweep finds everything done.
 package fatigue
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -56,21 +57,32 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	serve.Post(api, "/api/ml/fatigue/check", auth.Viewer, f.check,
 		serve.Summary("Says whether an ad is tiring, and why."))
 	serve.Post(api, "/api/ml/fatigue/sweep", auth.Editor, f.sweep,
-		serve.Summary("Judges all active ads now, and has tired ones cut and refreshed."))
+		serve.Summary("Judges all active ads now, and queues a cut and a new creative for tired ones."))
 	return api
 }
 
 type checkInput struct {
 	Body struct {
-		AdID    string  `json:"ad_id" minLength:"1" maxLength:"200" pattern:"^[^\\x00]*\\S[^\\x00]*$" patternDescription:"text that is not blank"`
-		History []dayIn `json:"metrics_history" nullable:"false" maxItems:"400" doc:"One entry a day, oldest first."`
+		AdID     string         `json:"ad_id" minLength:"1" maxLength:"200" pattern:"^[^\\x00]*\\S[^\\x00]*$" patternDescription:"text that is not blank"`
+		History  []dayIn        `json:"metrics_history" nullable:"false" maxItems:"400" doc:"One entry a day, oldest first."`
+		Account  []accountDayIn `json:"account_history,omitempty" maxItems:"400" doc:"The account's other ads, by day: what they share with the ad is no fatigue of the ad. Left out, a stored ad is compared with the stored ads of its account."`
+		Learning bool           `json:"learning_phase,omitempty" doc:"Meta is still learning how to deliver the ad set: CTR and CPM swing, and are not judged."`
+		Budgets  []string       `json:"budget_changed_on,omitempty" maxItems:"400" doc:"Dates on which the ad's budget was changed. Within 3 days of the newest entry CTR and CPM are not judged."`
 	}
 
-	days []fatigue.Day
+	days    []fatigue.Day
+	account map[time.Time]fatigue.Median
+	changed []time.Time
+}
+
+type accountDayIn struct {
+	Date string  `json:"date" format:"date" doc:"In the ad account's time zone."`
+	CPM  float64 `json:"cpm" minimum:"0" maximum:"1000000000" doc:"Their usual price of a thousand impressions, such as the median; 0 where it is not known."`
+	CTR  float64 `json:"ctr" minimum:"0" maximum:"1" doc:"Their usual rate, such as the median; 0 where it is not known."`
 }
 
 type dayIn struct {
-	Date        string  `json:"date,omitempty" format:"date" doc:"In the ad account's time zone. Without dates, the days follow each other and a stored ad is not compared with its account."`
+	Date        string  `json:"date,omitempty" format:"date" doc:"In the ad account's time zone. Without dates, the days follow each other, and the ad is not compared with its account."`
 	CTR         float64 `json:"ctr" minimum:"0" maximum:"1" doc:"A rate: 0.02 is 2%."`
 	Frequency   float64 `json:"frequency" minimum:"0" maximum:"1000000000" doc:"Impressions per person, of the day or to date; 0 where it is not known."`
 	CPM         float64 `json:"cpm" minimum:"0" maximum:"1000000000" doc:"Price of a thousand impressions, in units of the account's currency; 0 where it is not known."`
@@ -105,6 +117,41 @@ func (in *checkInput) Resolve(huma.Context) []error {
 		}
 		last = date
 	}
+	return append(errs, in.resolveContext(!last.IsZero())...)
+}
+
+// resolveContext checks what the request knows beside the days. It can be matched
+// with them only where they are dated.
+func (in *checkInput) resolveContext(dated bool) (errs []error) {
+	refuse := func(rule, format string, args ...any) {
+		errs = append(errs, &huma.ErrorDetail{Location: fmt.Sprintf(format, args...), Message: rule})
+	}
+	if len(in.Body.Account) > 0 && !dated {
+		refuse("needs dates in metrics_history, to be matched with it", "body.account_history")
+	}
+	if len(in.Body.Budgets) > 0 && !dated {
+		refuse("needs dates in metrics_history, to be matched with it", "body.budget_changed_on")
+	}
+	in.account = map[time.Time]fatigue.Median{}
+	for i, d := range in.Body.Account {
+		date, err := time.Parse(time.DateOnly, d.Date)
+		if err != nil {
+			continue // the format says it
+		}
+		if _, twice := in.account[date]; twice {
+			refuse("must not be the same day as an entry before it", "body.account_history[%d].date", i)
+		}
+		in.account[date] = fatigue.Median{CTR: d.CTR, CPM: d.CPM}
+	}
+	for i, text := range in.Body.Budgets {
+		date, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			refuse("must be a date such as 2026-11-20", "body.budget_changed_on[%d]", i)
+			continue
+		}
+		in.changed = append(in.changed, date)
+	}
+	slices.SortFunc(in.changed, time.Time.Compare)
 	return errs
 }
 
@@ -118,8 +165,8 @@ type answer struct {
 	DaysUntilCritical *float64 `json:"days_until_critical" nullable:"true" doc:"Until the first rule holds, if the trend goes on; 0 where one holds, null where no trend leads there."`
 	CriticalRange     *span    `json:"critical_range,omitempty" doc:"Holds the days until critical with a probability of 80%; only where there is a trend."`
 	Signals           []signal `json:"signals" nullable:"false" doc:"What each rule found that could be decided."`
-	Confounders       []string `json:"confounders" nullable:"false" doc:"What else may be behind it."`
-	Account           bool     `json:"compared_with_account" doc:"The ad is stored and its account's medians of the same days are known."`
+	Confounders       []string `json:"confounders" nullable:"false" doc:"What else may be behind a rule that holds."`
+	Account           bool     `json:"compared_with_account" doc:"The account's figures of the same days are known, from account_history or, for a stored ad, from its account's ads."`
 }
 
 type span struct {
@@ -133,18 +180,24 @@ type signal struct {
 	Probability float64 `json:"probability" doc:"That the rule holds, 0 to 1; from about two thirds it does."`
 	Observed    float64 `json:"observed" doc:"The change of CTR or CPM as a share (-0.3 is down 30%), the frequency, or by how much spend outgrew impressions in 7 days."`
 	Limit       float64 `json:"limit" doc:"What the rule compares it with."`
+	ExplainedBy string  `json:"explained_by,omitempty" enum:"account,weekday,promotion,learning,budget" doc:"What else accounts for it; then the rule does not hold."`
 }
 
 func (f *function) check(ctx context.Context, in *checkInput) (*checkOutput, error) {
-	var beside fatigue.Context
+	beside := fatigue.Context{Account: align(in.days, in.account), BudgetChanged: in.changed, Learning: in.Body.Learning}
 	if dates := known(in.days); len(dates) > 0 {
 		err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-			medians, err := store{tx}.medians(ctx, in.Body.AdID, dates)
-			if err != nil {
-				return err
+			if len(in.account) == 0 {
+				medians, err := store{tx}.medians(ctx, in.Body.AdID, dates)
+				if err != nil {
+					return err
+				}
+				beside.Account = align(in.days, medians)
 			}
-			beside.Account = align(in.days, medians)
-			beside.BudgetChanged, beside.Learning, err = store{tx}.known(ctx, in.Body.AdID, dates[0])
+			stored, err := store{tx}.known(ctx, in.Body.AdID, dates[0])
+			beside.BudgetChanged = slices.SortedFunc(slices.Values(append(slices.Clone(in.changed), stored.Changed...)), time.Time.Compare)
+			beside.Learning = in.Body.Learning || stored.Learning
+			beside.Currency = stored.Currency
 			return err
 		})
 		if err != nil {
@@ -156,7 +209,7 @@ func (f *function) check(ctx context.Context, in *checkInput) (*checkOutput, err
 	return &checkOutput{shown(in.Body.AdID, v, len(beside.Account) > 0)}, nil
 }
 
-// known returns the dates that were given.
+// known returns the dates in the request.
 func known(days []fatigue.Day) []time.Time {
 	var dates []time.Time
 	for _, d := range days {
@@ -185,7 +238,7 @@ func shown(ad string, v fatigue.Verdict, account bool) answer {
 		Signals: make([]signal, len(v.Signals)), Confounders: append([]string{}, v.Confounders...), Account: account,
 	}
 	for i, s := range v.Signals {
-		a.Signals[i] = signal{string(s.Rule), s.Holds(), round(s.Probability, 4), round(s.Observed, 4), s.Limit}
+		a.Signals[i] = signal{string(s.Rule), s.Holds(), round(s.Probability, 4), round(s.Observed, 4), s.Limit, string(s.Explained)}
 	}
 	if c := v.Critical; c != nil {
 		days := round(c.Days, 1)

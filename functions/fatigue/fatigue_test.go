@@ -149,7 +149,7 @@ func TestAStoredAdIsNotBlamedForItsAccount(t *testing.T) {
 		{"d1", true, "HEALTHY", true},
 		{"d1", false, "AUDIENCE_EXHAUSTED", false}, // nobody knows which days
 		{"c1", true, "AUDIENCE_EXHAUSTED", true},
-		{"e1", true, "AUDIENCE_EXHAUSTED", false}, // one other ad is no account
+		{"e1", true, "HEALTHY", true},             // the one other ad says what the account did
 		{"o1", true, "AUDIENCE_EXHAUSTED", false}, // another tenant's ad is as unknown as any
 		{"new", true, "AUDIENCE_EXHAUSTED", false},
 	} {
@@ -158,7 +158,7 @@ func TestAStoredAdIsNotBlamedForItsAccount(t *testing.T) {
 			t.Errorf("%s, dated %v: %d %s", c.ad, c.dated, a.Status, a.Body)
 		}
 	}
-	if a := w.check("d1", tenDays(true, 0.02, 18)); !strings.Contains(a.Body, "the account's median CPM rose on the same days") {
+	if a := w.check("d1", tenDays(true, 0.02, 18)); !strings.Contains(a.Body, "The account's other ads moved alike on the same days") {
 		t.Errorf("the account's shift is not named: %s", a.Body)
 	}
 	if got := w.Text(`SELECT count(*) FROM gv.ad_fatigue`); got != "0" {
@@ -166,24 +166,78 @@ func TestAStoredAdIsNotBlamedForItsAccount(t *testing.T) {
 	}
 }
 
-func TestWhatElseMayBeBehindAStoredAdsFallIsNamed(t *testing.T) {
+func TestWhatIsKnownOfAStoredAdExplainsItsFall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.store(apitest.Tenant, "act_calm", 10, "c1", "c2", "c3")
-	w.Exec(`UPDATE gv.ads SET adset_id = 's1' WHERE ad_id = 'c1'`)
-	w.Exec(`INSERT INTO gv.ad_sets (tenant_id, adset_id, account_id, campaign_id, learning) VALUES ($1, 's1', 'act_calm', 'act_calm', true)`, apitest.Tenant)
-	for _, at := range []string{"2026-02-01", "2026-03-08"} { // the first is before the days that are told
-		w.Exec(`INSERT INTO gv.ad_change_history (tenant_id, account_id, campaign_id, ad_id, budget_object, action, outcome, before_minor, after_minor, reason, initiator, at)
-			VALUES ($1, 'act_calm', 'act_calm', 'c1', 'adset/s1', 'budget', 'applied', 100, 80, 'r', 'm', $2::timestamptz)`, apitest.Tenant, at)
-	}
-	told := fmt.Sprint(w.check("c1", tenDays(true, 0.008, 10)).JSON(t)["confounders"])
-	for _, want := range []string{"its budget was changed once within these days, last on 2026-03-08", "in the learning phase"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("%q is not among %s", want, told)
+	w.store(apitest.Tenant, "act_calm", 10, "learns", "moved", "cut", "c4", "c5", "c6")
+	w.Exec(`UPDATE gv.ads SET adset_id = 's-' || ad_id`)
+	w.Exec(`INSERT INTO gv.ad_sets (tenant_id, adset_id, account_id, campaign_id, learning) VALUES ($1, 's-learns', 'act_calm', 'act_calm', true)`, apitest.Tenant)
+	w.Exec(`INSERT INTO gv.pending_ad_changes (change_id, tenant_id, request_key, account_id, campaign_id, ad_id, budget_object, kind, target_minor, reason, source, requested_by, status)
+		VALUES ('00000000-0000-4000-8000-0000000000c4', $1, 'k', 'act_calm', 'act_calm', 'cut', 'adset/s-cut', 'budget', 80, 'x', 'fatigue', 'sweep', 'applied')`, apitest.Tenant)
+	change := `INSERT INTO gv.ad_change_history (tenant_id, change_id, account_id, campaign_id, ad_id, budget_object, action, outcome, before_minor, after_minor, reason, initiator, at)
+		VALUES ($1, $2, 'act_calm', 'act_calm', $3, 'adset/s-' || $3, 'budget', 'applied', 100, 80, 'r', 'm', $4::timestamptz)`
+	w.Exec(change, apitest.Tenant, nil, "c4", "2026-03-02")
+	w.Exec(change, apitest.Tenant, nil, "moved", "2026-03-08")
+	w.Exec(change, apitest.Tenant, "00000000-0000-4000-8000-0000000000c4", "cut", "2026-03-09")
+	for ad, c := range map[string]struct{ status, says string }{
+		"learns": {"HEALTHY", "still learning how to deliver"},
+		"moved":  {"HEALTHY", "Its budget was changed within the last 3 days"},
+		"cut":    {"FATIGUING", "CTR down 60%"}, // a fatigue cut follows the fall
+		"c4":     {"FATIGUING", "its budget was changed once in these days, last on 2026-03-02"},
+		"c5":     {"FATIGUING", "CTR down 60%"},
+	} {
+		a := w.check(ad, tenDays(true, 0.008, 10))
+		if got := a.JSON(t); a.Status != 200 || got["status"] != c.status || !strings.Contains(a.Body, c.says) {
+			t.Errorf("%s: %d %s", ad, a.Status, a.Body)
 		}
 	}
-	if told := fmt.Sprint(w.check("c2", tenDays(true, 0.008, 10)).JSON(t)["confounders"]); strings.Contains(told, "learning") || strings.Contains(told, "budget was") {
-		t.Errorf("an ad of which nothing is known: %s", told)
+}
+
+func TestTheRequestSaysWhatElseIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	days := strings.Join(tenDays(true, 0.012, 18), ", ")
+	var account []string
+	for i := range 10 {
+		ctr, cpm := 0.03, 8.0
+		if i >= 8 {
+			ctr, cpm = 0.018, 14.5
+		}
+		account = append(account, fmt.Sprintf(`{"date": "2026-03-%02d", "ctr": %v, "cpm": %v}`, i+1, ctr, cpm))
+	}
+	calm := strings.ReplaceAll(strings.ReplaceAll(strings.Join(account, ", "), "0.018", "0.03"), "14.5", "8")
+	for _, c := range []struct{ more, status, explained string }{
+		{``, "AUDIENCE_EXHAUSTED", ""},
+		{`, "account_history": [` + strings.Join(account, ", ") + `]`, "HEALTHY", "account"},
+		{`, "account_history": [` + calm + `]`, "AUDIENCE_EXHAUSTED", ""},
+		{`, "account_history": []`, "AUDIENCE_EXHAUSTED", ""},
+		{`, "learning_phase": true`, "HEALTHY", "learning"},
+		{`, "learning_phase": false`, "AUDIENCE_EXHAUSTED", ""},
+		{`, "budget_changed_on": ["2026-02-01", "2026-03-08"]`, "HEALTHY", "budget"},
+		{`, "budget_changed_on": ["2026-03-05"]`, "AUDIENCE_EXHAUSTED", ""},
+	} {
+		a := w.Call(w.handler, "POST", path, w.Token(auth.Viewer), `{"ad_id": "unknown", "metrics_history": [`+days+`]`+c.more+`}`)
+		explained := strings.Contains(a.Body, `"explained_by":"`+c.explained)
+		if a.Status != 200 || a.JSON(t)["status"] != c.status || explained != (c.explained != "") {
+			t.Errorf("%s: %d %s", c.more, a.Status, a.Body)
+		}
+	}
+	undated := strings.Join(tenDays(false, 0.012, 18), ", ")
+	for more, field := range map[string]string{
+		`, "account_history": [{"date": "2026-03-01", "ctr": 2, "cpm": 8}]`:                                                 "body.account_history[0].ctr",
+		`, "account_history": [{"date": "soon", "ctr": 0.2, "cpm": 8}]`:                                                     "body.account_history[0].date",
+		`, "account_history": [{"date": "2026-03-01", "ctr": 0.2, "cpm": 8}, {"date": "2026-03-01", "ctr": 0.2, "cpm": 8}]`: "body.account_history[1].date",
+		`, "budget_changed_on": ["2026-03-01", "soon"]`:                                                                     "body.budget_changed_on[1]",
+		`, "learning_phase": "yes"`: "body.learning_phase",
+	} {
+		if a := w.Call(w.handler, "POST", path, w.Token(auth.Viewer), `{"ad_id": "unknown", "metrics_history": [`+days+`]`+more+`}`); a.Status != 422 || !a.Names(field) {
+			t.Errorf("%s: %d %s", more, a.Status, a.Body)
+		}
+	}
+	for _, more := range []string{`, "account_history": [` + calm + `]`, `, "budget_changed_on": ["2026-03-08"]`} {
+		if a := w.Call(w.handler, "POST", path, w.Token(auth.Viewer), `{"ad_id": "unknown", "metrics_history": [`+undated+`]`+more+`}`); a.Status != 422 {
+			t.Errorf("without dates, %.30s: %d %s", more, a.Status, a.Body)
+		}
 	}
 }
 

@@ -9,36 +9,45 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/fatigue"
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // store reads the tenant of its transaction.
 type store struct{ tx pgx.Tx }
 
 // A median is of at least leastAds other ads of the account that had enough
-// impressions on the day for a rate, and of no more than the largest mostAds: more
-// would not move it.
+// impressions on the day for a rate, and of at most the largest mostAds: more would
+// not move it. The sweep has the same numbers.
 const (
-	leastAds         = 2
+	leastAds         = 1
 	mostAds          = 200
 	leastImpressions = 100
 )
 
-// known returns what is known of a stored ad that may be behind what its days
-// show: when its budget was changed since then, and whether Meta still learns how
-// to deliver it.
-func (s store) known(ctx context.Context, ad string, since time.Time) (changed []time.Time, learning bool, err error) {
+// stored is what is known of a stored ad beside its days.
+type stored struct {
+	Changed  []time.Time // when its budget was changed, other than by a fatigue cut
+	Learning bool
+	Currency money.Currency
+}
+
+// known returns what is known of a stored ad since a day; nothing for an ad that the
+// tenant does not have.
+func (s store) known(ctx context.Context, ad string, since time.Time) (k stored, err error) {
 	err = s.tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT array_agg(DISTINCT h.at ORDER BY h.at) FROM gv.ad_change_history h
 		                 WHERE  h.tenant_id = gv.tenant() AND (h.ad_id = own.ad_id OR own.adset_id <> '' AND h.budget_object = 'adset/' || own.adset_id)
-		                 AND    h.at > @since AND h.outcome = 'applied' AND h.after_minor IS NOT NULL), '{}'),
-		       coalesce(s.learning, false)
+		                 AND    h.at > @since AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
+		                 AND    NOT EXISTS (SELECT FROM gv.pending_ad_changes p WHERE p.change_id = h.change_id AND p.source = 'fatigue')), '{}'),
+		       coalesce(s.learning, false), a.currency
 		FROM   gv.ads own
+		JOIN   gv.accounts a USING (tenant_id, account_id)
 		LEFT   JOIN gv.ad_sets s ON s.tenant_id = own.tenant_id AND s.adset_id = own.adset_id
-		WHERE  own.tenant_id = gv.tenant() AND own.ad_id = @ad`, pgx.StrictNamedArgs{"ad": ad, "since": since}).Scan(&changed, &learning)
+		WHERE  own.tenant_id = gv.tenant() AND own.ad_id = @ad`, pgx.StrictNamedArgs{"ad": ad, "since": since}).Scan(&k.Changed, &k.Learning, &k.Currency)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return nil, false, fmt.Errorf("read what is known of ad %s: %w", ad, err)
+		return stored{}, fmt.Errorf("read what is known of ad %s: %w", ad, err)
 	}
-	return changed, learning, nil
+	return k, nil
 }
 
 // medians returns what the other ads of a stored ad's account had on those days;

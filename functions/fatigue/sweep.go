@@ -19,11 +19,12 @@ import (
 
 type sweepOutput struct{ Body sweep.Report }
 
-// reserve is left of the request's time to answer in.
+// reserve is the part of the request's time that is kept for the answer.
 const reserve = 3 * time.Second
 
 // sweep judges the tenant's active ads now. It works in many transactions, each of
-// which can be repeated, so the key is asked for before and kept behind them.
+// which can be repeated, so the idempotency key is looked up before them and saved
+// after them.
 func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error) {
 	who := auth.From(ctx)
 	var (
@@ -45,13 +46,13 @@ func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error)
 	}
 	report, err = sweep.Of(f.db, who.Tenant, who.Who(), remedy.Fatigue()).Run(limited)
 	if errors.Is(err, sweep.ErrHeld) {
-		return nil, &fault.Error{Kind: fault.Conflict, Message: "a sweep of your ads is under way; its report is the same", RetryAfter: 5 * time.Second}
+		return nil, &fault.Error{Kind: fault.Conflict, Message: "a sweep of your ads is running: ask again in 5 s", RetryAfter: 5 * time.Second}
 	}
 	if err != nil {
 		return nil, err
 	}
 	serve.Note(ctx, "looked_at", report.LookedAt, "remediated", report.Remediated, "unfinished", report.Unfinished)
-	if !report.Unfinished { // what is not is to be gone on with, by the same key too
+	if !report.Unfinished { // an unfinished one resumes, with the same key too
 		report, err = idempotency.Run(ctx, f.db, who.Tenant, func(pgx.Tx) (sweep.Report, error) { return report, nil })
 	}
 	outbox.Flush(ctx, f.db, who.Tenant, f.queue)

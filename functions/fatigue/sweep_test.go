@@ -92,7 +92,7 @@ func TestASweepThatIsUnderWayIsNotBegunAgain(t *testing.T) {
 	w.tiring(apitest.Tenant)
 	w.Exec(`INSERT INTO gv.leases (name, tenant_id, token, expires_at) VALUES ('sweep/' || $1::text, $1::uuid, gen_random_uuid(), now() + interval '1 minute')`, apitest.Tenant)
 	a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil)
-	if a.Status != 409 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "under way") {
+	if a.Status != 409 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "running") {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	w.Exec(`UPDATE gv.leases SET expires_at = now() - interval '1 second'`) // its holder died

@@ -1,7 +1,7 @@
-// Package sweep judges every active ad of every tenant, and has done what a tired
-// one needs: a cut of its budget and a new creative. Cloud Scheduler runs it every
-// two hours, under a lease. A run that is cut short is gone on with by the next,
-// and a repeat finds everything done.
+// Package sweep judges every active ad of every tenant, and queues what a tired one
+// needs: a cut of its budget and a new creative. Cloud Scheduler runs it every two
+// hours, under a lease. A run that is cut off is resumed by the next, and a repeated
+// run finds everything done.
 package sweep
 
 import (
@@ -40,10 +40,10 @@ func New(db *pg.Worker) serve.Job { return &function{db} }
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 
-// reserve is left of the run's time to answer in.
+// reserve is the part of the run's time that is kept for the answer.
 const reserve = 3 * time.Second
 
-// Run sweeps. Where another run is at it, it says so and is content.
+// Run sweeps. Where another run has the lease, it reports that and ends.
 func (f *function) Run(ctx context.Context) (any, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

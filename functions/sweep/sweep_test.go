@@ -184,11 +184,10 @@ func TestABudgetChangeIsNamedInTheReason(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.account(tenant, "act_1", 5000, 0.5, 1, "tired")
-	w.exec(`INSERT INTO gv.ad_sets (tenant_id, adset_id, account_id, campaign_id, learning) VALUES ($1, 'set-tired', 'act_1', 'act_1', true)`, tenant)
 	w.exec(`INSERT INTO gv.ad_change_history (tenant_id, account_id, campaign_id, ad_id, budget_object, action, outcome, before_minor, after_minor, reason, initiator, at)
-		VALUES ($1, 'act_1', 'act_1', 'sibling', 'adset/set-tired', 'budget', 'applied', 3000, 5000, 'r', 'i', now() - interval '3 days')`, tenant)
+		VALUES ($1, 'act_1', 'act_1', 'sibling', 'adset/set-tired', 'budget', 'applied', 3000, 5000, 'r', 'i', now() - interval '5 days')`, tenant)
 	r := w.run()
-	if len(r.Ads) != 1 || !strings.Contains(r.Ads[0].Reason, "its budget was changed once within these days") || !strings.Contains(r.Ads[0].Reason, "in the learning phase") {
+	if len(r.Ads) != 1 || !strings.Contains(r.Ads[0].Reason, "its budget was changed once in these days") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -71,11 +71,38 @@ type accountInput struct {
 
 type accountOutput struct{ Body Account }
 
-func (f *function) getAccount(ctx context.Context, in *accountInput) (*accountOutput, error) {
-	out := &accountOutput{}
+// AccountAlert is an alarm of an account whose ads fell together.
+type AccountAlert struct {
+	Kind       string     `json:"kind" enum:"ctr_down,cpm_up"`
+	Since      string     `json:"since" format:"date" doc:"The day on which most of the ads began to fall, in the account's time zone."`
+	Ads        int        `json:"ads" doc:"How many ads fell."`
+	FellBy     float64    `json:"fell_by" doc:"The median of their changes, as a share: 0.4 is CTR down by 40%, or CPM up by 40%."`
+	Detail     string     `json:"detail"`
+	Action     string     `json:"action" doc:"What to look at."`
+	ResolvedAt *time.Time `json:"resolved_at" nullable:"true" doc:"null while it is open."`
+}
+
+// accountDetail is an account with its alarms.
+type accountDetail struct {
+	Account
+	Alerts []AccountAlert `json:"account_alerts" nullable:"false" doc:"Open alarms, and those resolved within 30 days: the account's ads fell together."`
+}
+
+type accountDetailOutput struct{ Body accountDetail }
+
+func (f *function) getAccount(ctx context.Context, in *accountInput) (*accountDetailOutput, error) {
+	out := &accountDetailOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		a, err := accounts.NewStore(tx).Get(ctx, in.ID)
-		out.Body = shown(a)
+		store := accounts.NewStore(tx)
+		a, err := store.Get(ctx, in.ID)
+		if err != nil {
+			return err
+		}
+		alerts, err := store.Alerts(ctx, in.ID)
+		out.Body = accountDetail{Account: shown(a), Alerts: make([]AccountAlert, len(alerts))}
+		for i, one := range alerts {
+			out.Body.Alerts[i] = AccountAlert{one.Kind, one.Since.Format(time.DateOnly), one.Ads, one.FellBy, one.Detail, one.Action, one.ResolvedAt}
+		}
 		return err
 	})
 	if err != nil {

@@ -1,10 +1,15 @@
-// Package fatigue says whether an ad is tiring, from its days alone: pure, with
-// no clock and no I/O. Every rule of the contract is decided on the probability
-// that it really holds given the counts, not on what the newest day happened to
-// show; what the days cannot tell is never an alarm.
+// Package fatigue says whether an ad is tiring, from its days and what is known
+// beside them: pure, with no clock and no I/O. Every rule of the contract is decided
+// on the probability that it holds given the counts, not on the newest day's
+// figures alone. What the days cannot show, or something else explains, is never an
+// alarm.
 package fatigue
 
-import "time"
+import (
+	"time"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
 
 // Status is what an ad needs to be told apart by.
 type Status string
@@ -46,11 +51,14 @@ type Context struct {
 	// itself and also against its account.
 	Account []Median
 	// BudgetChanged are the times at which the ad's budget was changed during the
-	// history, oldest first.
+	// history, oldest first. A change within budgetDays of the newest day explains
+	// moves of CTR and CPM.
 	BudgetChanged []time.Time
-	// Learning is set where the platform says that it still learns how to deliver
-	// the ad.
+	// Learning is set where the platform still learns how to deliver the ad: CTR and
+	// CPM swing by themselves then.
 	Learning bool
+	// Currency is what reasons write prices in; "" where it is not known.
+	Currency money.Currency
 }
 
 // Rule is one of the contract's rules.
@@ -100,13 +108,17 @@ type Signal struct {
 	// frequency, or by how much spend outgrew impressions.
 	Observed float64
 	Limit    float64
-	// Accountwide is set where the rule held for the ad alone, and its account
-	// had the same shift.
-	Accountwide bool
+	// Alone is set where the rule holds for the ad's own days, whatever its account
+	// did.
+	Alone bool
+	// Slow is set where the whole last week is what fell, beside the first week.
+	Slow bool
+	// Explained is what else accounts for it; then the rule does not hold.
+	Explained Explanation
 }
 
 // Holds reports whether the rule holds.
-func (s Signal) Holds() bool { return s.Probability > Sure }
+func (s Signal) Holds() bool { return s.Probability > Sure && s.Explained == "" }
 
 // Forecast says in how many days the first rule will hold if the trend goes on:
 // the median, and the range that holds it with a probability of 80%.
@@ -152,18 +164,37 @@ func Judge(days []Day, context Context) Verdict {
 // zero value is ready.
 type Decider struct{ history history }
 
-// Decide returns the status that Judge gives, without the words.
-func (d *Decider) Decide(days []Day, context Context) Status {
+// Decision is what Judge decides, without the words.
+type Decision struct {
+	Status Status
+	// Alone are the rules of CTR and CPM that hold for the ad's own days, whatever its
+	// account did, with what they observed.
+	CTR, CPM *float64
+}
+
+// Decide returns what Judge decides, without the words.
+func (d *Decider) Decide(days []Day, context Context) (out Decision) {
 	h := &d.history
 	h.fill(days, context)
 	if little(days, h.days) {
-		return InsufficientData
+		return Decision{Status: InsufficientData}
 	}
 	if h.quiet() {
-		return Healthy
+		return Decision{Status: Healthy}
 	}
 	v, _ := h.decide()
-	return v.Status
+	out.Status = v.Status
+	for _, s := range v.Signals {
+		observed := s.Observed
+		switch {
+		case !s.Alone:
+		case s.Rule == CTRFall:
+			out.CTR = &observed
+		case s.Rule == CPMRise:
+			out.CPM = &observed
+		}
+	}
+	return out
 }
 
 // decide finds the status and how sure it is.
@@ -177,6 +208,8 @@ func (h *history) decide() (v Verdict, vague bool) {
 				v.Confidence = s.Probability
 			}
 			v.Status = s.Rule.status()
+		case v.Status == Healthy && s.Explained != "":
+			v.Confidence = min(v.Confidence, 0.5) // the explanation may be wrong
 		case v.Status == Healthy:
 			v.Confidence = min(v.Confidence, 1-s.Probability)
 		}

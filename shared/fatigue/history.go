@@ -3,6 +3,8 @@ package fatigue
 import (
 	"slices"
 	"time"
+
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // day is a day with impressions, and its account beside it.
@@ -20,6 +22,9 @@ type history struct {
 	pool int
 	// againstCTR and againstCPM: enough of the account is known.
 	againstCTR, againstCPM bool
+	// learning and budgetMoved explain moves of CTR and CPM.
+	learning, budgetMoved bool
+	currency              money.Currency
 
 	room scratch
 }
@@ -60,9 +65,11 @@ func (h *history) fill(all []Day, context Context) {
 		h.days = append(h.days, one)
 	}
 	h.pool = max(1, len(h.days)-3)
+	h.learning, h.budgetMoved, h.currency = context.Learning, false, context.Currency
 	if len(h.days) == 0 {
 		return
 	}
+	h.budgetMoved = h.movedWithin(context.BudgetChanged)
 	h.againstCTR = h.known(func(d *day) float64 { return d.account.CTR })
 	h.againstCPM = h.known(func(d *day) float64 { return d.account.CPM })
 }

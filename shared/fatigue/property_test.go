@@ -122,7 +122,7 @@ func TestDecidingQuicklyIsDecidingTheSame(t *testing.T) {
 	var decider fatigue.Decider // one for all: nothing of an ad is left for the next
 	for _, a := range fatigueworld.Ads(11, 400) {
 		for _, days := range [][]fatigue.Day{a.Days, a.Days[max(0, len(a.Days)-7):], a.Days[max(0, len(a.Days)-4):]} {
-			if v, quick := judge(days), decider.Decide(days, fatigue.Context{}); quick != v.Status {
+			if v, quick := judge(days), decider.Decide(days, fatigue.Context{}).Status; quick != v.Status {
 				t.Errorf("%s: %s, and quickly %s: %s", a.Kind, v.Status, quick, v.Reason)
 			}
 		}

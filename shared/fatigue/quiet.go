@@ -18,6 +18,9 @@ func (h *history) quiet() bool {
 			return false
 		}
 	}
+	if h.mayDecline() {
+		return false
+	}
 	all := h.clicked(func(*day) float64 { return 1 })
 	low, high, ok := h.series().within(&all, math.Log(1-MaxFall))
 	if !ok || high-low > 2*vagueness { // no deviation is more than half of the range

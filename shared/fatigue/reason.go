@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // tooLittle judges a history that says nothing.
@@ -30,11 +32,14 @@ func little(all []Day, days []day) bool {
 // reason puts the verdict into words: what holds with its numbers, or how near
 // the nearest rule is, and what else may be behind it.
 func (h *history) reason(v Verdict) string {
-	var parts []string
+	var parts, explained []string
 	var nearest Signal
 	for _, s := range v.Signals {
-		if s.Holds() {
+		switch {
+		case s.Holds():
 			parts = append(parts, h.finding(s))
+		case s.Explained != "":
+			explained = append(explained, h.finding(s)+" "+s.Explained.words())
 		}
 		if s.Probability >= nearest.Probability {
 			nearest = s
@@ -45,36 +50,52 @@ func (h *history) reason(v Verdict) string {
 		_, clicks, _ := h.pooled()
 		parts = append(parts, fmt.Sprintf("%s clicks on %s impressions on the newest day, and %s clicks before the last three days, are too few to tell whether the CTR fell.",
 			number(h.newest().clicks()), thousands(h.newest().Impressions), number(clicks)))
+	case len(parts) == 0 && len(explained) > 0:
+		parts = append(parts, "No fatigue. "+strings.Join(explained, " "))
 	case len(parts) == 0 && nearest.Probability > 1-Sure:
 		parts = append(parts, "No rule holds for sure yet. The nearest: "+h.finding(nearest))
 	case len(parts) == 0:
 		parts = append(parts, "Steady: "+h.steady())
 	}
-	if f := v.Critical; f != nil && !v.Status.NeedsAction() {
+	if f := v.Critical; f != nil && !v.Status.NeedsAction() && len(explained) == 0 {
 		parts = append(parts, fmt.Sprintf("If the trend goes on, %s in about %s %s (%s to %s, 4 times in 5).",
 			f.Rule.crossing(), number(f.Days), plural(int(math.Round(f.Days)), "day", "days"), number(f.Soonest), number(f.Longest)))
 	}
 	if len(v.Confounders) > 0 {
-		parts = append(parts, "Bear in mind: "+strings.Join(v.Confounders, "; ")+".")
+		parts = append(parts, "Possible other causes: "+strings.Join(v.Confounders, "; ")+".")
 	}
 	return strings.Join(parts, " ")
 }
 
-// finding says what a rule found.
+// finding says what a rule found and, where nothing explains it, how sure it is.
 func (h *history) finding(s Signal) string {
+	found, limit := h.observed(s)
+	if s.Explained != "" {
+		return found + "."
+	}
+	return fmt.Sprintf("%s; %s is %.0f%% sure.", found, limit, 100*min(s.Probability, 0.999))
+}
+
+// observed says what a rule observed, and its limit.
+func (h *history) observed(s Signal) (found, limit string) {
 	seen, clicks, spend := h.pooled()
 	d := h.newest()
-	sure := fmt.Sprintf("%.0f%% sure", 100*min(s.Probability, 0.999))
 	switch s.Rule {
 	case CTRFall:
-		return fmt.Sprintf("CTR %s: %s on the newest day (%s clicks of %s) against %s before (%s clicks of %s); a fall of more than 20%% is %s.",
-			change(s.Observed), percent(d.CTR), number(d.clicks()), thousands(d.Impressions), percent(clicks/seen), number(clicks), number(seen), sure)
+		limit = "a fall of more than 20%"
+		if s.Slow {
+			first, last, _ := h.weeks()
+			return fmt.Sprintf("CTR %s: %s in the last week against %s in the first, on the same weekdays",
+				change(s.Observed), percent(h.rate(last)), percent(h.rate(first))), limit
+		}
+		return fmt.Sprintf("CTR %s: %s on the newest day (%s clicks of %s) against %s before (%s clicks of %s)",
+			change(s.Observed), percent(d.CTR), number(d.clicks()), thousands(d.Impressions), percent(clicks/seen), number(clicks), number(seen)), limit
 	case Frequency:
-		return fmt.Sprintf("Frequency %.2f: each person saw it that often; above %.1f is %s.", s.Observed, MaxFrequency, sure)
+		return fmt.Sprintf("Frequency %.2f: each person saw it that often", s.Observed), fmt.Sprintf("above %.1f", MaxFrequency)
 	case CPMRise:
-		return fmt.Sprintf("CPM %s: %.2f on the newest day against %.2f before; a rise of more than 50%% is %s.", change(s.Observed), d.CPM, 1000*spend/seen, sure)
+		return fmt.Sprintf("CPM %s: %s on the newest day against %s before", change(s.Observed), h.price1000(d.CPM), h.price1000(1000*spend/seen)), "a rise of more than 50%"
 	default:
-		return fmt.Sprintf("Delivery is saturated: in 7 days spend outgrew impressions by %.0f points, and impressions grew by less than 10%%; this is %s.", 100*s.Observed, sure)
+		return fmt.Sprintf("Delivery is saturated: in 7 days spend outgrew impressions by %.0f points, and impressions grew by less than 10%%", 100*s.Observed), "this"
 	}
 }
 
@@ -84,7 +105,7 @@ func (h *history) steady() string {
 	d := h.newest()
 	text := fmt.Sprintf("CTR %s against %s before", percent(d.CTR), percent(clicks/seen))
 	if d.CPM > 0 && spend > 0 {
-		text += fmt.Sprintf(", CPM %.2f against %.2f", d.CPM, 1000*spend/seen)
+		text += fmt.Sprintf(", CPM %s against %s", h.price1000(d.CPM), h.price1000(1000*spend/seen))
 	}
 	if d.Frequency > 0 {
 		text += fmt.Sprintf(", frequency %.2f", d.Frequency)
@@ -104,47 +125,54 @@ func (r Rule) crossing() string {
 	}
 }
 
-// shift is what a rule saw, in few words.
-func (s Signal) shift() string {
-	if s.Rule == Delivery {
-		return fmt.Sprintf("spend outgrew impressions by %.0f points", 100*s.Observed)
+// words says why an explained finding is no fatigue.
+func (e Explanation) words() string {
+	switch e {
+	case ByAccount:
+		return "The account's other ads moved alike on the same days, so it is not the ad."
+	case ByWeekday:
+		return "The same weekdays before were alike, or there is none to compare this weekend with."
+	case ByReturn:
+		return "The ad is back where it was before a better time, such as a promotion."
+	case ByLearning:
+		return "Meta is still learning how to deliver its ad set, and CTR and CPM swing until it has."
+	default:
+		return fmt.Sprintf("Its budget was changed within the last %d days, and CTR and CPM swing after that.", budgetDays)
 	}
-	return change(s.Observed)
+}
+
+// price1000 writes a price of a thousand impressions.
+func (h *history) price1000(cpm float64) string {
+	if h.currency != "" {
+		if minor, err := money.FromUnits(cpm, h.currency); err == nil {
+			return minor.Format(h.currency)
+		}
+	}
+	return fmt.Sprintf("%.2f", cpm)
 }
 
 // learningDays is how long Meta takes to learn, as a rule.
 const learningDays = 7
 
-// confounders says what else than tiring may be behind a finding.
+// confounders says what else may be behind a finding that holds.
 func (h *history) confounders(v Verdict, context Context) []string {
 	var all []string
-	for _, s := range v.Signals {
-		if !s.Accountwide {
-			continue
-		}
-		what := "median CPM rose"
-		if s.Rule == CTRFall {
-			what = "median CTR fell"
-		}
-		all = append(all, fmt.Sprintf("the account's %s on the same days as this ad's did (%s), so that is not put down to the ad", what, s.shift()))
-	}
 	if !v.Status.NeedsAction() {
 		return all
 	}
 	if n := len(context.BudgetChanged); n > 0 {
-		all = append(all, fmt.Sprintf("its budget was changed %s within these days, last on %s, and a changed budget moves CTR and CPM by itself",
-			times(n), context.BudgetChanged[n-1].Format(time.DateOnly)))
+		all = append(all, fmt.Sprintf("its budget was changed %s in these days, last on %s", times(n), context.BudgetChanged[n-1].Format(time.DateOnly)))
 	} else if change, ok := h.spendChange(); ok {
 		way := "rose"
 		if change < 0 {
 			way = "fell"
 		}
-		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and a changed budget moves CTR and CPM by itself", way, 100*math.Abs(change)))
+		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and CTR and CPM swing after a change of the budget", way, 100*math.Abs(change)))
 	}
 	if context.Learning {
-		all = append(all, "Meta says that its ad set is in the learning phase, in which CTR and CPM swing by themselves")
+		all = append(all, "its ad set is in Meta's learning phase")
 	} else if h.lag(0) < learningDays {
-		all = append(all, fmt.Sprintf("the history is %d days long: of a new or just edited ad, the learning phase alone may explain this", h.lag(0)+1))
+		all = append(all, fmt.Sprintf("the history is only %d days long: a new or just edited ad may still be in the learning phase", h.lag(0)+1))
 	}
 	return all
 }

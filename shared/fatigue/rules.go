@@ -22,9 +22,9 @@ func (h *history) signals() (signals []Signal, vague bool) {
 	return signals, blur > vagueness
 }
 
-// ctr decides whether the CTR fell. It must have, for the ad itself and, where the
-// account is known, beside its account; and the newest day by itself must not
-// speak against it: an ad that has recovered has recovered.
+// ctr decides whether the CTR fell: on the newest day beside the pooled days, or in
+// the whole last week beside the first. It must have, for the ad itself and, where
+// the account is known, beside its account; and nothing else may explain it.
 func (h *history) ctr() (Signal, float64) {
 	limit := math.Log(1 - MaxFall)
 	seen, clicks, _ := h.pooled()
@@ -32,20 +32,39 @@ func (h *history) ctr() (Signal, float64) {
 	if clicks > 0 {
 		s.Observed = h.newest().CTR/(clicks/seen) - 1
 	}
-	alone := h.fall(limit, func(*day) float64 { return 1 })
+	itself := func(*day) float64 { return 1 }
+	alone := h.fall(limit, itself)
 	s.Probability = alone.beyond
-	if h.againstCTR && s.Holds() {
+	h.explain(&s, func() bool { return h.onlyWeekday(s.Observed) }, h.ctrIsBack)
+	if s.Explained != "" || !s.Holds() {
+		if p, observed := h.decline(limit, itself); p > Sure {
+			s.Probability, s.Observed, s.Slow, s.Explained = p, observed, true, ""
+			h.explain(&s, func() bool { return false }, h.ctrIsBack)
+		}
+	}
+	s.Alone = s.Holds()
+	if h.againstCTR && s.Alone {
 		usual := h.usual(func(d *day) float64 { return d.account.CTR })
-		beside := h.fall(limit, func(d *day) float64 {
+		beside := func(d *day) float64 {
 			if d.account.CTR <= 0 {
 				return 1
 			}
 			return d.account.CTR / usual
-		})
-		s.Probability = min(s.Probability, beside.beyond)
-		s.Accountwide = !s.Holds()
+		}
+		p := h.fall(limit, beside).beyond
+		if s.Slow {
+			p, _ = h.decline(limit, beside)
+		}
+		if p <= Sure {
+			s.Explained = ByAccount
+		}
+		s.Probability = min(s.Probability, p)
 	}
 	return s, alone.blur
+}
+
+func (h *history) ctrIsBack() bool {
+	return h.isBack(1, (*day).clicks, func(d *day) float64 { return float64(d.Impressions) })
 }
 
 // fall judges the clicks on impressions, each day's counting for scale of what it
@@ -158,6 +177,14 @@ func (h *history) cpm() (rise, delivery *Signal) {
 	if alone.week {
 		delivery = &Signal{Rule: Delivery, Limit: MostOutgrown, Probability: alone.outgrown, Observed: alone.observed}
 	}
+	never := func() bool { return false }
+	h.explain(rise, never, func() bool {
+		return h.isBack(-1, (*day).spend, func(d *day) float64 { return float64(d.Impressions) })
+	})
+	if delivery != nil {
+		h.explain(delivery, never, never)
+	}
+	rise.Alone = rise.Holds()
 	if !h.againstCPM || !rise.Holds() && (delivery == nil || !delivery.Holds()) {
 		return rise, delivery
 	}
@@ -170,8 +197,10 @@ func (h *history) cpm() (rise, delivery *Signal) {
 	})
 	for s, p := range map[*Signal]float64{rise: beside.rise, delivery: beside.outgrown} {
 		if s != nil && s.Holds() {
+			if p <= Sure {
+				s.Explained = ByAccount
+			}
 			s.Probability = min(s.Probability, p)
-			s.Accountwide = !s.Holds()
 		}
 	}
 	return rise, delivery

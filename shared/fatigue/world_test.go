@@ -33,6 +33,34 @@ func TestAdsThatNeedActionAreFoundAndOthersLeftAlone(t *testing.T) {
 	}
 }
 
+// The promises over the kinds that have another cause or hide in the days: at most
+// a tenth of alarms is false, four fifths of the ads in need are found, and no
+// kind is wrong in more than three of ten.
+const mostFalse, leastFound, mostOfAKind = 0.10, 0.80, 0.30
+
+func TestOtherCausesAreNoFatigueAndHiddenFallsAreFound(t *testing.T) {
+	t.Parallel()
+	for _, d := range fatigueworld.Detectors() {
+		s := fatigueworld.Measure(d, fatigueworld.Of(heldOut, fatigueworld.Causes(), 400))
+		var healthy, tired fatigueworld.Count
+		for _, k := range fatigueworld.Causes() {
+			c := s.Of[k]
+			wrong := float64(c.False+c.Missed) / float64(c.Ads())
+			t.Logf("%-16s %-26s %5.1f%% wrong of %d", d.Name, k, 100*wrong, c.Ads())
+			if d.Name == fatigueworld.Ours && wrong > mostOfAKind {
+				t.Errorf("%s: %.1f%% wrong, want at most %.0f%%", k, 100*wrong, 100*mostOfAKind)
+			}
+			healthy.False, healthy.Quiet = healthy.False+c.False, healthy.Quiet+c.Quiet
+			tired.Hit, tired.Missed = tired.Hit+c.Hit, tired.Missed+c.Missed
+		}
+		alarms, found := float64(healthy.False)/float64(healthy.Ads()), tired.Recall()
+		t.Logf("%-16s false alarms %.1f%%, found %.1f%%", d.Name, 100*alarms, 100*found)
+		if d.Name == fatigueworld.Ours && (alarms > mostFalse || found < leastFound) {
+			t.Errorf("false alarms %.3f, found %.3f: want at most %.2f and at least %.2f", alarms, found, mostFalse, leastFound)
+		}
+	}
+}
+
 func TestASteadyAdIsNotAlarmedAtAnyVolumeOrLength(t *testing.T) {
 	t.Parallel()
 	var count [4]fatigueworld.Count // by power of ten of impressions a day

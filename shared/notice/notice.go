@@ -34,6 +34,7 @@ const (
 	ChangeFailed      = "change.failed"
 	ChangeUndone      = "change.undone"
 	AdFatigued        = "ad.fatigued"
+	AccountAlert      = "account.alert"
 	CreativeRefreshed = "creative.refreshed"
 	VideoAnalyzed     = "video.analyzed"
 	VideoFailed       = "video.failed"
@@ -45,7 +46,7 @@ const (
 
 // Kinds lists what a tenant can choose from.
 var Kinds = []string{
-	AdFatigued, ChangeApplied, ChangeAwaiting, ChangeCut, ChangeFailed, ChangeHeld, ChangeQueued, ChangeUndone,
+	AccountAlert, AdFatigued, ChangeApplied, ChangeAwaiting, ChangeCut, ChangeFailed, ChangeHeld, ChangeQueued, ChangeUndone,
 	ConnectionRefused, CreativeRefreshed, SyncFailed, VideoAnalyzed, VideoFailed, WebhookTest,
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/fatigue"
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // ads is a batch: some thousand ads with their days.
@@ -26,9 +27,10 @@ type key struct {
 	tenant, account, ad string
 	impressions         int64
 	was, is             fatigue.Status
-	stored              bool  // what it was
-	of                  int   // its account's place
-	days                []row // oldest first
+	ctr, cpm            *float64 // what its own days show of a fall; nil where they show none
+	stored              bool     // what it was
+	of                  int      // its account's place
+	days                []row    // oldest first
 }
 
 // account is one of a batch's.
@@ -37,7 +39,9 @@ type account struct {
 	members    []int   // its ads' places
 	today      int32   // in its time zone
 	unit       float64 // minor units in one of its currency
+	currency   money.Currency
 	medians    *medians
+	together   []fall
 }
 
 // divide finds the accounts of the batch. Where there may be more ads than were read,
@@ -67,13 +71,14 @@ func (b *ads) divide(full bool) (left []key) {
 	return left
 }
 
-// An account's median is of its sampled largest ads: more would not move it. On a
-// day it is of those with leastImpressions, and takes leastOthers beside the ad
-// that is judged. POST /api/ml/fatigue/check has the same numbers.
+// An account's median is of its largest ads, sampled at most: more would not move
+// it. Of a day it takes ads with leastImpressions, and at least leastOthers beside
+// the ad that is judged: in an account of two, the other one says what the account
+// did. POST /api/ml/fatigue/check has the same numbers.
 const (
 	sampled          = 200
 	leastImpressions = 100
-	leastOthers      = 2
+	leastOthers      = 1
 )
 
 // medians are the sorted CTRs and CPMs of an account's sample, by day.
@@ -82,6 +87,10 @@ type medians struct {
 	ctr  [window + 2][]float64
 	cpm  [window + 2][]float64
 	of   map[string]bool // the ads that they are of
+	// sample says that they are of an account that no batch holds; together is what
+	// the sample's ads do together.
+	sample   bool
+	together []fall
 }
 
 // compare gives every account its medians: those of large where the batch does not
@@ -166,9 +175,11 @@ func (b *ads) judge() {
 		var beside []fatigue.Median
 		for i := first; i < end; i++ {
 			days, beside = b.history(i, days[:0], beside[:0])
-			b.keys[i].is = decider.Decide(days, fatigue.Context{Account: beside})
+			d := decider.Decide(days, fatigue.Context{Account: beside})
+			b.keys[i].is, b.keys[i].ctr, b.keys[i].cpm = d.Status, d.CTR, d.CPM
 		}
 	})
+	b.falls()
 }
 
 // inParts has some of n done at a time, on all processors.
@@ -228,8 +239,10 @@ func unfinished(rows []row, today int32) []row {
 	return rows[:n-1]
 }
 
-// verdict is the whole judgement of an ad that tires, with what else is known.
+// verdict is the whole judgement of an ad, with what else is known of it.
 func (b *ads) verdict(i int32, budgets []time.Time, learning bool) fatigue.Verdict {
 	days, beside := b.history(int(i), nil, nil)
-	return fatigue.Judge(days, fatigue.Context{Account: beside, BudgetChanged: budgets, Learning: learning})
+	return fatigue.Judge(days, fatigue.Context{
+		Account: beside, BudgetChanged: budgets, Learning: learning, Currency: b.accounts[b.keys[i].of].currency,
+	})
 }

@@ -172,8 +172,10 @@ func (b *ads) readSample(ctx context.Context, tx pgx.Tx) (map[string]*medians, e
 		return nil, err
 	}
 	sample.compare(nil)
+	sample.judge()
 	found := map[string]*medians{}
 	for _, a := range sample.accounts {
+		a.medians.sample, a.medians.together = true, a.together
 		found[a.id] = a.medians
 	}
 	return found, nil
@@ -229,7 +231,8 @@ func (b *ads) readAccounts(ctx context.Context, tx pgx.Tx) error {
 		}
 		y, m, d := b.now.In(where).Date()
 		a.today = dayOf(time.Date(y, m, d, 0, 0, 0, 0, time.UTC))
-		a.unit = math.Pow10(money.Currency(currency).Decimals())
+		a.currency = money.Currency(currency)
+		a.unit = math.Pow10(a.currency.Decimals())
 		return nil
 	})
 	if err != nil {

@@ -26,6 +26,7 @@ type Report struct {
 	Refreshes     int            `json:"refreshes" doc:"New creatives that were asked for."`
 	Ads           []Remediated   `json:"ads" nullable:"false" doc:"What was done for each remediated ad; the first 100."`
 	Skipped       []Skipped      `json:"skipped" nullable:"false" doc:"What was not done for ads that tire, and why."`
+	Alerts        []AccountAlert `json:"account_alerts" nullable:"false" doc:"Accounts whose ads fell together: one alarm of the account, and no cut of each. The first 100."`
 	Resumed       bool           `json:"resumed" doc:"It went on where a sweep had been cut short."`
 	Unfinished    bool           `json:"unfinished" doc:"Its time ran out; the next sweep goes on behind the last ad."`
 	// Held is set by a function whose sweep found another under way.
@@ -59,7 +60,7 @@ const (
 )
 
 func newReport(began time.Time) *Report {
-	return &Report{StartedAt: began.UTC(), ByStatus: map[string]int{}, Ads: []Remediated{}, skipped: map[string]*Skipped{}}
+	return &Report{StartedAt: began.UTC(), ByStatus: map[string]int{}, Ads: []Remediated{}, Alerts: []AccountAlert{}, skipped: map[string]*Skipped{}}
 }
 
 func (r *Report) end(at time.Time) {
@@ -89,6 +90,17 @@ func (r *Report) restore() {
 	}
 	if r.ByStatus == nil {
 		r.ByStatus = map[string]int{}
+	}
+	if r.Alerts == nil {
+		r.Alerts = []AccountAlert{}
+	}
+}
+
+// alert adds an account's alarm, once: an account may be met in several batches.
+func (r *Report) alert(a AccountAlert) {
+	same := func(o AccountAlert) bool { return o.AccountID == a.AccountID && o.Kind == a.Kind }
+	if len(r.Alerts) < mostAds && !slices.ContainsFunc(r.Alerts, same) {
+		r.Alerts = append(r.Alerts, a)
 	}
 }
 
@@ -139,6 +151,9 @@ func (r *Report) add(of *Report) {
 		r.ByStatus[status] += of.ByStatus[status]
 	}
 	r.Ads = append(r.Ads, of.Ads[:min(len(of.Ads), mostAds-len(r.Ads))]...)
+	for _, a := range of.Alerts {
+		r.alert(a)
+	}
 	for reason, s := range of.skipped {
 		for i := range s.Ads {
 			ad := ""

@@ -1,7 +1,7 @@
-// Package sweep judges every active ad, and has done once what a tired one needs:
-// a cut of its budget, a new creative, a notice. It reads and writes a batch of
-// ads at a time, whatever their number, and puts down how far it has come with
-// what it did, so that a sweep that is cut short goes on there.
+// Package sweep judges every active ad, and gives a tired one once what it needs: a
+// cut of its budget, a new creative, a notice. An account whose ads fall together
+// gets one alarm instead. It reads and writes a batch of ads at a time and records
+// with it how far it has come, so that a sweep that is cut off goes on there.
 package sweep
 
 import (
@@ -17,18 +17,20 @@ import (
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
-// ScheduleName is what a tenant's own schedule of sweeps is called in
-// gv.schedules; the sweep of all tenants passes such a tenant over.
+// ScheduleName is the name of a tenant's own schedule of sweeps in gv.schedules; the
+// sweep of all tenants skips such a tenant.
 const ScheduleName = "sweep"
 
 // CutShare is how much of a tired ad's budget is cut.
 const CutShare = 0.20
 
 const (
-	// rest is how long nothing more is done for an ad after its cut, and retry how
-	// long after a cut that could not be.
+	// rest is how long an ad gets no further remedy after its cut, and retry how long
+	// after a cut that was not possible.
 	rest  = 7 * 24 * time.Hour
 	retry = 24 * time.Hour
+	// settling is how long after a change of its budget an ad gets no cut.
+	settling = 3 * 24 * time.Hour
 
 	// window is how many days are judged: those whose figures are still restated.
 	window = 28
@@ -37,7 +39,7 @@ const (
 	stale = 3
 )
 
-// Tired is an ad that something is to be done for.
+// Tired is an ad that gets a remedy.
 type Tired struct {
 	AdID   string
 	Status fatigue.Status
@@ -47,7 +49,7 @@ type Tired struct {
 	Key string
 }
 
-// Outcome says what became of a request for a tired ad.
+// Outcome is the answer to a request for a tired ad.
 type Outcome struct {
 	// ID is the change's or the refresh's; empty where none was made.
 	ID string
@@ -57,9 +59,8 @@ type Outcome struct {
 	Reason string
 }
 
-// Remedy is what a function joins the sweep with. Each is asked for one tenant's
-// ads at a time, in the transaction that writes their status, and answers in the
-// order of the ads.
+// Remedy is what a sweep does for tired ads. Each is called with one tenant's ads, in
+// the transaction that writes their status, and answers in the order of the ads.
 type Remedy struct {
 	// Cut queues a cut of CutShare of each ad's budget.
 	Cut func(ctx context.Context, tx pgx.Tx, tenant, by string, ads []Tired) ([]Outcome, error)
@@ -93,7 +94,7 @@ const (
 	tenantTime = 2 * time.Minute
 )
 
-// All sweeps every tenant but those with a schedule of their own.
+// All sweeps every tenant except those with their own schedule.
 func All(db *pg.Worker, remedy Remedy) *Sweep {
 	return &Sweep{
 		name: "sweep", by: "sweep", remedy: remedy, batch: batch, now: time.Now,
@@ -115,15 +116,15 @@ func Of(db *pg.DB, tenant, by string, remedy Remedy) *Sweep {
 	}
 }
 
-// ErrHeld is returned where the same sweep is under way already.
+// ErrHeld is returned where the same sweep is running already.
 var ErrHeld = lease.ErrHeld
 
-// old is how long ago a sweep may have begun that another one goes on with and
-// then is content: where it was longer, what it began with is due again.
-const old = time.Hour
+// resumeMax: after resuming a sweep that started longer ago than this, a full sweep
+// follows.
+const resumeMax = time.Hour
 
-// Run sweeps. It goes on where the last run was cut short; where its own time
-// runs out it says so in the report, and the next one goes on.
+// Run sweeps. It resumes where the last run was cut off. Where its own time runs out,
+// the report says so, and the next run resumes.
 func (s *Sweep) Run(ctx context.Context) (Report, error) {
 	total := newReport(s.now())
 	err := s.hold(ctx, func(ctx context.Context) error {
@@ -141,8 +142,8 @@ func (s *Sweep) Run(ctx context.Context) (Report, error) {
 	return total.shown(), err
 }
 
-// rounds goes through all ads, but where it went on with a round that had begun
-// long ago: then through those behind, and again through all.
+// rounds sweeps all ads once; after resuming a sweep that started long ago, it sweeps
+// all of them again.
 func (s *Sweep) rounds(ctx context.Context, total *Report) error {
 	for {
 		from, err := s.progress(ctx)
@@ -153,14 +154,14 @@ func (s *Sweep) rounds(ctx context.Context, total *Report) error {
 		if err := s.round(ctx, from, total); err != nil {
 			return err
 		}
-		if !from.resumed || s.now().Sub(from.started) < old {
+		if !from.resumed || s.now().Sub(from.started) < resumeMax {
 			return nil
 		}
 	}
 }
 
-// round goes from where the last one left off to the end: while one batch is
-// written the next is judged, and the one behind it is read.
+// round sweeps from a place to the end: while one batch is written the next is judged,
+// and the one after it is read.
 func (s *Sweep) round(ctx context.Context, from place, total *Report) error {
 	own, err := s.scheduled(ctx)
 	if err != nil {

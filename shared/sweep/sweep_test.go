@@ -130,7 +130,7 @@ func TestEveryAdIsLookedAtOnceHoweverTenantsFallIntoBatches(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	looked, tired := 0, 0
-	for i, n := range []int{3, 1, 9, 4, 4, 7, 2, 6} {
+	for i, n := range []int{3, 2, 9, 4, 4, 7, 2, 6} {
 		tenant := fmt.Sprintf("00000000-0000-4000-8000-0000000001%02d", i)
 		w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1::uuid, $1::text)`, tenant)
 		w.ads(tenant, "act_1", "s", n, steady)
@@ -223,7 +223,7 @@ func TestAnAdThatIsPausedMeanwhileIsLeftAlone(t *testing.T) {
 	write := half(t, w.all(batch))
 	w.exec(`UPDATE gv.ads SET status = 'PAUSED' WHERE ad_id = 'a2'`)
 	r := write()
-	if r.Remediated != 2 || r.NewlyFatigued != 2 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it was paused meanwhile" {
+	if r.Remediated != 2 || r.NewlyFatigued != 2 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it was paused while the sweep ran" {
 		t.Errorf("%+v", r)
 	}
 	if got := w.text(`SELECT string_agg(ad_id || ' ' || status, ', ' ORDER BY ad_id) FROM gv.ad_fatigue WHERE ad_id IN ('a2', 'a3', 'steady4')`); got != "a3 FATIGUING, steady4 HEALTHY" {

@@ -12,24 +12,36 @@ import (
 
 // tiredAd is an ad of the batch that needs action.
 type tiredAd struct {
-	at       int32 // its key's place
-	paused   bool  // since it was read
-	fresh    bool  // it did not tire when it was last looked at
-	due      bool  // something is to be done
-	resting  string
+	at     int32 // its key's place
+	paused bool  // since it was read
+	fresh  bool  // it did not tire at the last sweep
+	due    bool  // it gets a cut and a new creative
+	// waits says why it gets neither.
+	waits    string
 	reason   string
-	budgets  []time.Time // when its budget was changed
+	budgets  []time.Time // when its budget was changed, other than by a fatigue cut
 	learning bool        // Meta still learns how to deliver it
 }
 
-// onlyTried is whether the cut of remedy r was a dry run, in an account that makes
-// its changes in earnest by now.
+// swings says why the ad's figures swing by themselves now; "" where they do not.
+func (t *tiredAd) swings(now time.Time) string {
+	switch n := len(t.budgets); {
+	case t.learning:
+		return "its ad set is in Meta's learning phase: no cut before that is over"
+	case n > 0 && now.Sub(t.budgets[n-1]) < settling:
+		return "its budget was changed at " + t.budgets[n-1].UTC().Format("2006-01-02 15:04") + " UTC: no cut within 3 days of that"
+	}
+	return ""
+}
+
+// onlyTried is whether the cut of remedy r was a dry run, in an account that writes
+// by now.
 const onlyTried = `EXISTS (
 	SELECT FROM gv.pending_ad_changes p JOIN gv.accounts c USING (tenant_id, account_id)
 	WHERE  p.change_id = r.change_id AND p.status = 'dry_run' AND c.mode <> 'dry_run')`
 
-// readTired looks at those ads that need action: which are still active, and for
-// which of them something has been done lately.
+// readTired looks at the ads that need action: which are still active, and which had
+// a cut or a new creative lately.
 func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 	var (
 		tenants, ids []string
@@ -59,25 +71,25 @@ func (b *ads) readTired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
 		t := tiredAd{at: place, paused: !active, due: active && !resting}
 		switch {
 		case !active:
-			t.resting = "it was paused meanwhile"
+			t.waits = "it was paused while the sweep ran"
 		case resting && skipped == "":
-			t.resting = fmt.Sprintf("a cut of its budget was queued in the last %d days", int(rest.Hours()/24))
+			t.waits = fmt.Sprintf("a cut of its budget was queued in the last %d days", int(rest.Hours()/24))
 		case resting && refreshed:
-			t.resting = "a new creative was asked for lately; no cut: " + skipped
+			t.waits = "a new creative was asked for within the last day; no cut: " + skipped
 		case resting:
-			t.resting = "tried within the last day; no cut: " + skipped
+			t.waits = "tried within the last day; no cut: " + skipped
 		}
 		tired = append(tired, t)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read what was done for tired ads: %w", err)
+		return nil, fmt.Errorf("read the remedies of tired ads: %w", err)
 	}
 	return tired, nil
 }
 
-// readBudgets finds when the budgets of those ads were changed that something is to
-// be said of, and whether Meta still learns how to deliver them.
+// readBudgets reads when the budgets of some ads were changed, other than by a fatigue
+// cut, which comes after the fall; and whether Meta still learns how to deliver them.
 func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) error {
 	if len(tired) == 0 {
 		return nil
@@ -96,11 +108,11 @@ func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) erro
 		SELECT k.place, coalesce(s.learning, false), coalesce((SELECT array_agg(DISTINCT at ORDER BY at) FROM (
 			SELECT at FROM gv.ad_change_history h
 			WHERE  h.tenant_id = k.tenant_id AND h.ad_id = k.ad_id AND h.at > @since AND h.at <= @now
-			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
+			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL AND `+notACut+`
 			UNION  ALL
 			SELECT at FROM gv.ad_change_history h
 			WHERE  k.adset_id <> '' AND h.tenant_id = k.tenant_id AND h.budget_object = 'adset/' || k.adset_id AND h.at > @since AND h.at <= @now
-			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL
+			AND    h.outcome = 'applied' AND h.after_minor IS NOT NULL AND `+notACut+`
 		) AS changed), '{}')
 		FROM   k LEFT JOIN gv.ad_sets s ON s.tenant_id = k.tenant_id AND s.adset_id = k.adset_id`,
 		pgx.StrictNamedArgs{"tenants": tenants, "ads": ids, "places": places, "now": b.now, "since": b.now.AddDate(0, 0, -window)})
@@ -118,8 +130,11 @@ func (b *ads) readBudgets(ctx context.Context, tx pgx.Tx, tired []*tiredAd) erro
 	return nil
 }
 
-// claim puts down, before anything is done for these ads, that it is: of two sweeps
-// at once, only one gets each of them.
+// notACut is whether a line of the history is of another change than a fatigue cut.
+const notACut = `NOT EXISTS (SELECT FROM gv.pending_ad_changes p WHERE p.change_id = h.change_id AND p.source = 'fatigue')`
+
+// claim writes, before anything is done for these ads, that it is done: of two sweeps
+// at once, only one gets each ad.
 func (b *ads) claim(ctx context.Context, tx pgx.Tx, tenant string, due []*tiredAd) ([]*tiredAd, error) {
 	ids := make([]string, len(due))
 	by := map[string]*tiredAd{}
@@ -147,9 +162,9 @@ func (b *ads) claim(ctx context.Context, tx pgx.Tx, tenant string, due []*tiredA
 	return claimed, nil
 }
 
-// remember puts down what was done for the ads that were claimed, and for how long
-// they rest.
-func (b *ads) remember(ctx context.Context, tx pgx.Tx, tenant string, all []Tired, cuts, refreshes []Outcome) error {
+// putRemedies writes what was done for the ads that were claimed, and until when
+// nothing more is.
+func (b *ads) putRemedies(ctx context.Context, tx pgx.Tx, tenant string, all []Tired, cuts, refreshes []Outcome) error {
 	n := len(all)
 	ids, changes, renewed, skipped, until := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
 	for i, t := range all {
@@ -171,13 +186,13 @@ func (b *ads) remember(ctx context.Context, tx pgx.Tx, tenant string, all []Tire
 			"tenant": tenant, "now": b.now, "ads": ids, "changes": changes, "refreshes": renewed, "skipped": skipped, "until": until,
 		})
 	if err != nil {
-		return fmt.Errorf("put down what was done for tired ads: %w", err)
+		return fmt.Errorf("write the remedies of tired ads: %w", err)
 	}
 	return nil
 }
 
-// broken reports an error that ends the whole sweep: the connection's or the
-// transaction's, not a statement's.
+// broken reports an error of the connection or the transaction, which ends the whole
+// sweep, and not one of a statement.
 func broken(err error) bool {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {

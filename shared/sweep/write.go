@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,13 +17,15 @@ type writer struct {
 	*Sweep
 	total *Report
 	from  place
-	// at is the tenant that the last batch ended with, and open its report so far.
+	// at is the tenant of the last batch's last ad, and open its report so far.
 	at   string
 	open *Report
 	seen bool
 }
 
-// write writes what a batch came to, all or nothing.
+// write writes the outcome of a batch, all or nothing: which ads tire and what is
+// done for them, each account's alarms, the reports of tenants that are finished,
+// and how far the sweep has come.
 func (w *writer) write(ctx context.Context, b *ads) error {
 	if !w.seen && w.from.report != nil {
 		w.at, w.open = w.from.tenant, w.from.report
@@ -34,23 +37,12 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 	)
 	end := b.keys[len(b.keys)-1]
 	err := w.in(ctx, func(tx pgx.Tx) error {
+		tired, err := b.tired(ctx, tx)
+		if err != nil {
+			return err
+		}
 		reports = b.counted()
-		tired, err := b.readTired(ctx, tx)
-		if err != nil {
-			return err
-		}
-		paused := map[int32]bool{}
-		for i := range tired {
-			paused[tired[i].at] = tired[i].paused
-		}
-		fresh, err := b.setStatus(ctx, tx, paused)
-		if err != nil {
-			return err
-		}
-		for i := range tired {
-			tired[i].fresh = fresh[tired[i].at]
-		}
-		if err := w.act(ctx, tx, b, tired, reports); err != nil {
+		if err := w.remedies(ctx, tx, b, tired, reports); err != nil {
 			return err
 		}
 		done := map[string]*Report{}
@@ -84,7 +76,64 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 	return nil
 }
 
-// finish keeps the last tenant's report.
+// tired reads what else is known of the ads that need action, decides with it which
+// of them do, and writes every ad's status.
+func (b *ads) tired(ctx context.Context, tx pgx.Tx) ([]tiredAd, error) {
+	all, err := b.readTired(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	var news []*tiredAd // whose words or remedies are needed
+	for i := range all {
+		if t := &all[i]; !t.paused && (t.due || !b.keys[t.at].was.NeedsAction()) {
+			news = append(news, t)
+		}
+	}
+	if err := b.readBudgets(ctx, tx, news); err != nil {
+		return nil, err
+	}
+	inParts(len(news), func(first, end int) {
+		for _, t := range news[first:end] {
+			b.reconsider(t)
+		}
+	})
+	all = slices.DeleteFunc(all, func(t tiredAd) bool { return !b.keys[t.at].is.NeedsAction() })
+	paused := map[int32]bool{}
+	for i := range all {
+		paused[all[i].at] = all[i].paused
+	}
+	fresh, err := b.setStatus(ctx, tx, paused)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].fresh = fresh[all[i].at]
+	}
+	return all, nil
+}
+
+// reconsider judges an ad with what else is known of it. One that would tire anew
+// is healthy where a budget change or the learning phase explains its figures; one
+// that tires already gets no cut while they swing, nor while its account's ads fall
+// together.
+func (b *ads) reconsider(t *tiredAd) {
+	k := &b.keys[t.at]
+	v := b.verdict(t.at, t.budgets, t.learning)
+	t.reason = v.Reason
+	swings := t.swings(b.now)
+	if swings != "" && !k.was.NeedsAction() {
+		k.is = v.Status
+	}
+	switch {
+	case !t.due:
+	case swings != "":
+		t.due, t.waits = false, swings
+	case b.shared(k):
+		t.due, t.waits = false, "its account's ads fall together: the account has one alarm, and no ad of it is cut for that"
+	}
+}
+
+// finish writes the last tenant's report.
 func (w *writer) finish(ctx context.Context) error {
 	if !w.seen && w.from.report != nil { // it had been cut short behind the last ad
 		w.at, w.open = w.from.tenant, w.from.report
@@ -108,7 +157,7 @@ func (w *writer) finish(ctx context.Context) error {
 	})
 }
 
-// with returns the report with what was done since.
+// with returns the sum of two reports.
 func (r *Report) with(more *Report) *Report {
 	sum := newReport(r.StartedAt)
 	sum.add(r)
@@ -133,24 +182,13 @@ func (b *ads) counted() map[string]*Report {
 	return reports
 }
 
-// act does for the ads that tire what has not been done, and tells of those that
-// are new among them.
-func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, tired []tiredAd, reports map[string]*Report) error {
-	var told []*tiredAd
-	for i := range tired {
-		if t := &tired[i]; t.fresh || t.due {
-			told = append(told, t)
-		}
-	}
-	if err := b.readBudgets(ctx, tx, told); err != nil {
+// remedies gives the ads that tire their cuts and new creatives, and puts alarms of
+// accounts and notices of what is new.
+func (w *writer) remedies(ctx context.Context, tx pgx.Tx, b *ads, tired []tiredAd, reports map[string]*Report) error {
+	notices, err := b.putAlerts(ctx, tx, reports)
+	if err != nil {
 		return err
 	}
-	inParts(len(told), func(first, end int) {
-		for _, t := range told[first:end] {
-			t.reason = b.verdict(t.at, t.budgets, t.learning).Reason
-		}
-	})
-	notices := map[string][]notice.Notice{}
 	due := map[string][]*tiredAd{}
 	var order []string
 	for i := range tired {
@@ -164,7 +202,7 @@ func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, tired []tiredAd, re
 			})
 		}
 		if !t.due {
-			r.skip(k.ad, t.resting)
+			r.skip(k.ad, t.waits)
 			continue
 		}
 		if due[k.tenant] == nil {
@@ -183,8 +221,8 @@ func (w *writer) act(ctx context.Context, tx pgx.Tx, b *ads, tired []tiredAd, re
 	return notice.PutEach(ctx, tx, notices)
 }
 
-// remedyOne does what one tenant's ads need. What goes wrong for one tenant is undone,
-// said in its report, and no reason not to sweep the others.
+// remedyOne gives one tenant's ads their cuts and new creatives. An error of one
+// tenant undoes that tenant's, is named in its report, and does not stop the others.
 func (w *writer) remedyOne(ctx context.Context, tx pgx.Tx, b *ads, tenant string, due []*tiredAd, r *Report) error {
 	done, skipped := []Remediated(nil), [][2]string(nil)
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
@@ -217,15 +255,15 @@ func (w *writer) remedyOne(ctx context.Context, tx pgx.Tx, b *ads, tenant string
 				done = append(done, Remediated{t.AdID, string(t.Status), t.Reason, cuts[i].ID, cuts[i].Status, refreshes[i].ID})
 			}
 		}
-		return b.remember(ctx, tx, tenant, all, cuts, refreshes)
+		return b.putRemedies(ctx, tx, tenant, all, cuts, refreshes)
 	})
 	switch {
 	case err != nil && (ctx.Err() != nil || broken(err)):
 		return err
 	case err != nil:
-		slog.ErrorContext(ctx, "sweep: nothing done for a tenant's tired ads", "tenant", tenant, "ads", len(due), "error", err.Error())
+		slog.ErrorContext(ctx, "sweep: no remedies for a tenant's tired ads", "tenant", tenant, "ads", len(due), "error", err.Error())
 		for _, t := range due {
-			r.skip(b.keys[t.at].ad, "an error of ours: nothing was done, the next sweep tries again")
+			r.skip(b.keys[t.at].ad, "an error of ours: nothing was done; the next sweep tries again")
 		}
 	default:
 		for _, d := range done {

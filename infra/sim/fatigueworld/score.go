@@ -11,7 +11,7 @@ import (
 // Detector says whether an ad needs action.
 type Detector struct {
 	Name  string
-	Judge func([]fatigue.Day) bool
+	Judge func(Ad) bool
 }
 
 // Ours is the name of our detector.
@@ -20,9 +20,9 @@ const Ours = "this one"
 // Detectors are ours and those that it is measured against.
 func Detectors() []Detector {
 	return []Detector{
-		{Ours, func(days []fatigue.Day) bool { return fatigue.Judge(days, fatigue.Context{}).Status.NeedsAction() }},
-		{"point estimates", pointEstimates},
-		{"rough posteriors", roughPosteriors},
+		{Ours, func(a Ad) bool { return fatigue.Judge(a.Days, a.Context).Status.NeedsAction() }},
+		{"point estimates", func(a Ad) bool { return pointEstimates(a.Days) }},
+		{"rough posteriors", func(a Ad) bool { return roughPosteriors(a.Days) }},
 	}
 }
 
@@ -74,7 +74,7 @@ type Score struct {
 func Measure(d Detector, ads []Ad) Score {
 	s := Score{Of: map[Kind]Count{}, Hidden: map[Kind]Count{}}
 	for _, a := range ads {
-		needed, alarmed := a.Kind.NeedsAction(), d.Judge(a.Days)
+		needed, alarmed := a.Kind.NeedsAction(), d.Judge(a)
 		s.All.Add(needed, alarmed)
 		by := s.Of
 		if needed && !a.Visible {
@@ -89,10 +89,13 @@ func Measure(d Detector, ads []Ad) Score {
 	return s
 }
 
-// Ads invents n ads of every kind.
-func Ads(seed uint64, n int) []Ad {
+// Ads invents n ads of every kind of Kinds.
+func Ads(seed uint64, n int) []Ad { return Of(seed, Kinds(), n) }
+
+// Of invents n ads of each of some kinds.
+func Of(seed uint64, kinds []Kind, n int) []Ad {
 	var all []Ad
-	for _, kind := range Kinds() {
+	for _, kind := range kinds {
 		all = append(all, OfKind(seed, kind, n)...)
 	}
 	return all
@@ -102,7 +105,7 @@ func Ads(seed uint64, n int) []Ad {
 func OfKind(seed uint64, kind Kind, n int) []Ad {
 	ads := make([]Ad, n)
 	for i := range ads {
-		ads[i] = New(rand.New(rand.NewPCG(seed, uint64(slices.Index(Kinds(), kind)*1_000_000+i))), kind)
+		ads[i] = New(rand.New(rand.NewPCG(seed, uint64(slices.Index(append(Kinds(), Causes()...), kind)*1_000_000+i))), kind)
 	}
 	return ads
 }

@@ -6,6 +6,7 @@ package fatigueworld
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
@@ -32,13 +33,19 @@ func Kinds() []Kind {
 
 // NeedsAction reports whether such an ad tires.
 func (k Kind) NeedsAction() bool {
-	return k == Decay || k == Saturation || k == Dearer || k == Stalled
+	switch k {
+	case Decay, Saturation, Dearer, Stalled, SlowDecline, OldFall, WeekendDecay:
+		return true
+	}
+	return false
 }
 
 // Ad is an invented ad.
 type Ad struct {
 	Kind Kind
 	Days []fatigue.Day
+	// Context is what an advertiser knows beside the days.
+	Context fatigue.Context
 	// Volume is its usual number of impressions a day.
 	Volume float64
 	// Visible is false where the ad tires, but even who knew all the rates could
@@ -52,6 +59,9 @@ type truth struct{ seen, ctr, cpm, frequency float64 }
 
 // New invents an ad of a kind.
 func New(r *rand.Rand, kind Kind) Ad {
+	if slices.Contains(Causes(), kind) {
+		return caused(r, kind)
+	}
 	for {
 		days := plan(r, kind)
 		if fits(kind, days) {
@@ -167,7 +177,15 @@ func live(r *rand.Rand, kind Kind, plan []truth) Ad {
 	if kind == VolumeNoise {
 		swing = between(r, 0.4, 0.9)
 	}
-	a := Ad{Kind: kind, Days: make([]fatigue.Day, len(plan)), Volume: plan[0].seen, Visible: true}
+	a := Ad{Kind: kind, Days: happen(r, plan, restless, auction, swing), Volume: plan[0].seen}
+	a.Visible = visible(kind, plan, a.Days)
+	return a
+}
+
+// happen draws what chance makes of the days: how restless their click rate is, how
+// much prices differ, and how much volume swings.
+func happen(r *rand.Rand, plan []truth, restless, auction, swing float64) []fatigue.Day {
+	days := make([]fatigue.Day, len(plan))
 	for i, p := range plan {
 		seen := int64(max(30, min(100_000, math.Round(p.seen*exp(swing*r.NormFloat64())))))
 		mood := 1.0
@@ -177,15 +195,14 @@ func live(r *rand.Rand, kind Kind, plan []truth) Ad {
 		}
 		clicks := binomial(r, seen, min(1, p.ctr*mood))
 		noise := math.Hypot(auction, 0.8/math.Sqrt(float64(seen)))
-		a.Days[i] = fatigue.Day{
+		days[i] = fatigue.Day{
 			Impressions: seen,
 			CTR:         round(float64(clicks)/float64(seen), 1e6),
 			CPM:         round(p.cpm*exp(noise*r.NormFloat64()), 100),
 			Frequency:   round(max(1, p.frequency*exp(0.03*r.NormFloat64())), 100),
 		}
 	}
-	a.Visible = visible(kind, plan, a.Days)
-	return a
+	return days
 }
 
 // visible reports whether one who knew the rates before and now would, on average,
