@@ -61,7 +61,7 @@ func (m *mix) event(ad string) {
 	case 0:
 		_ = m.ask(cut(ad))
 	case 1, 2:
-		if !busy { // an edit between our write and its reading cannot be told from a write that was not made
+		if !busy { // an edit between our write and its reading looks like a write that was not made
 			budget := 5_000 + m.random.Int64N(12_000)
 			m.fake.Edit(set, &budget, "")
 			m.edits++

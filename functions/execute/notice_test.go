@@ -2,7 +2,7 @@ package execute_test
 
 import "testing"
 
-func TestATenantsWebhookIsToldOfCutsHoldsAndFailuresBesideTheRecord(t *testing.T) {
+func TestATenantsWebhookIsSentCutsHoldsAndFailures(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.exec(`INSERT INTO gv.webhooks (tenant_id, url, secret, updated_by) VALUES ($1, 'https://hooks.example', 'projects/p/secrets/w', 'test')`, tenant)
@@ -22,8 +22,8 @@ func TestATenantsWebhookIsToldOfCutsHoldsAndFailuresBesideTheRecord(t *testing.T
 			t.Errorf("%s notices of %s, want %s", n, kind, want)
 		}
 	}
-	told := w.text(`SELECT convert_from(data, 'UTF8')::jsonb ->> 'text' FROM gv.outbox WHERE convert_from(data, 'UTF8')::jsonb ->> 'kind' = 'change.held'`)
-	if !matches(told, "adset/512 held: somebody else changed adset/512", "it has 500.00 USD, and 100.00 USD was known") {
-		t.Error(told)
+	text := w.text(`SELECT convert_from(data, 'UTF8')::jsonb ->> 'text' FROM gv.outbox WHERE convert_from(data, 'UTF8')::jsonb ->> 'kind' = 'change.held'`)
+	if !matches(text, "adset/512 held: somebody else changed adset/512", "it has 500.00 USD, and 100.00 USD was known") {
+		t.Error(text)
 	}
 }

@@ -115,9 +115,9 @@ func (c *crash) theHistoryIsComplete() {
 	if odd := c.text(`SELECT coalesce(string_agg(concat_ws(' ', p.budget_object, p.status, p.steps, h.applied), E'\n'), '')
 		FROM   gv.pending_ad_changes p
 		LEFT   JOIN LATERAL (SELECT count(*) FILTER (WHERE outcome = 'applied' AND action <> 'none') AS applied,
-		                            count(*) FILTER (WHERE outcome = 'held') AS held, bool_and(reason <> '' AND initiator = 'sweep') AS told
+		                            count(*) FILTER (WHERE outcome = 'held') AS held, bool_and(reason <> '' AND initiator = 'sweep') AS complete
 		                     FROM gv.ad_change_history h WHERE h.change_id = p.change_id) AS h ON true
-		WHERE  h.applied <> p.steps OR (p.status = 'held') <> (h.held = 1) OR h.told IS NOT TRUE`); odd != "" {
+		WHERE  h.applied <> p.steps OR (p.status = 'held') <> (h.held = 1) OR h.complete IS NOT TRUE`); odd != "" {
 		c.t.Errorf("history that does not fit its change:\n%s", odd)
 	}
 }

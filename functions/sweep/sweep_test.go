@@ -60,7 +60,7 @@ func (w world) text(sql string, args ...any) string {
 }
 
 // account makes an account with five steady ads, and ads whose last two days have
-// the CTR and the CPM of ten times those; a budget of 0 is one that nobody told.
+// the CTR and the CPM of ten times those; a budget of 0 is an unknown one.
 func (w world) account(tenant, account string, budget int64, ctr, cpm float64, ads ...string) {
 	w.t.Helper()
 	w.exec(`INSERT INTO gv.accounts (tenant_id, account_id, mode) VALUES ($1, $2, 'live')`, tenant, account)

@@ -11,12 +11,11 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// Status is what an ad needs to be told apart by.
+// Status is the state of an ad.
 type Status string
 
-// The statuses. The last three need action, each more than the one before: a new
-// creative helps a FATIGUING ad, a SATURATED one's audience has seen it too
-// often, and an exhausted audience needs other people.
+// The statuses. The last three need action: a FATIGUING ad needs a new creative, a
+// SATURATED one a larger audience, and an exhausted audience other people.
 const (
 	InsufficientData  Status = "INSUFFICIENT_DATA"
 	Healthy           Status = "HEALTHY"

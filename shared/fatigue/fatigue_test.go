@@ -18,7 +18,7 @@ func flat(n int, impressions int64) []fatigue.Day {
 	return days
 }
 
-// with changes the days, each told how far it is along, 0 to 1.
+// with changes the days; change gets how far along each is, 0 to 1.
 func with(days []fatigue.Day, change func(d *fatigue.Day, along float64)) []fatigue.Day {
 	for i := range days {
 		change(&days[i], float64(i)/float64(len(days)-1))

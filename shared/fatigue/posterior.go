@@ -91,7 +91,7 @@ type piece struct {
 }
 
 // judge returns the probability that the newest day is beyond limit, a log ratio
-// to the baseline whose sign says which way. each, where it is not nil, is told
+// to the baseline whose sign says which way. each, where it is not nil, gets
 // the probability of every shape and move.
 func (s *series) judge(e evidence, limit float64, each func(p float64, sh shape, move float64)) posterior {
 	var pieces [len(shapes) * cells]piece

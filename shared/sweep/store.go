@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// progress returns where the last sweep was cut short; the beginning where it was
+// progress returns where the last sweep was cut off; the beginning where it was
 // not.
 func (s *Sweep) progress(ctx context.Context) (place, error) {
 	at := place{tenant: nobody, started: s.now()}
@@ -27,19 +27,19 @@ func (s *Sweep) progress(ctx context.Context) (place, error) {
 		return err
 	})
 	if err != nil {
-		return place{}, fmt.Errorf("read how far the last one came: %w", err)
+		return place{}, fmt.Errorf("read the progress of the last sweep: %w", err)
 	}
 	if kept != nil {
 		at.report = newReport(at.started)
 		if err := json.Unmarshal(kept, at.report); err != nil {
-			return place{}, fmt.Errorf("read the report of the last one: %w", err)
+			return place{}, fmt.Errorf("read the report of the last sweep: %w", err)
 		}
 		at.report.restore()
 	}
 	return at, nil
 }
 
-// putProgress puts down how far it has come, with the report of the tenant that
+// putProgress writes how far the sweep has come, with the report of the tenant that
 // it is in the middle of.
 func (w *writer) putProgress(ctx context.Context, tx pgx.Tx, end key, open *Report) error {
 	report, err := json.Marshal(open.shown())
@@ -57,14 +57,13 @@ func (w *writer) putProgress(ctx context.Context, tx pgx.Tx, end key, open *Repo
 			"report": report, "started": w.from.started, "now": w.now(),
 		})
 	if err != nil {
-		return fmt.Errorf("put down how far it has come: %w", err)
+		return fmt.Errorf("write the progress of the sweep: %w", err)
 	}
 	return nil
 }
 
-// keep keeps the reports of tenants that are done, and returns what they are kept
-// as.
-func (w *writer) keep(ctx context.Context, tx pgx.Tx, done map[string]*Report) (map[string]string, error) {
+// putReports writes the reports of tenants that are finished, and returns their ids.
+func (w *writer) putReports(ctx context.Context, tx pgx.Tx, done map[string]*Report) (map[string]string, error) {
 	if len(done) == 0 {
 		return nil, nil
 	}
@@ -88,12 +87,12 @@ func (w *writer) keep(ctx context.Context, tx pgx.Tx, done map[string]*Report) (
 	var tenant, id string
 	_, err := pgx.ForEachRow(rows, []any{&tenant, &id}, func() error { ids[tenant] = id; return nil })
 	if err != nil {
-		return nil, fmt.Errorf("keep the reports: %w", err)
+		return nil, fmt.Errorf("write the reports: %w", err)
 	}
 	return ids, nil
 }
 
-// clear forgets how far it has come: it is through.
+// clear deletes the progress: the sweep is finished.
 func (w *writer) clear(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM gv.sweep_progress WHERE name = $1`, w.name); err != nil {
 		return fmt.Errorf("end the sweep: %w", err)
@@ -101,10 +100,10 @@ func (w *writer) clear(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// setStatus writes what changed, and returns the places of the ads that tire by it:
-// of two sweeps at once, only one is told of each. What was judged by older figures
-// than what stands there changes nothing, and an ad that was paused meanwhile does
-// not begin to tire.
+// setStatus writes the statuses that changed, and returns the places of ads that did
+// not tire before: of two sweeps at once, only one gets each. A status judged from
+// older figures than the stored one changes nothing, and an ad that was paused since
+// it was read does not begin to tire.
 func (b *ads) setStatus(ctx context.Context, tx pgx.Tx, paused map[int32]bool) (fresh map[int32]bool, err error) {
 	var tire, first, other []int32
 	for i := range b.keys {
@@ -140,9 +139,9 @@ const (
 	WHERE  f.status <> excluded.status AND f.changed_at <= excluded.changed_at`
 )
 
-// putFirst writes the status of ads that had none. A tenant's first sweep writes all
-// of them, and to be ready for a conflict takes Postgres as long again as to write;
-// where another sweep came between, they are written as all others are.
+// putFirst writes the status of ads that had none: all of a tenant's at its first
+// sweep. Without ON CONFLICT Postgres takes half the time; where another sweep was
+// faster, they are written like the others.
 func (b *ads) putFirst(ctx context.Context, tx pgx.Tx, places []int32) error {
 	if len(places) == 0 {
 		return nil

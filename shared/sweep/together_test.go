@@ -35,7 +35,7 @@ func TestAdsThatFallTogetherGiveTheirAccountOneAlarmAndNoCuts(t *testing.T) {
 			t.Errorf("%s: the alarms are %s", name, row)
 		}
 		if n := w.text(`SELECT count(*)::text FROM gv.outbox WHERE convert_from(data, 'UTF8')::jsonb ->> 'kind' = 'account.alert'`); n != "1" {
-			t.Errorf("%s: the webhook is told %s times", name, n)
+			t.Errorf("%s: the webhook is sent %s alarms", name, n)
 		}
 		w.exec(`UPDATE gv.ad_metrics SET clicks = 800, spend_minor = 40000`)
 		if r := run(t, w.all(batch)); len(r.Alerts) != 0 {

@@ -58,7 +58,7 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 		if w.open != nil && w.at == end.tenant {
 			open = w.open.with(open)
 		}
-		if _, err := w.keep(ctx, tx, done); err != nil {
+		if _, err := w.putReports(ctx, tx, done); err != nil {
 			return err
 		}
 		return w.putProgress(ctx, tx, end, open)
@@ -146,7 +146,7 @@ func (w *writer) finish(ctx context.Context) error {
 		done[w.tenant] = newReport(w.from.started)
 	}
 	return w.in(ctx, func(tx pgx.Tx) error {
-		ids, err := w.keep(ctx, tx, done)
+		ids, err := w.putReports(ctx, tx, done)
 		if err != nil {
 			return err
 		}

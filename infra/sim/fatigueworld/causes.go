@@ -8,8 +8,8 @@ import (
 )
 
 // The kinds whose days look like fatigue and have another cause, and the kinds of
-// fatigue that the newest day alone does not show. Their days are dated, and what
-// an advertiser would know beside them is told.
+// fatigue that the newest day alone does not show. Their days are dated, and
+// Context holds what an advertiser would know beside them.
 const (
 	Weekend      Kind = "weekend dip"
 	Learning     Kind = "learning phase"
@@ -30,8 +30,11 @@ func Causes() []Kind {
 // caused invents an ad of one of these kinds.
 func caused(r *rand.Rand, kind Kind) Ad {
 	n := 15 + r.IntN(14)
-	if kind == Learning {
+	switch kind {
+	case Learning:
 		n = 4 + r.IntN(6)
+	case Promotion:
+		n = 13 + r.IntN(10)
 	}
 	newest := time.Date(2026, 6, 1+r.IntN(28), 0, 0, 0, 0, time.UTC)
 	if kind == Weekend {
@@ -39,12 +42,12 @@ func caused(r *rand.Rand, kind Kind) Ad {
 	}
 	volume := exp(between(r, 6.2, 10.8)) // 500 to 50,000 a day
 	ctr, cpm := exp(between(r, -4.8, -3.4)), exp(between(r, 1.6, 3.4))
-	dip := between(r, 0.65, 0.82)      // of a weekend's CTR
-	factor := between(r, 1.35, 1.8)    // of a promotion, or of an auction's prices
-	left := between(r, 0.5, 0.68)      // of the CTR after a fall
-	ago := 1 + r.IntN(3)               // days since something happened
-	long := 4 + r.IntN(5)              // days of a promotion
-	onset := 3 + r.IntN(max(1, n-3-7)) // of an old fall: at least a week ago
+	dip := between(r, 0.65, 0.82)       // of a weekend's CTR
+	factor := between(r, 1.35, 2.0)     // of a promotion, or of an auction's prices
+	left := between(r, 0.5, 0.68)       // of the CTR after a fall
+	ago := 1 + r.IntN(3)                // days since something happened
+	long := 3 + r.IntN(max(1, n-ago-5)) // days of a promotion, after three ordinary ones at least
+	onset := 3 + r.IntN(max(1, n-3-7))  // of an old fall: at least a week ago
 	restless, auction := between(r, 0.01, 0.09), between(r, 0.02, 0.08)
 	plan := make([]truth, n)
 	days := make([]time.Time, n)

@@ -67,7 +67,7 @@ func (w *world) text(sql string, args ...any) string {
 	return fmt.Sprint(v)
 }
 
-// ad makes an ad of tenant in an ad set; budget 0 is one that nobody told.
+// ad makes an ad of tenant in an ad set; budget 0 is an unknown one.
 func (w *world) ad(tenant, id, adset string, budget int64) {
 	w.t.Helper()
 	w.exec(`INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, daily_budget_minor)
