@@ -2,6 +2,8 @@ module github.com/geminivideo/geminivideo
 
 go 1.26.0
 
+ignore ./functions/console/web/node_modules
+
 require (
 	cloud.google.com/go/pubsub/v2 v2.8.1
 	cloud.google.com/go/scheduler v1.18.1

@@ -1,6 +1,6 @@
 // Package campaigns lists campaigns, their ads and the deal funnel, and imports
-// ad reports. It serves GET /api/campaigns, GET /api/deals/funnel and POST
-// /api/ads/import; importing a report again replaces the same figures by
+// ad reports. It serves GET /api/campaigns, GET /api/ads, GET /api/deals/
+// and POST /api/ads/import; importing a report again replaces the same figures by
 // themselves.
 package campaigns
 
@@ -60,6 +60,10 @@ func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, l limits
 	serve.Get(api, "/api/campaigns", auth.Viewer, f.list, serve.Summary("Lists campaigns with what their ads did."))
 	serve.Get(api, "/api/campaigns/{id}", auth.Viewer, f.show, serve.Summary("Shows a campaign and its ads."))
 	serve.Get(api, "/api/campaigns/{id}/ads", auth.Viewer, f.ads, serve.Summary("Lists a campaign's ads."))
+	serve.Get(api, "/api/campaigns/{id}/days", auth.Viewer, f.campaignDays, serve.Summary("Shows a campaign's days."))
+	serve.Get(api, "/api/ads", auth.Viewer, f.find, serve.Summary("Finds ads by their ids, or by a part of their name."))
+	serve.Get(api, "/api/ads/detail/{id}", auth.Viewer, f.detail, serve.Summary("Shows an ad with its days and the deals credited to it."))
+	serve.Get(api, "/api/deals/attribution", auth.Viewer, f.attribution, serve.Summary("Counts deals by week and by the layer that found their click."))
 	serve.Get(api, "/api/deals/funnel", auth.Viewer, f.funnel, serve.Summary("Counts and values the deals of each stage."))
 	serve.Raw(api, "POST "+importPath, auth.Editor, f.importReport, serve.Summary("Imports an ad report as CSV."),
 		serve.Answers[importAnswer]("What became of every row."), describeImport)
@@ -99,7 +103,8 @@ type Campaign struct {
 	Currency      string  `json:"currency" doc:"Of all money here."`
 }
 
-type ad struct {
+// Ad is an ad as the frontend shows it.
+type Ad struct {
 	ID            string    `json:"id"`
 	Name          string    `json:"name" doc:"The id where nobody named it."`
 	Status        string    `json:"status" enum:"ACTIVE,PAUSED,ARCHIVED,DELETED"`
@@ -148,7 +153,7 @@ type oneInput struct {
 type showOutput struct {
 	Body struct {
 		Campaign
-		Ads  []ad   `json:"ads" nullable:"false"`
+		Ads  []Ad   `json:"ads" nullable:"false"`
 		Next string `json:"next,omitempty" doc:"Where the ads go on: the after of the next request."`
 	}
 }
@@ -167,7 +172,7 @@ func (f *function) show(ctx context.Context, in *oneInput) (*showOutput, error) 
 
 type adsOutput struct {
 	Body struct {
-		Ads  []ad   `json:"ads" nullable:"false"`
+		Ads  []Ad   `json:"ads" nullable:"false"`
 		Next string `json:"next,omitempty" doc:"Where the list goes on: the after of the next request."`
 	}
 }
@@ -210,13 +215,13 @@ func shownCampaign(c ads.Campaign) Campaign {
 	}
 }
 
-func shownAd(a ads.Ad) ad {
+func shownAd(a ads.Ad) Ad {
 	var budget money.Amount
 	if a.DailyBudget != nil {
 		budget = *a.DailyBudget
 	}
 	units := func(m money.Amount) float64 { return m.Units(a.Currency) }
-	return ad{
+	return Ad{
 		ID: a.AdID, Name: orID(a.Name, a.AdID), Status: a.Status, DailyBudget: units(budget), Impressions: a.Impressions, Clicks: a.Clicks,
 		Spend: units(a.Spend), PipelineValue: units(a.Pipeline), Revenue: units(a.Revenue), CreatedAt: a.CreatedAt.UTC(), FatigueStatus: a.FatigueStatus,
 	}

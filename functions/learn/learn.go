@@ -123,7 +123,7 @@ func (f *function) start(ctx context.Context, in *startInput) (*cycleOutput, err
 	var known receipt
 	var repeat bool
 	err := pg.InTenant(ctx, f.db, who.Tenant, func(tx pgx.Tx) (err error) {
-		known, repeat, err = idempotency.Kept[receipt](ctx, tx)
+		known, repeat, err = idempotency.Stored[receipt](ctx, tx)
 		return err
 	})
 	if err != nil {

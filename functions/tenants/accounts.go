@@ -45,13 +45,17 @@ func shown(a accounts.Account) Account {
 
 type accountsOutput struct {
 	Body struct {
+		Tenant   Tenant    `json:"tenant"`
 		Accounts []Account `json:"accounts" nullable:"false" doc:"By id."`
 	}
 }
 
 func (f *function) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutput, error) {
 	out := &accountsOutput{}
-	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
+	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) (err error) {
+		if out.Body.Tenant, err = readTenant(ctx, tx); err != nil {
+			return err
+		}
 		all, err := accounts.NewStore(tx).List(ctx)
 		out.Body.Accounts = make([]Account, len(all))
 		for i, a := range all {

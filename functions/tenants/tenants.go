@@ -73,7 +73,7 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	serve.Get(api, "/api/tenants/keys", auth.Admin, f.listKeys, serve.Summary("Lists the tenant's publishable keys, without the keys."))
 	serve.Post(api, "/api/tenants/keys", auth.Admin, f.postKey, serve.Summary("Makes a publishable key, which is shown once."))
 	serve.Post(api, "/api/tenants/keys/{id}/revoke", auth.Admin, f.revokeKey, serve.Summary("Revokes a publishable key."))
-	serve.Get(api, "/api/accounts", auth.Viewer, f.listAccounts, serve.Summary("Lists the tenant's ad accounts."))
+	serve.Get(api, "/api/accounts", auth.Viewer, f.listAccounts, serve.Summary("Lists the tenant's ad accounts, and the tenant."))
 	serve.Get(api, "/api/accounts/{id}", auth.Viewer, f.getAccount, serve.Summary("Shows an ad account."))
 	serve.Put(api, "/api/accounts/{id}", auth.Admin, f.putAccount,
 		serve.Summary("Changes how an ad account is run; what is not named stays as it is."))

@@ -20,7 +20,8 @@ import (
 
 const backstageHelp = `What only this machine may do:
 
-  GET  /_local/session             an admin's access token, for the console
+  GET  /_local/users               who may sign in to the console, and the password of all of them
+  GET  /_local/mails               the sign-in links and codes that were sent
   GET  /_local/queue               how many messages wait, are handled and back off
   POST /_local/run/FUNCTION        runs a scheduled function now
   POST /_local/deliver/FUNCTION    delivers a Pub/Sub push envelope to its function
@@ -36,7 +37,8 @@ func (s *system) backstage() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, backstageHelp)
 	})
-	mux.HandleFunc("GET /_local/session", s.session)
+	mux.HandleFunc("GET /_local/users", s.demoUsers)
+	mux.HandleFunc("GET /_local/mails", s.mails)
 	mux.HandleFunc("GET /_local/queue", s.showQueue)
 	mux.HandleFunc("POST /_local/run/{function}", s.passTo(functions.Schedule))
 	mux.HandleFunc("POST /_local/deliver/{function}", s.passTo(functions.PubSub))
@@ -78,24 +80,6 @@ func (s *system) passTo(trigger functions.Trigger) http.HandlerFunc {
 		r.URL.Path = "/"
 		h.ServeHTTP(w, r)
 	}
-}
-
-// session signs the console in by itself, as the demo tenant's admin. A page that
-// has its own name lead to this machine gets no token.
-func (s *system) session(w http.ResponseWriter, r *http.Request) {
-	host := r.Host
-	if bare, _, err := net.SplitHostPort(host); err == nil {
-		host = bare
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	from := r.Header.Get("Sec-Fetch-Site")
-	if host != "localhost" && (ip == nil || !ip.IsLoopback()) || from != "" && from != "same-origin" && from != "none" {
-		serve.WriteError(w, r, fault.Forbiddenf("the session is only for this machine's own console"))
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(map[string]string{"token": s.tenants.home.AdminToken})
 }
 
 func (s *system) showQueue(w http.ResponseWriter, r *http.Request) {

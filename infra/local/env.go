@@ -22,6 +22,7 @@ func (s *system) setEnvironment(keep state) error {
 		{"DATABASE_URL", s.database.appURL},
 		{"WORKER_DATABASE_URL", s.database.workerURL},
 		{"SUPABASE_URL", s.baseURL},
+		{"SUPABASE_ANON_KEY", keep.AnonKey},
 		{"SUPABASE_JWT_SECRET", ""},
 		{"PUBLIC_BASE_URL", s.baseURL},
 		{"SECRETS_ENDPOINT", s.vault.Addr()},

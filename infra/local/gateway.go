@@ -68,6 +68,7 @@ func (g *gateway) open(s *system) error {
 		}
 	}
 	mux.Handle(issuer.JWKSPath, s.issuer)
+	mux.Handle("/auth/v1/", s.signIn)
 	health := http.HandlerFunc(s.health)
 	mux.Handle("/health", health)
 	mux.Handle("/healthz", health)

@@ -26,6 +26,8 @@ type state struct {
 	OtherMetaToken      string `json:"other_meta_token"`
 	PublishableKey      string `json:"publishable_key"`
 	OtherPublishableKey string `json:"other_publishable_key"`
+	AnonKey             string `json:"anon_key"`
+	DemoPassword        string `json:"demo_password"`
 }
 
 // loadState reads the folder's state, and makes up what it does not have.
@@ -54,6 +56,8 @@ func loadState(dir string) (state, error) {
 		{&s.OtherMetaToken, "EAA"},
 		{&s.PublishableKey, "gv_pk_"},
 		{&s.OtherPublishableKey, "gv_pk_"},
+		{&s.AnonKey, "sb_publishable_"},
+		{&s.DemoPassword, ""},
 	} {
 		if *one.value == "" {
 			*one.value = one.prefix + random()

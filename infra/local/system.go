@@ -38,6 +38,8 @@ type system struct {
 	database *database
 	vault    *vault.Server
 	issuer   *issuer.Issuer
+	signIn   *issuer.SignIn
+	password string // of every demo user
 	hubspot  *fakehubspot.Fake
 	meta     *fakemeta.Fake
 	queue    *queue.Queue // nil with Google's emulator
@@ -90,6 +92,8 @@ func (s *system) bring(ctx context.Context) error {
 	if s.issuer, err = issuer.Open(s.baseURL, filepath.Join(s.dir, "token.key")); err != nil {
 		return err
 	}
+	s.password = keep.DemoPassword
+	s.signIn = issuer.NewSignIn(s.issuer, keep.AnonKey, s.password, directory{s.database.adminURL})
 	if s.hubspot, err = fakehubspot.New(fakehubspot.Options{File: filepath.Join(s.dir, "hubspot.json")}); err != nil {
 		return err
 	}

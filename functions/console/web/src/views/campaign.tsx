@@ -1,0 +1,54 @@
+// One campaign: its days, its ads, and the way to splitting its budget anew.
+import { Link, useParams } from 'wouter'
+import type { Ad } from '@geminivideo/ml-api'
+import { tiring, useAds } from '../api/ads'
+import { useGet } from '../api/query'
+import { may } from '../auth/session'
+import { useParam } from '../parts/address'
+import { Badge, Empty, Field, Load, Sheet, View } from '../parts/basic'
+import { ageHours, ctr, money, number, plural, roas, share, times } from '../parts/format'
+import { Table, type Column } from '../parts/table'
+import { Totals } from './campaigns'
+import { DayCharts } from './series'
+
+export function CampaignView() {
+  const id = decodeURIComponent(useParams().id ?? '')
+  const campaign = useGet('/api/campaigns/{id}', { path: { id }, query: { limit: 1 } })
+  const ads = useAds(id)
+  const days = useGet('/api/campaigns/{id}/days', { path: { id } })
+  const history = useGet('/api/ads/history', { query: { outcome: 'applied', limit: 200 } })
+  const [find, setFind] = useParam('find')
+  return (
+    <Load of={campaign} what="the campaign">{(one) => (
+      <View key={id} title={one.name} crumbs={[['Campaigns', '/campaigns']]} beside={<Badge of={one.status} />}
+        lead={<>{one.name !== one.id && <span className="id">{one.id}</span>} {money(one.total_budget, one.currency)} a day. {may('editor') && <Link href={`/budget?campaign=${encodeURIComponent(id)}`}>Optimize budget</Link>}</>}>
+        <Load of={ads} what="its ads">{(all) => <Totals rows={all} currency={one.currency} what="Ads" />}</Load>
+        <Sheet title="Day by day"><Load of={days} what="its days">{(told) => <DayCharts days={told.days} currency={one.currency} history={history.data?.history.filter((entry) => entry.campaign_id === id)} />}</Load></Sheet>
+        <Load of={ads} what="its ads">{(all) => {
+          if (all.length === 0) return <Sheet><Empty title="No ads yet" hint="This campaign’s ads appear here with the next report that names them." to={may('editor') && ['Import a report', '/setup/import']} /></Sheet>
+          const shown = find ? all.filter((ad) => `${ad.name} ${ad.id}`.toLowerCase().includes(find.toLowerCase())) : all
+          return (
+            <>
+              <div className="row"><Field label="Find an ad"><input type="search" value={find} onChange={(event) => setFind(event.target.value)} /></Field></div>
+              <Sheet flush><Table caption="Ads" rows={shown} id={(ad) => ad.id} sorted="-Spend" columns={columns(one.currency)} height={66} /></Sheet>
+            </>
+          )
+        }}</Load>
+      </View>
+    )}</Load>
+  )
+}
+
+const columns = (currency: string): Column<Ad>[] => [
+  {
+    name: 'Ad', by: (ad) => ad.name, wide: true,
+    show: (ad) => <><Link href={`/ads/${encodeURIComponent(ad.id)}`}>{ad.name}</Link> <span className="badges">{ad.status !== 'ACTIVE' && <Badge of={ad.status} />}{tiring(ad) && <Badge of={ad.fatigue_status} />}</span><span className="small soft line">{plural(Math.floor(ageHours(ad) / 24), 'day')} old</span></>,
+  },
+  { name: 'Budget', by: (ad) => ad.daily_budget || null, show: (ad) => (ad.daily_budget ? money(ad.daily_budget, currency) : '–'), number: true, minor: true },
+  { name: 'Impressions', by: (ad) => ad.impressions, show: (ad) => number(ad.impressions), number: true, minor: true },
+  { name: 'CTR', by: ctr, show: (ad) => share(ctr(ad), 2), number: true, minor: true },
+  { name: 'Spend', by: (ad) => ad.spend, show: (ad) => money(ad.spend, currency), number: true },
+  { name: 'Pipeline value', by: (ad) => ad.pipeline_value, show: (ad) => money(ad.pipeline_value, currency), number: true },
+  { name: 'Won', by: (ad) => ad.revenue, show: (ad) => money(ad.revenue, currency), number: true, minor: true },
+  { name: 'ROAS', by: roas, show: (ad) => <b>{times(roas(ad))}</b>, number: true },
+]

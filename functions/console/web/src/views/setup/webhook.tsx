@@ -1,0 +1,47 @@
+// The company's own webhook: where it is told of what happens, and a test of it.
+import { useState } from 'react'
+import { useGet, useSend, type Answer } from '../../api/query'
+import { Badge, Facts, Field, Go, Load, Notice, Sheet } from '../../parts/basic'
+import { time, words } from '../../parts/format'
+import { Copy } from './hubspot'
+
+type Hook = Answer<'/api/connections/webhook'>
+
+export function WebhookPage() {
+  const found = useGet('/api/connections/webhook')
+  return <Load of={found} what="the webhook">{(hook) => <Form key={hook.updated_at ?? 'new'} hook={hook} />}</Load>
+}
+
+function Form({ hook }: { hook: Hook }) {
+  const put = useSend('put', '/api/connections/webhook', [])
+  const test = useSend('post', '/api/connections/webhook/test', ['/api/connections/webhook'])
+  const [url, setUrl] = useState(hook.url ?? '')
+  const [kinds, setKinds] = useState(new Set(hook.kinds))
+  const [rotate, setRotate] = useState(false)
+  const secret = put.data?.secret
+  const told = test.data
+  return (
+    <>
+      <Sheet title="Where notices go" beside={hook.configured && <Badge mood={hook.enabled ? 'good' : 'bad'}>{hook.enabled ? 'on' : 'off'}</Badge>}>
+        {hook.configured && <Facts of={[['Last delivered', time(hook.last_delivered_at)], hook.last_error && ['Last failure', `${time(hook.last_failed_at)}: ${hook.last_error}`], hook.disabled_reason && ['Off because', hook.disabled_reason], hook.previous_secret_until && ['The old secret signs too until', time(hook.previous_secret_until)]]} />}
+        <form className="stack" onSubmit={(event) => { event.preventDefault(); put.mutate({ body: { url: url.trim(), kinds: [...kinds], ...(rotate && { rotate_secret: true }) } }) }}>
+          <Field label="Address" hint="https; each notice is signed by Standard Webhooks."><input type="url" required value={url} onChange={(event) => setUrl(event.target.value)} placeholder="https://hooks.example.com/ads" /></Field>
+          <fieldset><legend>What it is told of (none chosen: all)</legend>
+            <div className="grid">{hook.all_kinds.map((kind) => <label key={kind} className="check"><input type="checkbox" checked={kinds.has(kind)} onChange={(event) => { const next = new Set(kinds); if (event.target.checked) next.add(kind); else next.delete(kind); setKinds(next) }} />{words(kind.replaceAll('.', ' '))}</label>)}</div>
+          </fieldset>
+          {hook.configured && <label className="check"><input type="checkbox" checked={rotate} onChange={(event) => setRotate(event.target.checked)} />Make a new secret; the old one signs beside it for a while</label>}
+          <Go label="Save" submit primary busy={put.isPending} error={put.error} done={put.isSuccess && 'Saved.'}>
+            {hook.enabled && <Go label="Switch it off" busy={put.isPending} onClick={() => put.mutate({ body: { url: hook.url ?? url, disabled: true } })} />}
+          </Go>
+        </form>
+        {secret && <Notice mood="warn"><p>Its secret is shown this once. Keep it where the receiver verifies signatures.</p><Copy text={secret} /></Notice>}
+      </Sheet>
+      {hook.configured && (
+        <Sheet title="Test it">
+          <Go label="Send a test notice" busy={test.isPending} error={test.error} onClick={() => test.mutate({})} />
+          {told && <Notice mood={told.delivered ? 'good' : 'bad'}>{told.delivered ? 'Delivered' : `Not delivered: ${told.reason ?? 'no reason given'}`}{told.status !== undefined && `, it answered ${told.status}`} after {told.took_ms} ms.</Notice>}
+        </Sheet>
+      )}
+    </>
+  )
+}
