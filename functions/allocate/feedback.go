@@ -61,7 +61,7 @@ func (f *function) feedback(ctx context.Context, in *feedbackInput) (*feedbackOu
 		if err := (store{tx}).tell(ctx, in); err != nil {
 			return feedbackBody{}, err
 		}
-		settled, err := ads.Settle(ctx, tx, []string{in.Body.AdID})
+		settled, err := ads.Recompute(ctx, tx, []string{in.Body.AdID})
 		if err != nil {
 			return feedbackBody{}, err
 		}

@@ -46,14 +46,12 @@ func (s store) morning(ctx context.Context, account string, day time.Time) (time
 func (s store) pastAds(ctx context.Context, account string, from, to time.Time) ([]pastAd, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   a.ad_id, a.value_source AS source, a.attribution_confidence AS confidence, a.pipeline_minor AS pipeline,
-		         m.first, m.valued, m.converted, coalesce(won.value_minor, 0) AS won, count(*) OVER () AS of
+		         m.first, m.valued, m.converted, coalesce(acc.conversion_value_minor, 0) AS won, count(*) OVER () AS of
 		FROM     gv.accounts acc
-		JOIN     gv.tenants t USING (tenant_id)
 		JOIN     gv.ads a USING (tenant_id, account_id)
-		LEFT     JOIN gv.stage_values won ON won.tenant_id = gv.tenant() AND won.stage_name = 'closed_won' AND t.currency = acc.currency
 		CROSS    JOIN LATERAL (
 			SELECT min(d.day) FILTER (WHERE d.spend_minor > 0) AS first, bool_or(d.value_minor > 0) AS valued,
-			       bool_or(d.conversions > 0) AND won.value_minor IS NOT NULL AS converted,
+			       bool_or(d.conversions > 0) AND acc.conversion_value_minor > 0 AS converted,
 			       sum(d.spend_minor) FILTER (WHERE d.day BETWEEN @from AND @to) AS spend
 			FROM   gv.ad_metrics d WHERE d.tenant_id = gv.tenant() AND d.ad_id = a.ad_id
 		) m

@@ -31,9 +31,9 @@ const importPath = "/api/ads/import"
 const maxErrors = 1_000
 
 // importAnswer says what became of every row: Rows is Imported, Updated and
-// Rejected together. A row is imported where its ad (or, with a day, its ad and
-// day) had no figures from a report before, and updated where it had;
-// Unchanged counts the updated ones whose figures were the same.
+// Rejected together. A row is imported where its ad, days and breakdown had no
+// figures from a report before, and updated where they had; Unchanged counts the
+// updated ones whose figures were the same, repeated rows among them.
 type importAnswer struct {
 	AccountID string `json:"account_id"`
 	Currency  string `json:"currency"`
@@ -52,9 +52,15 @@ type importAnswer struct {
 	NewCampaigns int64 `json:"new_campaigns"`
 	NewWinners   int64 `json:"new_winners"`
 
-	Columns        map[string]string `json:"columns"` // our name -> the header's
-	IgnoredColumns []string          `json:"ignored_columns"`
-	Notes          []string          `json:"notes"`
+	// ConversionsWithoutValue are worth ConversionValue each, and nothing where
+	// that is not there.
+	ConversionsWithoutValue int64    `json:"conversions_without_value"`
+	ConversionValue         *float64 `json:"conversion_value,omitempty"`
+
+	Columns          map[string]string `json:"columns"` // our name -> the header's
+	BreakdownColumns []string          `json:"breakdown_columns"`
+	IgnoredColumns   []string          `json:"ignored_columns"`
+	Notes            []string          `json:"notes"`
 }
 
 type rowError struct {
@@ -123,20 +129,24 @@ func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
 	}
 	answer := importAnswer{
 		AccountID: account.AccountID, Currency: string(account.Currency), DryRun: up.dryRun, Errors: []rowError{},
-		Columns: reader.Columns(), IgnoredColumns: append([]string{}, reader.Ignored()...), Notes: []string{},
+		Columns: reader.Columns(), BreakdownColumns: reader.Breakdowns(), IgnoredColumns: append([]string{}, reader.Ignored()...), Notes: []string{},
+	}
+	report := ads.Report{Account: account, View: reader.View()}
+	if report.ConversionValue, err = up.worth(account.Currency); err != nil {
+		return importAnswer{}, err
 	}
 	if made {
-		answer.note("this tenant had no ad account: %s was made, in %s", account.AccountID, account.Currency)
+		answer.note("your organisation had no ad account: %s was made, in %s", account.AccountID, account.Currency)
 	}
-	if err := answer.read(ctx, tx, reader, account); err != nil {
+	if err := answer.read(ctx, tx, reader, report); err != nil {
 		return importAnswer{}, err
 	}
 	return answer, up.finish()
 }
 
 // read loads every row and counts what became of it.
-func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Reader, account ads.Account) error {
-	into, err := ads.NewLoad(ctx, tx, account)
+func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Reader, report ads.Report) error {
+	into, err := ads.NewLoad(ctx, tx, report)
 	if err != nil {
 		return err
 	}
@@ -146,12 +156,12 @@ func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Rea
 		var rejected *adreport.Rejected
 		switch {
 		case errors.Is(err, io.EOF):
-			done, err := into.Finish(ctx, maxErrors)
+			done, err := into.Finish(ctx, reader.Conflicts(), maxErrors)
 			if err != nil {
 				return err
 			}
-			a.count(done)
-			a.remark(reader, undated)
+			a.count(done, reader.Repeats())
+			a.remark(reader, report, done, undated)
 			return nil
 		case errors.As(err, &rejected):
 			a.Rejected++
@@ -162,7 +172,7 @@ func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Rea
 		case err != nil:
 			return err
 		}
-		if row.Day.IsZero() {
+		if row.First.IsZero() {
 			undated++
 		}
 		if err := into.Add(ctx, row); err != nil {
@@ -171,8 +181,9 @@ func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Rea
 	}
 }
 
-func (a *importAnswer) count(done ads.Loaded) {
-	a.Imported, a.Updated, a.Unchanged, a.Rejected = done.Imported, done.Updated, done.Unchanged, a.Rejected+done.Refused
+func (a *importAnswer) count(done ads.Loaded, repeats int) {
+	a.Imported, a.Updated, a.Unchanged = done.Imported, done.Updated+int64(repeats), done.Unchanged+int64(repeats)
+	a.Rejected += done.Refused
 	a.Rows = a.Imported + a.Updated + a.Rejected
 	a.NewAds, a.NewCampaigns, a.NewWinners = done.NewAds, done.NewCampaigns, done.NewWinners
 	for _, r := range done.Refusals {
@@ -184,15 +195,49 @@ func (a *importAnswer) count(done ads.Loaded) {
 }
 
 // remark says what a reader of the counts would not guess.
-func (a *importAnswer) remark(reader *adreport.Reader, undated int) {
+func (a *importAnswer) remark(reader *adreport.Reader, report ads.Report, done ads.Loaded, undated int) {
 	for _, line := range reader.Skipped() {
 		a.note("line %d is a summary row and was passed over", line)
+	}
+	a.Notes = append(a.Notes, reader.Notes()...)
+	if len(a.BreakdownColumns) > 0 {
+		a.note("rows of one ad and time that differ in %s are parts of a whole and add up", strings.Join(a.BreakdownColumns, ", "))
 	}
 	switch {
 	case a.Rows == 0:
 		a.note("the file has a header and no rows")
 	case undated > 0:
 		a.note("%d rows have no day of their own: their figures were taken as the ads' totals to date", undated)
+	}
+	if done.KeptDays > 0 {
+		a.note("%d days stay as Meta has them, for example ad %s on %s: the report's figures of them were not taken", done.KeptDays, done.KeptAd, done.KeptDay)
+	}
+	if n := len(done.Overlapping); n > 0 {
+		o := done.Overlapping[0]
+		a.note("%d periods do not count because shorter ones or days overlap them, for example ad %s from %s to %s: export the report by day to have all days",
+			n, o.AdID, o.First.Format(time.DateOnly), o.Last.Format(time.DateOnly))
+	}
+	if done.StaleBudgets > 0 {
+		a.note("the budgets of %d ads were not taken: the report ends before today", done.StaleBudgets)
+	}
+	a.value(report, done)
+}
+
+// value says what the conversions without a value are worth.
+func (a *importAnswer) value(report ads.Report, done ads.Loaded) {
+	a.ConversionsWithoutValue = done.Unvalued
+	worth := cmp.Or(report.ConversionValue, report.Account.ConversionValue)
+	if worth != nil {
+		units := worth.Units(report.Account.Currency)
+		a.ConversionValue = &units
+	}
+	switch {
+	case done.Unvalued == 0:
+	case worth == nil:
+		a.note("%d conversions of %d ads have no value: they are counted and worth 0. Send conversion_value, or set it for the account", done.Unvalued, done.UnvaluedAds)
+	default:
+		a.note("%d conversions of %d ads have no value: each is taken to be worth %s. That is an estimate, no revenue, and makes no winner",
+			done.Unvalued, done.UnvaluedAds, worth.Format(report.Account.Currency))
 	}
 }
 
@@ -255,11 +300,12 @@ func describeImport(op *huma.Operation) {
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Parameters = append(op.Parameters,
 		&huma.Param{Name: "dry_run", In: "query", Description: "Does all and takes it back: the answer says what would happen.", Schema: &huma.Schema{Type: huma.TypeBoolean}},
+		&huma.Param{Name: "conversion_value", In: "query", Description: "What a conversion without a value is worth in this report, in units of the account's currency; otherwise the account's own conversion_value counts.", Schema: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)}},
 		&huma.Param{Name: "account_id", In: "query", Description: "Needed where the tenant has several ad accounts.", Schema: text})
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
 		Type: huma.TypeObject, Required: []string{"file"},
 		Properties: map[string]*huma.Schema{
-			"account_id": text, "dry_run": {Type: huma.TypeBoolean},
+			"account_id": text, "conversion_value": {Type: huma.TypeNumber, Minimum: new(float64)}, "dry_run": {Type: huma.TypeBoolean},
 			"file": {Type: huma.TypeString, Format: "binary", Description: "CSV, behind the other parts: an Ads Manager export, or columns ad_id, impressions, clicks, spend and more."},
 		},
 	}}}}

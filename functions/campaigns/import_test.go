@@ -13,10 +13,10 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 )
 
-const plainReport = `ad_id,campaign_id,campaign_name,name,impressions,clicks,spend,conversions,daily_budget,status,creative_dna
-a1,c1,Spring,First,"1,000",50,$60.10,2,12.50,active,"{""hook_type"":""question""}"
-a2,c1,Spring,Second,2000,40,70.20,0,7.5,paused,
-a3,c2,Summer,Third,3000,30,80.30,,,,
+const plainReport = `ad_id,campaign_id,campaign_name,name,impressions,clicks,spend,conversions,revenue,daily_budget,status,creative_dna
+a1,c1,Spring,First,"1,000",50,$60.10,2,"30,000",12.50,active,"{""hook_type"":""question""}"
+a2,c1,Spring,Second,2000,40,70.20,0,,7.5,paused,
+a3,c2,Summer,Third,3000,30,80.30,,,,,
 `
 
 func TestAReportBecomesCampaignsAndAds(t *testing.T) {
@@ -28,7 +28,7 @@ func TestAReportBecomesCampaignsAndAds(t *testing.T) {
 		t.Errorf("%s: %+v", got.counts(), got)
 	}
 	for ad, want := range map[string]string{
-		"a1": "First ACTIVE c1 1000 50 6010 3000000 3000000 import 1250", // two conversions at 15,000
+		"a1": "First ACTIVE c1 1000 50 6010 3000000 3000000 import 1250",
 		"a2": "Second PAUSED c1 2000 40 7020 0 0 import 750",
 		"a3": "Third ACTIVE c2 3000 30 8030 0 0 none -",
 	} {
@@ -149,9 +149,9 @@ func TestBadRowsAreNamedAndTheRestIsImported(t *testing.T) {
 	}
 	want := []string{
 		"2 AD_ID: belongs to your account acc2",
-		"4 clicks: must not be above impressions",
+		"3 AD_ID: lines 3 and 6 are of the same ad and differ, so none of the ad's rows is taken: export the column that tells them apart (such as Day, Age, Gender, Country, Placement, Creative ID), or leave one out",
 		"5 Campaign Id: belongs to your account acc2",
-		"6 AD_ID: line 3 already has this ad",
+		"6 AD_ID: lines 3 and 6 are of the same ad and differ, so none of the ad's rows is taken: export the column that tells them apart (such as Day, Age, Gender, Country, Placement, Creative ID), or leave one out",
 	}
 	if diff := cmp.Diff(want, errors); diff != "" {
 		t.Error(diff)

@@ -8,16 +8,19 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
@@ -48,6 +51,8 @@ type upload struct {
 	accountID string
 	dryRun    bool
 	finished  bool
+	// conversionValue is as it was given: its currency is the account's.
+	conversionValue, conversionField string
 
 	wire     *http.ResponseController
 	stall    time.Duration
@@ -78,7 +83,7 @@ func receive(w http.ResponseWriter, r *http.Request, l limits) (*upload, error) 
 	if err := u.findFile(); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(u.sum, "%q %t\n", u.accountID, u.dryRun)
+	fmt.Fprintf(u.sum, "%q %t %q\n", u.accountID, u.dryRun, u.conversionValue)
 	return u, nil
 }
 
@@ -103,7 +108,7 @@ func (u *upload) findFile() error {
 			return broken(err)
 		}
 		name := part.FormName()
-		if name != "account_id" && name != "dry_run" {
+		if !slices.Contains(parameters, name) {
 			return unknownPart(name)
 		}
 		if err := u.set("body."+name, name, strings.TrimSpace(string(value))); err != nil {
@@ -112,11 +117,14 @@ func (u *upload) findFile() error {
 	}
 }
 
+// parameters may stand in the query or in parts before the file.
+var parameters = []string{"account_id", "conversion_value", "dry_run"}
+
 func unknownPart(name string) error {
 	if name == "" || len(name) > 100 || strings.ContainsFunc(name, unicode.IsControl) {
-		return fault.Field("body", "holds a part that is not known here: send account_id, dry_run and file")
+		return fault.Field("body", "holds a part that is not known here: send account_id, conversion_value, dry_run and file")
 	}
-	return fault.Field("body."+name, "is not known here: send account_id, dry_run and file")
+	return fault.Field("body."+name, "is not known here: send account_id, conversion_value, dry_run and file")
 }
 
 // set takes a parameter from the query or the form. What both say must agree.
@@ -130,6 +138,14 @@ func (u *upload) set(field, name, value string) error {
 			return fault.Field(field, "differs from the account_id given before")
 		}
 		u.accountID = value
+	case "conversion_value":
+		switch n, err := strconv.ParseFloat(value, 64); {
+		case err != nil || math.IsNaN(n) || n < 0 || n > 1e9:
+			return fault.Field(field, "must be a number from 0 to 1000000000, in units of the account's currency")
+		case u.conversionValue != "" && u.conversionValue != value:
+			return fault.Field(field, "differs from the conversion_value given before")
+		}
+		u.conversionValue, u.conversionField = value, field
 	case "dry_run":
 		dry, err := strconv.ParseBool(value)
 		if err != nil {
@@ -138,6 +154,22 @@ func (u *upload) set(field, name, value string) error {
 		u.dryRun = u.dryRun || dry
 	}
 	return nil
+}
+
+// worth returns the conversion_value in the account's money, nil where none is given.
+func (u *upload) worth(c money.Currency) (*money.Amount, error) {
+	if u.conversionValue == "" {
+		return nil, nil
+	}
+	units, err := strconv.ParseFloat(u.conversionValue, 64)
+	if err != nil {
+		return nil, err
+	}
+	amount, err := money.Exact(units, c)
+	if err != nil {
+		return nil, fault.Field(u.conversionField, fmt.Sprintf("must have at most %d decimals: it is in %s", c.Decimals(), c))
+	}
+	return &amount, nil
 }
 
 // finish reads what is left and refuses parts behind the file.
@@ -157,7 +189,7 @@ func (u *upload) finish() error {
 		return broken(err)
 	case part.FormName() == "file":
 		return fault.Field("body.file", "is there twice: send one report at a time")
-	case part.FormName() == "account_id", part.FormName() == "dry_run":
+	case slices.Contains(parameters, part.FormName()):
 		return fault.Field("body."+part.FormName(), "must come before the file, or in the query")
 	}
 	return unknownPart(part.FormName())

@@ -191,6 +191,6 @@ func (k knownStage) stage(s hubspot.Stage, own []revenue.Stage) Stage {
 // settle brings up the ads of deals that are worth something else now.
 func settle(ctx context.Context, tx pgx.Tx, adIDs []string) (int, error) {
 	slices.Sort(adIDs)
-	settled, err := ads.Settle(ctx, tx, slices.Compact(adIDs))
+	settled, err := ads.Recompute(ctx, tx, slices.Compact(adIDs))
 	return len(settled), err
 }

@@ -181,13 +181,6 @@ func (w *remapping) makeStages(ctx context.Context, wanted []stageMapping) error
 			return err
 		}
 		there[*m.StageName], w.touched[*m.StageName] = true, true
-		if *m.StageName == revenue.ClosedWon {
-			imported, err := store.ImportValued(ctx)
-			if err != nil {
-				return err
-			}
-			w.ads = append(w.ads, imported...)
-		}
 	}
 	for i, m := range wanted {
 		if m.StageName != nil && !there[*m.StageName] {

@@ -95,7 +95,7 @@ func newWorld(t testing.TB, c *crm) *world {
 		w.exec(`INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor) VALUES ($1, $2, '2026-10-01', 1000, 20, 100000)`, tenant, ad)
 	}
 	err := pg.InTenant(t.Context(), w.app, tenant, func(tx pgx.Tx) error {
-		_, err := ads.Settle(t.Context(), tx, []string{"a1", "a2", "a3"})
+		_, err := ads.Recompute(t.Context(), tx, []string{"a1", "a2", "a3"})
 		return err
 	})
 	if err != nil {

@@ -108,7 +108,7 @@ func (f *fixture) value(t *testing.T, id string, minor int64) {
 		if err != nil {
 			return err
 		}
-		_, err = ads.Settle(t.Context(), tx, []string{id})
+		_, err = ads.Recompute(t.Context(), tx, []string{id})
 		return err
 	})
 	if err != nil {

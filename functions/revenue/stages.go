@@ -142,15 +142,8 @@ func put(ctx context.Context, tx pgx.Tx, in *putInput) (putAnswer, error) {
 	if err != nil {
 		return putAnswer{}, err
 	}
-	if in.StageName == domain.ClosedWon {
-		imported, err := store.ImportValued(ctx)
-		if err != nil {
-			return putAnswer{}, err
-		}
-		adIDs = append(adIDs, imported...)
-	}
 	slices.Sort(adIDs)
-	settled, err := ads.Settle(ctx, tx, slices.Compact(adIDs))
+	settled, err := ads.Recompute(ctx, tx, slices.Compact(adIDs))
 	if err != nil {
 		return putAnswer{}, err
 	}

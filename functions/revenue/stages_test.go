@@ -59,7 +59,7 @@ func TestAStageSetAnewRevaluesItsDealsAndTheirAdsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAWonDealKeepsItsRealAmountAndImportsFollowTheStage(t *testing.T) {
+func TestAWonDealKeepsItsRealAmountAndAStageValuesNoImport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, ad := range []string{"real", "typical", "foreign", "imported", "daily"} {
@@ -76,7 +76,7 @@ func TestAWonDealKeepsItsRealAmountAndImportsFollowTheStage(t *testing.T) {
 	if a := w.put("closed_won", `{"tenant_id": "TENANT", "value": 100}`); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	want := "daily=30000 foreign=0 imported=20000 real=777700 typical=10000"
+	want := "daily=0 foreign=0 imported=0 real=777700 typical=10000"
 	if got := w.Text(`SELECT string_agg(ad_id || '=' || pipeline_minor, ' ' ORDER BY ad_id) FROM gv.ads`); got != want {
 		t.Errorf("ads: %s, want %s", got, want)
 	}

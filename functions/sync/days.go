@@ -81,14 +81,15 @@ func putDays(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insigh
 		return 0, err
 	}
 	done, err := tx.Exec(ctx, toldDays+`
-		INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor, revenue_minor,
+		INSERT INTO gv.ad_metrics AS m (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor, revenue_minor,
 		                           from_meta, value_from_meta)
 		SELECT gv.tenant(), ad_id, day, impressions, clicks, spend, frequency, reach, conversions, value_minor, revenue_minor, true, NOT keeps
 		FROM   joined WHERE NOT same ORDER BY ad_id, day
 		ON CONFLICT (tenant_id, ad_id, day) DO UPDATE
 		SET    impressions = excluded.impressions, clicks = excluded.clicks, spend_minor = excluded.spend_minor, frequency = excluded.frequency,
 		       reach = excluded.reach, conversions = excluded.conversions, value_minor = excluded.value_minor, revenue_minor = excluded.revenue_minor,
-		       from_meta = true, value_from_meta = excluded.value_from_meta`, with)
+		       from_meta = true, value_from_meta = excluded.value_from_meta,
+		       conversion_value_minor = CASE WHEN NOT excluded.value_from_meta THEN m.conversion_value_minor END`, with)
 	if err != nil {
 		return 0, fmt.Errorf("write the days of account %s: %w", account, err)
 	}

@@ -160,7 +160,7 @@ func (f *function) writeDays(ctx context.Context, c connection, batch []meta.Ins
 		if changed, err = putDays(ctx, tx, c.AccountID, batch); err != nil {
 			return err
 		}
-		_, err = ads.Settle(ctx, tx, touched)
+		_, err = ads.Recompute(ctx, tx, touched)
 		return err
 	})
 	return changed, err
@@ -191,7 +191,7 @@ func (f *function) takeBack(ctx context.Context, c connection, listed map[string
 			if err := removeDays(ctx, tx, batch); err != nil {
 				return err
 			}
-			_, err := ads.Settle(ctx, tx, touched)
+			_, err := ads.Recompute(ctx, tx, touched)
 			return err
 		})
 	})

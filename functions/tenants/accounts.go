@@ -247,7 +247,7 @@ func recompute(ctx context.Context, tx pgx.Tx, store accounts.Store, account str
 		return err
 	}
 	for part := range slices.Chunk(ids, atOnce) {
-		if _, err := ads.Settle(ctx, tx, part); err != nil {
+		if _, err := ads.Recompute(ctx, tx, part); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,7 @@ func withAccount(t *testing.T) *world {
 	w.Exec(`INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id) VALUES ($1, 'ad-1', 'act_1', 'c')`, apitest.Tenant)
 	w.Exec(`INSERT INTO gv.ad_figures (tenant_id, ad_id, source, impressions, clicks, spend_minor, pipeline_minor) VALUES ($1, 'ad-1', 'import', 1000, 10, 10000, 40000)`, apitest.Tenant)
 	err := pg.InTenant(t.Context(), w.App, apitest.Tenant, func(tx pgx.Tx) error {
-		_, err := ads.Settle(t.Context(), tx, []string{"ad-1"})
+		_, err := ads.Recompute(t.Context(), tx, []string{"ad-1"})
 		return err
 	})
 	if err != nil {

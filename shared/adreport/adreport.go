@@ -1,7 +1,13 @@
 // Package adreport reads ad reports as CSV: exports of Meta Ads Manager, and files
 // with our own column names. It streams: whatever the size of the file, it holds
-// a few hundred kilobytes and eight bytes for every row. A row that breaks a rule
-// is returned as a Rejected with its line, and the reading goes on.
+// a few hundred kilobytes and some thirty bytes for every row. A row that breaks a
+// rule is returned as a Rejected with its line, and the reading goes on; an
+// optional cell that cannot be used is left out and noted.
+//
+// What a row says does not depend on the rows around it, but for how the file
+// writes numbers and dates, which is taken from its first 256 kB: a file cut in
+// two, or with its rows in another order, says the same
+// (TestAnImportDoesNotDependOnHowItsRowsAreCutOrOrdered in functions/campaigns).
 package adreport
 
 import (
@@ -11,6 +17,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +37,12 @@ type Row struct {
 	CampaignName string
 	// Status is ACTIVE, PAUSED, ARCHIVED or DELETED.
 	Status string
-	// Day is in the account's time zone; zero where the figures are totals.
-	Day time.Time
+	// First and Last are the days that the figures are of, in the account's time
+	// zone; zero where the figures are totals to date.
+	First, Last time.Time
+	// Part tells apart the rows of one ad and time that a breakdown splits; all
+	// zero where none does.
+	Part [16]byte
 
 	Impressions int64
 	Clicks      int64
@@ -89,13 +100,25 @@ type Reader struct {
 	format  format
 	terms   Terms
 	account string
+	rounded bool // a spreadsheet has rounded the ids
 
-	seed    maphash.Seed
-	seen    map[uint64]uint32 // hash of ad, day and breakdown -> line
-	first   bool
-	ahead   *record // read to see whether the one before it was the last
-	rows    int
-	skipped []int
+	seed      maphash.Seed
+	seen      map[uint64]seenRow // by the hash of a row's key
+	conflicts map[string]Conflict
+	first     bool
+	ahead     *record // read to see whether the one before it was the last
+	rows      int
+	skipped   []int
+	notes     notes
+}
+
+// seenRow is where a key was met first, and a hash of what stood there.
+type seenRow struct{ line, content uint32 }
+
+// Conflict is two rows of one file that have the same key and say different things.
+type Conflict struct {
+	AdID   string
+	Reason string
 }
 
 // Open reads the header. Its error names what is missing and what was found.
@@ -116,7 +139,7 @@ func Open(src io.Reader) (*Reader, error) {
 		sample = sample[:end] // a number cut in two would mislead
 	}
 	delim := sniffDelimiter(sample)
-	r := &Reader{scan: newScanner(text, delim), first: true, seed: maphash.MakeSeed(), seen: map[uint64]uint32{}}
+	r := &Reader{scan: newScanner(text, delim), first: true, seed: maphash.MakeSeed(), seen: map[uint64]seenRow{}, conflicts: map[string]Conflict{}}
 	header, err := r.scan.next()
 	if err == nil && strings.HasPrefix(strings.ToLower(header.text()), "sep=") { // Excel's hint
 		header, err = r.scan.next()
@@ -157,51 +180,99 @@ func (r *Reader) Columns() map[string]string { return r.cols.understood() }
 // Ignored lists the header's columns that were not understood.
 func (r *Reader) Ignored() []string { return r.cols.ignored }
 
-// Skipped lists the lines of summary rows met so far.
+// Skipped lists the lines of the first summary rows.
 func (r *Reader) Skipped() []int { return r.skipped }
+
+// View is a number for the columns by which the report splits an ad's figures
+// over rows; 0 where there are none.
+func (r *Reader) View() int64 { return r.cols.view }
+
+// Breakdowns lists those columns.
+func (r *Reader) Breakdowns() []string {
+	headers := make([]string, len(r.cols.splits))
+	for i, s := range r.cols.splits {
+		headers[i] = s.header
+	}
+	return headers
+}
+
+// Notes says what was left out or changed of the rows read so far, one sentence
+// for each kind.
+func (r *Reader) Notes() []string { return r.notes.sentences(r.cols.header) }
+
+// Conflicts lists the ads that have rows in conflict. Rows of theirs that were
+// returned before the conflict was found must not be used.
+func (r *Reader) Conflicts() []Conflict {
+	all := make([]Conflict, 0, len(r.conflicts))
+	for _, c := range r.conflicts {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b Conflict) int { return strings.Compare(a.AdID, b.AdID) })
+	return all
+}
+
+// Repeats counts the rows that said again what a row before them had said.
+func (r *Reader) Repeats() int { return r.notes.repeats }
 
 // Next returns the next row, a *Rejected for a row that breaks a rule, io.EOF
 // after the last, or what went wrong with the file as a whole.
 func (r *Reader) Next() (Row, error) {
-	rec, err := r.record()
-	if err != nil {
-		return Row{}, err
+	for {
+		rec, err := r.record()
+		if err != nil {
+			return Row{}, err
+		}
+		if r.rows++; r.rows > MaxRows {
+			return Row{}, fault.Field("body.file", fmt.Sprintf("has more than %d rows: split it", MaxRows))
+		}
+		row, rejected := r.parse(rec)
+		if rejected != nil {
+			return Row{}, rejected
+		}
+		repeats, rejected := r.again(rec, row)
+		if rejected != nil {
+			return Row{}, rejected
+		}
+		if !repeats {
+			return row, nil
+		}
+		r.notes.repeat(rec.line)
 	}
-	if r.rows++; r.rows > MaxRows {
-		return Row{}, fault.Field("body.file", fmt.Sprintf("has more than %d rows: split it", MaxRows))
-	}
-	row, rejected := r.parse(rec)
-	if rejected == nil {
-		rejected = r.duplicate(rec, row)
-	}
-	if rejected != nil {
-		return Row{}, rejected
-	}
-	return row, nil
 }
 
-// record returns the next record that is no summary row. Ads Manager puts its
-// summary first or last, so one in between is a row whose ad id is missing.
+// record returns the next record that is no summary row. Ads Manager puts its own
+// first or last, so a row without a name in between lacks its ad id.
 func (r *Reader) record() (*record, error) {
-	rec, err := r.advance()
-	if err != nil {
-		return nil, err
+	for {
+		rec, err := r.advance()
+		if err != nil {
+			return nil, err
+		}
+		first := r.first
+		r.first = false
+		switch {
+		case r.cols.total(rec), first && r.cols.nameless(rec):
+			r.skip(rec.line)
+			continue
+		case !r.cols.nameless(rec):
+			return rec, nil
+		}
+		next, err := r.advance()
+		if errors.Is(err, io.EOF) {
+			r.skip(rec.line)
+		}
+		r.ahead = next
+		return rec, err
 	}
-	first := r.first
-	r.first = false
-	if !r.cols.summary(rec) {
-		return rec, nil
+}
+
+// maxSkipped bounds how many summary rows are listed.
+const maxSkipped = 100
+
+func (r *Reader) skip(line int) {
+	if len(r.skipped) < maxSkipped {
+		r.skipped = append(r.skipped, line)
 	}
-	if first {
-		r.skipped = append(r.skipped, rec.line)
-		return r.record()
-	}
-	next, err := r.advance()
-	if errors.Is(err, io.EOF) {
-		r.skipped = append(r.skipped, rec.line)
-	}
-	r.ahead = next
-	return rec, err
 }
 
 func (r *Reader) advance() (*record, error) {
@@ -216,26 +287,61 @@ func (r *Reader) advance() (*record, error) {
 	return &rec, nil
 }
 
-// duplicate rejects a row whose ad, day and breakdown the file has had already.
-func (r *Reader) duplicate(rec *record, row Row) *Rejected {
+// again compares the row with one before it of the same ad, time and part. Where
+// both say the same the row repeats it. Otherwise nobody knows which is right, and
+// the ad is in conflict.
+func (r *Reader) again(rec *record, row Row) (repeats bool, rejected *Rejected) {
+	column := r.cols.header[r.cols.at[adID]]
+	if c, ok := r.conflicts[row.AdID]; ok {
+		return false, &Rejected{rec.line, column, c.Reason}
+	}
+	key, content := r.hashes(rec, row)
+	before, ok := r.seen[key]
+	if !ok {
+		r.seen[key] = seenRow{uint32(rec.line), content} //nolint:gosec // MaxRows bounds it
+		return false, nil
+	}
+	if before.content == content {
+		return true, nil
+	}
+	c := Conflict{row.AdID, r.conflict(int(before.line), rec.line, row)}
+	r.conflicts[row.AdID] = c
+	return false, &Rejected{rec.line, column, c.Reason}
+}
+
+// hashes returns the hash of the row's key, and of all its cells.
+func (r *Reader) hashes(rec *record, row Row) (key uint64, content uint32) {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
-	for _, part := range []string{row.AdID, row.Day.Format(time.DateOnly)} {
-		h.WriteString(part)
-		h.WriteByte(0)
+	for _, part := range []string{row.AdID, row.First.Format(time.DateOnly), row.Last.Format(time.DateOnly)} {
+		_, _ = h.WriteString(part)
+		_ = h.WriteByte(0)
 	}
-	for _, i := range r.cols.breakdown {
-		h.WriteString(rec.cell(i))
-		h.WriteByte(0)
+	_, _ = h.Write(row.Part[:])
+	key = h.Sum64()
+	h.Reset()
+	for _, cell := range rec.cells {
+		_, _ = h.WriteString(cell)
+		_ = h.WriteByte(0)
 	}
-	key := h.Sum64()
-	if line, ok := r.seen[key]; ok {
-		what := "ad"
-		if !row.Day.IsZero() {
-			what = "ad and day"
+	return key, uint32(h.Sum64()) //nolint:gosec // a hash
+}
+
+// conflict says what would tell two rows of one key apart.
+func (r *Reader) conflict(before, line int, row Row) string {
+	var columns []string
+	for _, name := range []string{"Age", "Gender", "Country", "Placement", "Creative ID"} {
+		if !slices.ContainsFunc(r.cols.splits, func(s split) bool { return s.name == letters(name) }) {
+			columns = append(columns, name)
 		}
-		return &Rejected{rec.line, r.cols.header[r.cols.at[adID]], fmt.Sprintf("line %d already has this %s", line, what)}
 	}
-	r.seen[key] = uint32(rec.line) //nolint:gosec // MaxRows bounds it
-	return nil
+	what := "ad and day"
+	switch {
+	case row.First.IsZero():
+		what, columns = "ad", append([]string{"Day"}, columns...)
+	case !row.First.Equal(row.Last):
+		what, columns = "ad and period", append([]string{"Day"}, columns...)
+	}
+	return fmt.Sprintf("lines %d and %d are of the same %s and differ, so none of the ad's rows is taken: "+
+		"export the column that tells them apart (such as %s), or leave one out", before, line, what, strings.Join(columns, ", "))
 }

@@ -5,116 +5,32 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// field is what a column stands for.
-type field int
-
-const (
-	adID field = iota
-	adName
-	adsetID
-	campaignID
-	campaignName
-	accountID
-	day
-	starts
-	ends
-	impressions
-	clicks
-	spend
-	reach
-	frequency
-	leads
-	conversions
-	results
-	resultKind
-	pipeline
-	revenue
-	status
-	delivery
-	dailyBudget
-	adsetBudget
-	adsetBudgetKind
-	campaignBudget
-	campaignBudgetKind
-	creativeDNA
-	createdAt
-	ageHours
-	ageDays
-	currency
-	numFields
-)
-
-// fields lists, for every field, our name for it and the header names that mean
-// it, in order of preference, as plain writes them. A file with both all clicks
-// and link clicks is read by all clicks, as Meta's own ctr is.
-var fields = [numFields]struct {
-	name    string
-	aliases []string
-	money   bool
-}{
-	adID:               {name: "ad_id", aliases: []string{"adid", "adidentifier", "id"}},
-	adName:             {name: "name", aliases: []string{"adname", "name", "ad"}},
-	adsetID:            {name: "adset_id", aliases: []string{"adsetid", "adgroupid"}},
-	campaignID:         {name: "campaign_id", aliases: []string{"campaignid", "xyzcampaignid", "fbcampaignid"}},
-	campaignName:       {name: "campaign_name", aliases: []string{"campaignname", "campaign"}},
-	accountID:          {name: "account_id", aliases: []string{"accountid", "adaccountid"}},
-	day:                {name: "day", aliases: []string{"day", "date", "reportdate"}},
-	starts:             {name: "reporting_starts", aliases: []string{"reportingstarts", "datestart"}},
-	ends:               {name: "reporting_ends", aliases: []string{"reportingends", "datestop", "dateend"}},
-	impressions:        {name: "impressions", aliases: []string{"impressions", "impr"}},
-	clicks:             {name: "clicks", aliases: []string{"clicksall", "clicks", "linkclicks", "inlinelinkclicks", "outboundclicks"}},
-	spend:              {name: "spend", aliases: []string{"amountspent", "spend", "spent", "adspend", "cost"}, money: true},
-	reach:              {name: "reach", aliases: []string{"reach"}},
-	frequency:          {name: "frequency", aliases: []string{"frequency"}},
-	leads:              {name: "leads", aliases: []string{"leads", "totalconversion", "totalconversions", "leadsform", "websiteleads", "metaleads"}},
-	conversions:        {name: "conversions", aliases: []string{"approvedconversion", "approvedconversions", "conversions", "purchases", "websitepurchases", "metapurchases"}},
-	results:            {name: "results", aliases: []string{"results"}},
-	resultKind:         {name: "result_indicator", aliases: []string{"resultindicator", "resulttype"}},
-	pipeline:           {name: "pipeline_value", aliases: []string{"pipelinevalue", "pipeline"}, money: true},
-	revenue:            {name: "revenue", aliases: []string{"revenue", "cashrevenue", "purchasesconversionvalue", "purchaseconversionvalue", "websitepurchasesconversionvalue", "conversionvalue"}, money: true},
-	status:             {name: "status", aliases: []string{"status"}},
-	delivery:           {name: "ad_delivery", aliases: []string{"addelivery", "adstatus", "delivery", "deliverystatus", "effectivestatus"}},
-	dailyBudget:        {name: "daily_budget", aliases: []string{"dailybudget", "addailybudget", "currentbudget"}, money: true},
-	adsetBudget:        {name: "adset_budget", aliases: []string{"adsetbudget"}, money: true},
-	adsetBudgetKind:    {name: "adset_budget_type", aliases: []string{"adsetbudgettype"}},
-	campaignBudget:     {name: "campaign_budget", aliases: []string{"campaignbudget"}, money: true},
-	campaignBudgetKind: {name: "campaign_budget_type", aliases: []string{"campaignbudgettype"}},
-	creativeDNA:        {name: "creative_dna", aliases: []string{"creativedna", "dna"}},
-	createdAt:          {name: "created_at", aliases: []string{"createdat", "createdtime", "datecreated", "created"}},
-	ageHours:           {name: "age_hours", aliases: []string{"agehours"}},
-	ageDays:            {name: "age_days", aliases: []string{"agedays"}},
-	currency:           {name: "currency", aliases: []string{"currency", "currencycode", "accountcurrency"}},
-}
-
-// breakdowns are columns by which a report splits one ad's figures over several
-// rows, which then add up.
-var breakdowns = []string{
-	"age", "gender", "interest", "country", "region", "dmaregion", "platform", "publisherplatform", "placement",
-	"platformposition", "deviceplatform", "impressiondevice", "device", "hour", "timeofday",
-	"timeofdayadaccounttimezone", "timeofdayviewertimezone", "reportingstarts", "datestart", "reportingends", "datestop", "dateend",
-}
-
 // columns says where in a record each field stands.
 type columns struct {
-	header    []string
-	at        [numFields]int // -1 where the file has no such column
-	breakdown []int
-	ignored   []string
-	currency  money.Currency
+	header []string
+	at     [numFields]int // -1 where the file has no such column
+	splits []split
+	// view is a number for the names of the splits; 0 where there are none.
+	view     int64
+	ignored  []string
+	currency money.Currency
 	// manager is whether this is an Ads Manager export, which leaves cells empty
 	// that mean zero and adds a summary row.
 	manager bool
+	// width is how many cells the rows have that are not cut off or shifted.
+	width int
 }
+
+var trailingCode = regexp.MustCompile(`[\[(]\s*([A-Za-z]{3})\s*[\])]$`)
 
 // match finds the fields in the header.
 func match(header record) (columns, error) {
-	c := columns{header: header.cells}
+	c := columns{header: header.cells, width: len(header.cells)}
 	names := make([]string, len(c.header))
 	codes := make([]money.Currency, len(c.header))
 	for i, h := range c.header {
@@ -123,14 +39,16 @@ func match(header record) (columns, error) {
 	used := make([]bool, len(names))
 	for f := range numFields {
 		c.at[f] = -1
-		for _, alias := range fields[f].aliases {
-			if i := slices.Index(names, alias); i >= 0 {
-				if j := slices.Index(names[i+1:], alias); j >= 0 {
-					return c, fault.Field("body.file", fmt.Sprintf("has two columns for %s (columns %d and %d): which one counts?", fields[f].name, i+1, i+j+2))
-				}
-				c.at[f], used[i] = i, true
-				break
+		for _, alias := range aliases[f] {
+			i := slices.Index(names, alias)
+			if i < 0 || used[i] {
+				continue
 			}
+			if j := slices.Index(names[i+1:], alias); j >= 0 {
+				return c, fault.Field("body.file", fmt.Sprintf("has two columns for %s (columns %d and %d): which one counts?", fields[f].name, i+1, i+j+2))
+			}
+			c.at[f], used[i] = i, true
+			break
 		}
 		if i := c.at[f]; i >= 0 && fields[f].money && codes[i] != "" {
 			if c.currency != "" && c.currency != codes[i] {
@@ -140,15 +58,17 @@ func match(header record) (columns, error) {
 		}
 	}
 	for i, name := range names {
-		if slices.Contains(breakdowns, name) {
-			c.breakdown = append(c.breakdown, i)
-			used[i] = true
+		if used[i] || c.header[i] == "" {
+			continue
 		}
-		if !used[i] && c.header[i] != "" {
+		if s, ok := splitOf(i, name, c.header[i]); ok {
+			c.splits = append(c.splits, s)
+		} else {
 			c.ignored = append(c.ignored, c.header[i])
 		}
 	}
-	c.manager = c.at[starts] >= 0 || c.at[spend] >= 0 && strings.HasPrefix(names[c.at[spend]], "amountspent")
+	c.order()
+	c.manager = c.at[starts] >= 0 || c.at[spend] >= 0 && !slices.Contains([]string{"spend", "spent", "adspend", "cost"}, names[c.at[spend]])
 	return c, c.missing()
 }
 
@@ -197,60 +117,35 @@ func (c columns) understood() map[string]string {
 	return m
 }
 
-var summaryText = regexp.MustCompile(`(?i)^(grand )?totals?$|^summary$|^results from \d+ ads?$`)
+// summaryText is how a row of totals calls itself, in the languages of headers.
+var summaryText = regexp.MustCompile(`(?i)^((grand )?totals?|summary|gesamt|gesamtergebnis|insgesamt|summe|total général|total general|total geral|totale|totaal)` +
+	`( *[:(].*)?$|^(total )?(results|ergebnisse|résultats|resultados|risultati|resultaten) (from |aus |von |de |da |van )?\d+`)
 
-// summary reports whether rec is the sum over the others, rather than a row
-// whose ad id is missing.
-func (c columns) summary(rec *record) bool {
-	if id := rec.cell(c.at[adID]); id != "" && id[0] <= '9' {
-		return false
+// total reports whether rec calls itself the sum over the others.
+func (c columns) total(rec *record) bool {
+	if id := unmarked(rec.cell(c.at[adID])); id != "" {
+		return summaryText.MatchString(id)
 	}
-	blank := true
-	for _, f := range []field{adID, adName, campaignName, campaignID} {
-		cell := rec.cell(c.at[f])
-		if summaryText.MatchString(cell) && (f == adID || rec.cell(c.at[adID]) == "") {
-			return true
-		}
-		blank = blank && cell == ""
-	}
-	return blank && c.manager && rec.wrong == ""
+	return slices.ContainsFunc([]field{adName, campaignName, campaignID, status, delivery}, func(f field) bool {
+		return summaryText.MatchString(unmarked(rec.cell(c.at[f])))
+	})
 }
 
-var trailingCode = regexp.MustCompile(`[\[(]\s*([A-Za-z]{3})\s*[\])]$`)
-
-// plain returns a header's name without case, spacing and punctuation, and the
-// currency that it names: "Amount spent (USD)" is amountspent, USD.
-func plain(header string) (name string, code money.Currency) {
-	header = strings.TrimSpace(header)
-	if m := trailingCode.FindStringSubmatchIndex(header); m != nil {
-		if c := money.Currency(strings.ToUpper(header[m[2]:m[3]])); known(c) {
-			return letters(header[:m[0]]), c
-		}
-	}
-	name = letters(header)
-	if len(name) > 3 { // spend_usd
-		c := money.Currency(strings.ToUpper(name[len(name)-3:]))
-		if rest := name[:len(name)-3]; known(c) && slices.ContainsFunc(fields[:], func(f struct {
-			name    string
-			aliases []string
-			money   bool
-		},
-		) bool {
-			return f.money && slices.Contains(f.aliases, rest)
-		}) {
-			return rest, c
-		}
-	}
-	return name, ""
+// nameless reports whether rec names neither an ad nor a campaign, as the sum in
+// an Ads Manager export does, rather than lacking its ad id alone.
+func (c columns) nameless(rec *record) bool {
+	return c.manager && rec.wrong == "" && !slices.ContainsFunc([]field{adID, adName, campaignName, campaignID}, func(f field) bool {
+		return unmarked(rec.cell(c.at[f])) != ""
+	})
 }
 
-func letters(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, s)
+// unmarked is a cell without the marks that stand for nothing.
+func unmarked(cell string) string {
+	switch strings.ToLower(cell) {
+	case "-", "–", "—", "--", "n/a", "null", "none":
+		return ""
+	}
+	return cell
 }
 
 func shorten(s string, n int) string {

@@ -69,7 +69,7 @@ func cut(cell string) (n number, core string) {
 		case '-':
 			n.negative = true
 			return -1
-		case '+', '_':
+		case '+', '_', '.', ',': // 144. is 144
 			return -1
 		case '%':
 			n.percent = true

@@ -32,6 +32,9 @@ func (r *Reader) parse(rec *record) (Row, *Rejected) {
 		return Row{}, &Rejected{Line: rec.line, Reason: fmt.Sprintf(
 			"has %d cells and the header %d: a number or text with a separator in it needs quotes", len(rec.cells), len(r.cols.header))}
 	}
+	if shifted := r.cols.shifted(rec); shifted != "" {
+		return Row{}, &Rejected{Line: rec.line, Reason: shifted}
+	}
 	p := &rowParser{Reader: r, rec: rec}
 	row := p.row()
 	if len(p.wrong) == 0 {
@@ -48,9 +51,9 @@ func (r *Reader) parse(rec *record) (Row, *Rejected) {
 func (p *rowParser) row() Row {
 	row := Row{
 		Line: p.rec.line,
-		AdID: p.id(adID), AdsetID: p.id(adsetID), CampaignID: p.id(campaignID),
+		AdID: p.ad(), AdsetID: p.id(adsetID), CampaignID: p.id(campaignID),
 		Name: p.text(adName, maxName), CampaignName: p.text(campaignName, maxName),
-		Status: p.status(), Day: p.day(),
+		Status: p.status(), Part: p.cols.part(p.rec),
 		Impressions: p.required(impressions), Clicks: p.required(clicks), Spend: p.spend(),
 		Reach: optional(p, reach, p.format.count), Frequency: optional(p, frequency, p.format.decimalValue),
 		Leads: optional(p, leads, p.format.count), Conversions: optional(p, conversions, p.format.count),
@@ -59,8 +62,10 @@ func (p *rowParser) row() Row {
 		AdsetBudget: p.budget(adsetBudget, adsetBudgetKind), CampaignBudget: p.budget(campaignBudget, campaignBudgetKind),
 		CreativeDNA: p.dna(), CreatedAt: p.created(),
 	}
-	if row.Clicks > row.Impressions && !p.failed(impressions) {
-		p.fail(clicks, errors.New("must not be above impressions"))
+	row.First, row.Last = p.period()
+	if row.Clicks > row.Impressions && !p.failed(impressions) && !p.failed(clicks) { // the platform counts them apart
+		p.notes.add(p.rec.line, p.cols.at[clicks], "was above the impressions and counts as many")
+		row.Clicks = row.Impressions
 	}
 	p.sameAccount()
 	p.results(&row)
@@ -78,19 +83,17 @@ func (p *rowParser) fail(f field, err error) {
 	p.wrong = append(p.wrong, problem{p.cols.at[f], err.Error()})
 }
 
+// drop leaves an optional cell out and notes why.
+func (p *rowParser) drop(f field, reason string) {
+	p.notes.add(p.rec.line, p.cols.at[f], reason+"; the cell was left out")
+}
+
 func (p *rowParser) failed(f field) bool {
 	return slices.ContainsFunc(p.wrong, func(w problem) bool { return w.at == p.cols.at[f] })
 }
 
 // cell returns a field's cell; what stands for nothing is empty.
-func (p *rowParser) cell(f field) string {
-	cell := p.rec.cell(p.cols.at[f])
-	switch strings.ToLower(cell) {
-	case "-", "–", "—", "--", "n/a", "null", "none":
-		return ""
-	}
-	return cell
-}
+func (p *rowParser) cell(f field) string { return unmarked(p.rec.cell(p.cols.at[f])) }
 
 // required reads a count. Ads Manager leaves it empty where it is zero.
 func (p *rowParser) required(f field) int64 {
@@ -127,6 +130,7 @@ func (p *rowParser) money(cell string) (money.Amount, error) {
 	return p.format.amount(cell, p.terms.Currency)
 }
 
+// optional reads a cell that a row may go without.
 func optional[T any](p *rowParser, f field, read func(string) (T, error)) *T {
 	cell := p.cell(f)
 	if cell == "" {
@@ -134,7 +138,7 @@ func optional[T any](p *rowParser, f field, read func(string) (T, error)) *T {
 	}
 	v, err := read(cell)
 	if err != nil {
-		p.fail(f, err)
+		p.drop(f, err.Error())
 		return nil
 	}
 	return &v
@@ -159,7 +163,7 @@ var deliveries = map[string]string{
 	"inactive": "PAUSED", "off": "PAUSED", "paused": "PAUSED", "notdelivering": "PAUSED", "completed": "PAUSED", "recentlycompleted": "PAUSED",
 	"adoff": "PAUSED", "adsetoff": "PAUSED", "campaignoff": "PAUSED", "adsetinactive": "PAUSED", "campaigninactive": "PAUSED",
 	"adsetpaused": "PAUSED", "campaignpaused": "PAUSED", "disapproved": "PAUSED", "rejected": "PAUSED",
-	"archived": "ARCHIVED", "deleted": "DELETED",
+	"archived": "ARCHIVED", "deleted": "DELETED", "enabled": "ACTIVE", "eligible": "ACTIVE", "removed": "DELETED",
 }
 
 func (p *rowParser) status() string {
@@ -173,25 +177,37 @@ func (p *rowParser) status() string {
 	if mapped := deliveries[letters(given)]; mapped != "" {
 		return mapped
 	}
-	p.fail(status, errors.New("must be one of "+strings.Join(statuses, ", ")))
+	p.drop(status, "must be one of "+strings.Join(statuses, ", "))
 	return ""
 }
 
 var firstDay = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// day returns the row's day: its own column, or a period of one day. A longer
-// period is totals.
-func (p *rowParser) day() time.Time {
-	at := day
-	if p.cols.at[day] < 0 {
-		if p.cell(starts) == "" || p.cell(starts) != p.cell(ends) {
-			return time.Time{}
-		}
-		at = starts
+// period returns the first and the last day that the row is of: its day, or the
+// reporting period. Without columns for either the figures are totals to date.
+func (p *rowParser) period() (first, last time.Time) {
+	switch {
+	case p.cols.at[day] >= 0:
+		first = p.date(day)
+		return first, first
+	case p.cols.at[starts] < 0:
+		return first, last
+	case p.cols.at[ends] < 0:
+		first = p.date(starts)
+		return first, first
 	}
-	cell := p.cell(at)
+	first, last = p.date(starts), p.date(ends)
+	if last.Before(first) && !p.failed(starts) && !p.failed(ends) {
+		p.fail(ends, errors.New("is before the start"))
+	}
+	return first, last
+}
+
+// date reads a day of the past.
+func (p *rowParser) date(f field) time.Time {
+	cell := p.cell(f)
 	if cell == "" {
-		p.fail(at, errors.New("is empty"))
+		p.fail(f, errors.New("is empty"))
 		return time.Time{}
 	}
 	d, err := p.format.date(cell)
@@ -203,7 +219,7 @@ func (p *rowParser) day() time.Time {
 		err = errors.New("is in the future")
 	}
 	if err != nil {
-		p.fail(at, err)
+		p.fail(f, err)
 		return time.Time{}
 	}
 	return d
@@ -215,7 +231,8 @@ const maxAgeHours = 20 * 365 * 24
 func (p *rowParser) created() *time.Time {
 	if at := optional(p, createdAt, p.format.instant); at != nil {
 		if at.Before(firstDay) || at.After(p.terms.Now.AddDate(0, 0, 1)) {
-			p.fail(createdAt, errors.New("must be after the year 2000 and not in the future"))
+			p.drop(createdAt, "must be after the year 2000 and not in the future")
+			return nil
 		}
 		return at
 	}
@@ -228,7 +245,7 @@ func (p *rowParser) created() *time.Time {
 		return nil
 	}
 	if *hours > maxAgeHours {
-		p.fail(f, errors.New("must be at most 20 years"))
+		p.drop(f, "must be at most 20 years")
 		return nil
 	}
 	at := p.terms.Now.Add(-time.Duration(*hours * float64(time.Hour))).UTC()
@@ -247,15 +264,3 @@ func (p *rowParser) sameAccount() {
 
 // bare drops Meta's prefix: act_123 and 123 are one account.
 func bare(account string) string { return strings.TrimPrefix(account, "act_") }
-
-// results counts Ads Manager's Results for what they are. Without the indicator
-// they may be anything that the campaign aims at, link clicks for one.
-func (p *rowParser) results(row *Row) {
-	kind := letters(p.cell(resultKind))
-	switch {
-	case strings.Contains(kind, "purchase") && row.Conversions == nil:
-		row.Conversions = optional(p, results, p.format.count)
-	case strings.Contains(kind, "lead") && row.Leads == nil:
-		row.Leads = optional(p, results, p.format.count)
-	}
-}

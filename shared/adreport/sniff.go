@@ -40,6 +40,8 @@ func sniffDelimiter(sample []byte) byte {
 func (r *Reader) sniff(sample []byte, delim byte) {
 	s := newScanner(bufio.NewReaderSize(bytes.NewReader(sample), maxRecord), delim)
 	var numbers, dates votes
+	var ids rounding
+	widths := map[int]int{}
 	for range 2 { // Excel's hint, if any, and the header
 		if s.line < r.scan.line {
 			_, _ = s.next()
@@ -50,12 +52,15 @@ func (r *Reader) sniff(sample []byte, delim byte) {
 		if err != nil {
 			break
 		}
+		widths[len(rec.cells)]++
 		for f, i := range r.cols.at {
 			cell := rec.cell(i)
 			if cell == "" {
 				continue
 			}
 			switch field(f) {
+			case adID:
+				ids.add(plainID(cell))
 			case impressions, clicks, reach, leads, conversions:
 				numbers.add(decimalPoint(cell, true))
 			case spend, frequency, pipeline, revenue, dailyBudget, adsetBudget, campaignBudget:
@@ -73,6 +78,12 @@ func (r *Reader) sniff(sample []byte, delim byte) {
 			}
 		}
 	}
+	r.rounded = ids.all()
+	for width, rows := range widths { // a comma behind every row
+		if width > r.cols.width && 2*rows > widths[len(r.cols.header)] {
+			r.cols.width = width
+		}
+	}
 	r.format.decimal = '.'
 	if numbers.second > 0 && numbers.first == 0 || numbers.first == 0 && delim == ';' || numbers.first > 0 && numbers.second > 0 && delim == ';' {
 		r.format.decimal = ','
@@ -80,6 +91,32 @@ func (r *Reader) sniff(sample []byte, delim byte) {
 	r.format.monthFirst = dates.first > 0 && dates.second == 0
 	r.format.dayFirst = dates.second > 0 && dates.first == 0
 }
+
+// rounding looks for ids that a spreadsheet has rounded: it keeps 15 digits, so
+// that every longer id ends in zeros. That a long id ends so by chance is one in
+// ten for every digit beyond.
+type rounding struct {
+	seen  map[string]bool
+	zeros int
+	exact bool
+}
+
+func (r *rounding) add(id string) {
+	if len(id) <= 15 || !allDigits(id) || r.seen[id] {
+		return
+	}
+	if r.seen == nil {
+		r.seen = map[string]bool{}
+	}
+	r.seen[id] = true
+	if strings.Trim(id[15:], "0") != "" {
+		r.exact = true
+	}
+	r.zeros += len(id) - 15
+}
+
+// all reports whether the ids have been rounded.
+func (r rounding) all() bool { return !r.exact && r.zeros >= 3 }
 
 // votes counts what speaks for the first and for the second of two readings.
 type votes struct{ first, second int }

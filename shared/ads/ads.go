@@ -13,6 +13,8 @@ import (
 type Account struct {
 	AccountID string
 	Currency  money.Currency
+	// ConversionValue is the account's worth of a conversion without a value.
+	ConversionValue *money.Amount
 }
 
 // Campaign is a campaign with what its ads did, all told.

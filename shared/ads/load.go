@@ -5,22 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/geminivideo/geminivideo/shared/adreport"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/money"
 )
+
+// Report says how the rows of a report are to be read.
+type Report struct {
+	Account Account
+	// View is the report's adreport.Reader.View.
+	View int64
+	// ConversionValue is what a conversion without a value is worth in this
+	// report; nil: what the account says.
+	ConversionValue *money.Amount
+}
 
 // Loaded is what loading a report did. Imported, Updated and Refused count rows.
 type Loaded struct {
-	Imported  int64 // rows whose ad, or whose ad's day, had no figures
-	Updated   int64 // rows whose ad and day had figures
+	Imported  int64 // rows whose key had no figures
+	Updated   int64 // rows whose key had figures
 	Unchanged int64 // of the updated ones, those whose figures were the same
 	Refused   int64
 	// Refusals are the first of the refused rows, by line.
 	Refusals []Refusal
+
+	// KeptDays are days that Meta has said, so that the report's figures of them
+	// were not taken; KeptAd and KeptDay are one of them.
+	KeptDays        int64
+	KeptAd, KeptDay string
+	// Overlapping are periods that do not count because shorter ones overlap them.
+	Overlapping []Overlap
+	// Unvalued are the conversions without a value of their own, on so many ads.
+	Unvalued, UnvaluedAds int64
+	// StaleBudgets are ads whose budget was not taken: the report ends before today.
+	StaleBudgets int64
 
 	NewAds       int64
 	NewCampaigns int64
@@ -38,14 +61,16 @@ type Refusal struct {
 // was begun in: rows are copied in batches into a table of that transaction, and
 // a handful of statements does the rest, whatever the number of rows.
 //
-// Figures of a day go to the day, and figures without a day are totals to date;
-// each replaces what an earlier report said of the same. A name, status or
-// budget that the report does not say stays what it was.
+// A row's key is its ad, its first and last day, and its part of a breakdown; it
+// replaces what an earlier report said of the same key. Parts add up. A period
+// does not count where a shorter one or an imported day overlaps it. A day that
+// Meta has said stays as it is. A name, status or budget that the report does not
+// say stays what it was, and one of an earlier day does not replace a later one.
 type Load struct {
-	tx      pgx.Tx
-	account Account
-	batch   []adreport.Row
-	bytes   int
+	tx     pgx.Tx
+	report Report
+	batch  []adreport.Row
+	bytes  int
 }
 
 // A batch is sent when it has that many rows, or creative DNA of that size.
@@ -54,12 +79,12 @@ const (
 	batchBytes = 2 << 20
 )
 
-// NewLoad begins to load a report of account.
-func NewLoad(ctx context.Context, tx pgx.Tx, account Account) (*Load, error) {
+// NewLoad begins to load a report.
+func NewLoad(ctx context.Context, tx pgx.Tx, report Report) (*Load, error) {
 	if _, err := tx.Exec(ctx, createStage, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return nil, fmt.Errorf("prepare the load: %w", err)
 	}
-	return &Load{tx: tx, account: account}, nil
+	return &Load{tx: tx, report: report}, nil
 }
 
 // Add loads a row.
@@ -73,10 +98,12 @@ func (l *Load) Add(ctx context.Context, row adreport.Row) error {
 }
 
 func (l *Load) send(ctx context.Context) error {
+	split := l.report.View != 0
 	source := pgx.CopyFromSlice(len(l.batch), func(i int) ([]any, error) {
 		r := &l.batch[i]
 		return []any{
-			r.Line, r.AdID, orNull(r.Day, r.Day.IsZero()), orNull(r.CampaignID, r.CampaignID == ""), orNull(r.CampaignName, r.CampaignName == ""),
+			r.Line, r.AdID, orNull(r.First, r.First.IsZero()), orNull(r.Last, r.Last.IsZero()), orNull(r.Part, !split),
+			orNull(r.CampaignID, r.CampaignID == ""), orNull(r.CampaignName, r.CampaignName == ""),
 			orNull(r.AdsetID, r.AdsetID == ""), orNull(r.Name, r.Name == ""), orNull(r.Status, r.Status == ""),
 			r.DailyBudget, r.AdsetBudget, r.CampaignBudget, orNull(r.CreativeDNA, r.CreativeDNA == nil), r.CreatedAt,
 			r.Impressions, r.Clicks, r.Spend, r.Reach, r.Frequency, r.Leads, r.Conversions, r.Pipeline, r.Revenue,
@@ -96,34 +123,33 @@ func orNull(v any, null bool) any {
 	return v
 }
 
-// Finish makes the loaded rows the tenant's figures. It keeps up to maxRefusals
-// of what it refused.
-func (l *Load) Finish(ctx context.Context, maxRefusals int) (done Loaded, err error) {
+// Finish makes the loaded rows the tenant's figures. Ads in conflict are refused.
+// It lists up to maxRefusals of the refused rows.
+func (l *Load) Finish(ctx context.Context, conflicts []adreport.Conflict, maxRefusals int) (done Loaded, err error) {
 	if err := l.send(ctx); err != nil {
 		return done, err
 	}
-	args := pgx.NamedArgs{"account": l.account.AccountID, "n": maxRefusals}
+	account := l.report.Account.AccountID
+	args := pgx.NamedArgs{"account": account, "n": maxRefusals, "view": l.report.View, "worth": l.report.ConversionValue}
 	if _, err := l.tx.Exec(ctx, lockAccount, args); err != nil {
-		return done, fmt.Errorf("lock account %s: %w", l.account.AccountID, err)
+		return done, fmt.Errorf("lock account %s: %w", account, err)
 	}
-	rows, _ := l.tx.Query(ctx, refuse, args)
-	refused, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {
-		Line    int
-		Field   string
-		Reason  string
-		Refused int64
-	}])
-	if err != nil {
-		return done, fmt.Errorf("refuse rows: %w", err)
+	if len(conflicts) > 0 {
+		args["ads"], args["reasons"] = columnsOf(conflicts)
+		if err := l.refuse(ctx, refuseConflicts, args, &done); err != nil {
+			return done, err
+		}
 	}
-	for _, r := range refused {
-		done.Refused = r.Refused
-		done.Refusals = append(done.Refusals, Refusal{r.Line, r.Field, r.Reason})
+	if err := l.refuse(ctx, refuse, args, &done); err != nil {
+		return done, err
 	}
-	for _, step := range []struct {
-		doing, sql string
-		into       []any
-	}{
+	slices.SortFunc(done.Refusals, func(a, b Refusal) int { return a.Line - b.Line })
+	keys := plainKeys
+	if l.report.View != 0 {
+		keys = splitKeys
+	}
+	with := strings.NewReplacer("/*keys*/", keys)
+	steps := []step{
 		{"look at the rows", `ANALYZE import_rows`, nil},
 		{"gather ads", gatherAds, nil},
 		{"look at the ads", `ANALYZE import_ads`, nil},
@@ -132,53 +158,109 @@ func (l *Load) Finish(ctx context.Context, maxRefusals int) (done Loaded, err er
 		{"write new ads", newAds, []any{&done.NewAds}},
 		{"write known ads", knownAds, nil},
 		{"write budgets", putBudgets, nil},
-		{"write daily figures", putDays, []any{&done.Imported, &done.Updated, &done.Unchanged}},
-		{"write totals", putTotals, []any{&done.Imported, &done.Updated, &done.Unchanged}},
-	} {
-		if err := l.step(ctx, step.sql, args, step.into); err != nil {
-			return done, tooMuch(fmt.Errorf("%s: %w", step.doing, err))
+		{"count stale budgets", staleBudgets, []any{&done.StaleBudgets}},
+		{"remove parts", removeParts, nil},
+	}
+	if l.report.View != 0 {
+		steps = append(steps, step{"write parts", putParts, []any{&done.Imported, &done.Updated, &done.Unchanged}}, step{"sum parts", sumParts, nil})
+	}
+	steps = append(steps,
+		step{"write days", with.Replace(putDays), []any{&done.Imported, &done.Updated, &done.Unchanged, &done.KeptDays}},
+		step{"write periods", with.Replace(putPeriods), []any{&done.Imported, &done.Updated, &done.Unchanged}},
+		step{"write totals", with.Replace(putTotals), []any{&done.Imported, &done.Updated, &done.Unchanged}},
+		step{"count conversions without a value", countUnvalued, []any{&done.Unvalued, &done.UnvaluedAds}})
+	for _, s := range steps {
+		if err := l.step(ctx, s, args); err != nil {
+			return done, tooMuch(fmt.Errorf("%s: %w", s.doing, err))
 		}
 	}
-	done.NewWinners, err = l.settle(ctx)
+	if err := l.explain(ctx, &done); err != nil {
+		return done, err
+	}
+	done.NewWinners, err = l.recompute(ctx)
 	return done, tooMuch(err)
 }
 
-// step runs a statement and adds its counts to into.
-func (l *Load) step(ctx context.Context, sql string, args pgx.NamedArgs, into []any) error {
-	if len(into) == 0 {
-		_, err := l.tx.Exec(ctx, sql, args)
-		return err
+// explain finds what the notes of the answer name.
+func (l *Load) explain(ctx context.Context, done *Loaded) (err error) {
+	if done.KeptDays > 0 {
+		if err := l.tx.QueryRow(ctx, oneKept).Scan(&done.KeptAd, &done.KeptDay); err != nil {
+			return fmt.Errorf("find a day that stays: %w", err)
+		}
 	}
-	counts := make([]any, len(into))
-	for i := range counts {
-		counts[i] = new(int64)
+	done.Overlapping, err = countPeriods(ctx, l.tx)
+	return err
+}
+
+func columnsOf(conflicts []adreport.Conflict) (ads, reasons []string) {
+	for _, c := range conflicts {
+		ads, reasons = append(ads, c.AdID), append(reasons, c.Reason)
 	}
-	if err := l.tx.QueryRow(ctx, sql, args).Scan(counts...); err != nil {
-		return err
+	return ads, reasons
+}
+
+// refuse takes rows out and adds them to done.
+func (l *Load) refuse(ctx context.Context, sql string, args pgx.NamedArgs, done *Loaded) error {
+	rows, _ := l.tx.Query(ctx, sql, args)
+	refused, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {
+		Line    int
+		Field   string
+		Reason  string
+		Refused int64
+	}])
+	if err != nil {
+		return fmt.Errorf("refuse rows: %w", err)
 	}
-	for i := range counts {
-		*into[i].(*int64) += *counts[i].(*int64)
+	for i, r := range refused {
+		if i == 0 {
+			done.Refused += r.Refused
+		}
+		done.Refusals = append(done.Refusals, Refusal{r.Line, r.Field, r.Reason})
 	}
 	return nil
 }
 
-// settleAtOnce bounds one statement; ads are settled in the order of their ids,
-// which is how everybody locks them.
-const settleAtOnce = 5_000
+// step is a statement of a load and where its counts are added.
+type step struct {
+	doing, sql string
+	into       []any
+}
 
-func (l *Load) settle(ctx context.Context) (winners int64, err error) {
+func (l *Load) step(ctx context.Context, s step, args pgx.NamedArgs) error {
+	if len(s.into) == 0 {
+		_, err := l.tx.Exec(ctx, s.sql, args)
+		return err
+	}
+	counts := make([]any, len(s.into))
+	for i := range counts {
+		counts[i] = new(int64)
+	}
+	if err := l.tx.QueryRow(ctx, s.sql, args).Scan(counts...); err != nil {
+		return err
+	}
+	for i := range counts {
+		*s.into[i].(*int64) += *counts[i].(*int64)
+	}
+	return nil
+}
+
+// atOnce bounds how many ads one statement recomputes; they are taken in the
+// order of their ids, which is how everybody locks them.
+const atOnce = 5_000
+
+func (l *Load) recompute(ctx context.Context) (winners int64, err error) {
 	rows, _ := l.tx.Query(ctx, `SELECT ad_id FROM import_ads ORDER BY ad_id`)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return 0, fmt.Errorf("list loaded ads: %w", err)
 	}
-	for chunk := range slices.Chunk(ids, settleAtOnce) {
-		settled, err := Settle(ctx, l.tx, chunk)
+	for chunk := range slices.Chunk(ids, atOnce) {
+		all, err := Recompute(ctx, l.tx, chunk)
 		if err != nil {
 			return 0, err
 		}
-		for _, s := range settled {
-			if s.IsWinner && !s.WasWinner {
+		for _, t := range all {
+			if t.NewWinner() {
 				winners++
 			}
 		}

@@ -18,7 +18,7 @@ func NewStore(tx pgx.Tx) Store { return Store{tx} }
 // Accounts returns up to limit of the tenant's ad accounts.
 func (s Store) Accounts(ctx context.Context, limit int) ([]Account, error) {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT account_id, currency FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id LIMIT $1`, limit)
+		SELECT account_id, currency, conversion_value_minor AS conversion_value FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id LIMIT $1`, limit)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Account])
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)

@@ -63,8 +63,8 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 			affected[ad] = true
 		}
 	}
-	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	return slices.ContainsFunc(settled, ads.Settled.New), err
+	settled, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	return slices.ContainsFunc(settled, ads.Totals.NewWinner), err
 }
 
 // credit derives what a deal is credited to from its recorded contacts and the

@@ -183,8 +183,8 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 			return fault.NotFoundf("deal %d does not exist in portal %d", id, w.event.PortalID)
 		}
 	}
-	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	w.needsFlush = slices.ContainsFunc(settled, ads.Settled.New)
+	settled, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	w.needsFlush = slices.ContainsFunc(settled, ads.Totals.NewWinner)
 	if err == nil && w.batch != nil {
 		err = w.compare(ctx, tx, r, digests)
 	}

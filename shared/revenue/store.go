@@ -186,14 +186,3 @@ func (s Store) Revalue(ctx context.Context, stage string) (deals int, adIDs []st
 	}
 	return deals, adIDs, nil
 }
-
-// ImportValued returns the ads whose value is a number of imported conversions
-// times the value of closed_won: they are to be settled when that changes.
-func (s Store) ImportValued(ctx context.Context) ([]string, error) {
-	rows, _ := s.tx.Query(ctx, `SELECT ad_id FROM gv.ads WHERE tenant_id = gv.tenant() AND value_source = 'import' ORDER BY ad_id`)
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("list ads valued by an import: %w", err)
-	}
-	return ids, nil
-}

@@ -233,7 +233,7 @@ func TestTheImportReadsEveryRowOfTheCSV(t *testing.T) {
 				if row.AdID != ad.ID || row.Impressions != d.Impressions || row.Clicks != d.Clicks || row.Spend != d.Spend ||
 					row.AdsetBudget == nil || *row.AdsetBudget != ad.DailyBudget || (row.Status == "ACTIVE") != ad.Active ||
 					row.CreatedAt == nil || !row.CreatedAt.Equal(ad.Days[0].Date) || len(row.CreativeDNA) == 0 ||
-					row.Day.Format(time.DateOnly) != d.Date.Format(time.DateOnly) {
+					row.First.Format(time.DateOnly) != d.Date.Format(time.DateOnly) {
 					t.Fatalf("ad %s on %s is read as %+v", ad.ID, d.Date, row)
 				}
 			}

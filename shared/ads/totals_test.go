@@ -26,17 +26,17 @@ func newWorld(t *testing.T, ids ...string) world {
 	return w
 }
 
-func (w world) settle(ids ...string) []ads.Settled {
+func (w world) recompute(ids ...string) []ads.Totals {
 	w.T.Helper()
-	var settled []ads.Settled
+	var totals []ads.Totals
 	err := pg.InTenant(context.Background(), w.App, apitest.Tenant, func(tx pgx.Tx) (err error) {
-		settled, err = ads.Settle(context.Background(), tx, ids)
+		totals, err = ads.Recompute(context.Background(), tx, ids)
 		return err
 	})
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return settled
+	return totals
 }
 
 func (w world) figures(ad string) string {
@@ -72,7 +72,7 @@ func TestTotalsAreThoseOfWhoTellsOfMost(t *testing.T) {
 	w.figure("both", "import", "1000, 7, 40, NULL, NULL, NULL")
 	w.figure("both", "feedback", "NULL, 3, 60, NULL, NULL, NULL")
 	w.figure("clickless", "feedback", "500, NULL, NULL, NULL, NULL, NULL")
-	w.settle("nothing", "daily", "both", "clickless", "unknown")
+	w.recompute("nothing", "daily", "both", "clickless", "unknown")
 	for ad, want := range map[string]string{
 		"nothing": "0 0 0 0 0 none 1 f", "daily": "300 11 120 0 0 none 1 f", "both": "1000 7 60 0 0 none 1 f", "clickless": "500 0 0 0 0 none 1 f",
 	} {
@@ -89,12 +89,14 @@ func TestTheLedgerDecidesThenFeedbackThenAnImport(t *testing.T) {
 	w.metric("a", "2026-11-01", 5, 1, 50, 1, 0)
 	step := func(want string) {
 		t.Helper()
-		w.settle("a")
+		w.recompute("a")
 		if diff := cmp.Diff(want, w.figures("a")); diff != "" {
 			t.Error(diff)
 		}
 	}
-	step("10 1 100 3000000 3000000 import 1 f")
+	step("10 1 100 0 0 import 1 f") // two conversions, and nobody said what one is worth
+	w.Exec(`UPDATE gv.accounts SET conversion_value_minor = 1500000`)
+	step("10 1 100 3000000 0 import 1 f") // an estimate: no revenue, and no winner
 	w.figure("a", "feedback", "NULL, NULL, NULL, NULL, 70000, 90000")
 	step("10 1 100 70000 70000 feedback 1 f")
 	w.deal(1, "a", "show_up", 300000, 0.5)
@@ -105,7 +107,7 @@ func TestTheLedgerDecidesThenFeedbackThenAnImport(t *testing.T) {
 	w.Exec(`UPDATE gv.deals SET value_minor = 0`)
 	step("10 1 100 0 0 ledger 0.7 f")
 	w.Exec(`UPDATE gv.deals SET state = 'gone'`)
-	step("10 1 100 70000 70000 feedback 1 f")
+	step("10 1 100 0 0 ledger 1 f") // what the ledger has decided once stays its to decide
 }
 
 func TestAnAdBecomesAWinnerOnceAndIsFoundAgainWhenItReturns(t *testing.T) {
@@ -115,20 +117,20 @@ func TestAnAdBecomesAWinnerOnceAndIsFoundAgainWhenItReturns(t *testing.T) {
 	w.figure("poor", "import", "1000, 10, 5000, NULL, 15000, NULL")
 	w.figure("new", "import", "1000, 10, 4999, NULL, 90000, NULL")
 	messages := func() string { return w.Text(`SELECT count(*) FROM gv.outbox`) }
-	w.settle("a", "poor", "new")
-	w.settle("a", "poor", "new")
+	w.recompute("a", "poor", "new")
+	w.recompute("a", "poor", "new")
 	if got := w.figures("a")[len("1000 10 5000 15001 0 import 1 "):] + messages(); got != "t1" {
 		t.Errorf("winner and messages: %s", got)
 	}
 	w.Exec(`INSERT INTO gv.winners (tenant_id, ad_id, model, embedding, text, creative_dna, pipeline_roas, ctr, content_hash)
 		VALUES ($1, 'a', 'm', ('[' || repeat('0,', 767) || '1]')::extensions.vector, '', '{}', 9, 0.5, '')`, apitest.Tenant)
 	w.Exec(`UPDATE gv.ad_figures SET pipeline_minor = 10000 WHERE ad_id = 'a'`)
-	w.settle("a")
+	w.recompute("a")
 	if got := w.Text(`SELECT active || ' ' || pipeline_roas || ' ' || ctr FROM gv.winners`); got != "false 2 0.01" {
 		t.Errorf("below the bar: %s", got)
 	}
 	w.Exec(`UPDATE gv.ad_figures SET pipeline_minor = 20000 WHERE ad_id = 'a'`)
-	w.settle("a")
+	w.recompute("a")
 	if got := w.Text(`SELECT active || ' ' || pipeline_roas FROM gv.winners`); got != "true 4" || messages() != "2" {
 		t.Errorf("above again: %s, %s messages", got, messages())
 	}
@@ -146,7 +148,7 @@ func TestTwoDealsOfOneAdAtOnceLoseNothing(t *testing.T) {
 					VALUES (gv.tenant(), 1, $1, 'live', 'show_up', 100, $2, 1)`, i, string(rune('a'+i%2))); err != nil {
 					return err
 				}
-				_, err := ads.Settle(context.Background(), tx, []string{"b", "a"})
+				_, err := ads.Recompute(context.Background(), tx, []string{"b", "a"})
 				return err
 			})
 			if err != nil {
