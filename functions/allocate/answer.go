@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/sampler"
 )
 
@@ -17,9 +18,10 @@ type answer struct {
 	Currency        string           `json:"currency"`
 	Recommendations []recommendation `json:"recommendations" nullable:"false"`
 	NumAds          int              `json:"num_ads"`
-	Unallocated     float64          `json:"unallocated_budget" doc:"0 unless limits make it impossible to give away the total."`
+	Unallocated     float64          `json:"unallocated_budget" doc:"0 unless limits make it impossible to give away the total, or allow_unspent is set."`
+	Account         accountAnswer    `json:"account" doc:"Judges the total."`
 	Reason          string           `json:"unallocated_reason,omitempty" doc:"Which limit left money over."`
-	Limit           string           `json:"limit,omitempty" enum:"max_budget,change_limit,min_budget,change_floor,all_excluded,kept_budgets" doc:"The limit that binds the whole split, where one does."`
+	Limit           string           `json:"limit,omitempty" enum:"max_budget,change_limit,min_budget,change_floor,all_excluded,kept_budgets,break_even" doc:"The limit that binds the whole split, where one does."`
 	LimitReason     string           `json:"limit_reason,omitempty" doc:"What that limit did."`
 	Seed            uint64           `json:"seed"`
 	ModelVersion    string           `json:"model_version"`
@@ -36,6 +38,15 @@ type recommendation struct {
 	PBest       float64  `json:"p_best" doc:"Probability that this ad returns the most."`
 	Verdict     string   `json:"verdict" enum:"none,kill,maintain,scale"`
 	Metrics     metrics  `json:"metrics"`
+}
+
+type accountAnswer struct {
+	ExpectedReturn   float64  `json:"expected_return" doc:"Posterior mean of the pipeline value that a day of this split finally brings."`
+	MarginalReturn   float64  `json:"marginal_return" doc:"Expected pipeline value of one more unit of money at this total, limits included."`
+	BreakEven        float64  `json:"break_even" doc:"The account's: the pipeline ROAS at which a sale pays for its ad."`
+	Verdict          string   `json:"verdict" enum:"spend_more,hold,spend_less,unknown"`
+	TotalAtBreakEven *float64 `json:"total_at_break_even,omitempty" doc:"With spend_less: the total whose last unit of money returns break_even."`
+	Reason           string   `json:"reason"`
 }
 
 type interval struct {
@@ -57,7 +68,7 @@ type metrics struct {
 
 // modelVersion names everything that an answer's bytes come from: the sampler,
 // and how its split is written down here.
-const modelVersion = sampler.Version + "/1"
+const modelVersion = sampler.Version + "/2"
 
 // write returns the answer's bytes. Together with the sampler it is what a
 // replay repeats, so it depends on its arguments alone.
@@ -68,6 +79,14 @@ func write(id uuid.UUID, req *sampler.Request, split *sampler.Split) ([]byte, er
 		Recommendations: make([]recommendation, len(split.Recommendations)),
 		Unallocated:     split.Unallocated.Units(c), Limit: string(split.Limit), LimitReason: split.LimitReason,
 		Seed: req.Seed, ModelVersion: modelVersion,
+		Account: accountAnswer{
+			ExpectedReturn: split.Account.Return * money.Amount(1).Units(c), MarginalReturn: split.Account.Marginal,
+			BreakEven: split.Account.BreakEven, Verdict: string(split.Account.Verdict), Reason: split.Account.Reason,
+		},
+	}
+	if split.Account.Verdict == sampler.SpendLess {
+		total := split.Account.TotalAtBreakEven.Units(c)
+		a.Account.TotalAtBreakEven = &total
 	}
 	if split.Unallocated > 0 {
 		a.Reason = split.LimitReason

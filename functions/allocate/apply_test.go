@@ -83,7 +83,7 @@ func TestAnOldDecisionIsRefusedPerAdOnceANewerOneIsQueued(t *testing.T) {
 	newer := s.split(m{"ad_states": several(3), "total_budget": 250.0, "account_id": "acc"})
 	s.apply(m{"decision_id": newer.DecisionID, "ad_ids": []string{"ad-00"}})
 	got := s.apply(m{"decision_id": old.DecisionID})
-	if got.Ads[0].Status != "refused" || !strings.Contains(got.Ads[0].Reason, "something newer was decided") || got.Ads[1].Status != "pending" {
+	if got.Ads[0].Status != "refused" || !strings.Contains(got.Ads[0].Reason, "a newer decision was made") || got.Ads[1].Status != "pending" {
 		t.Errorf("%+v", got)
 	}
 }

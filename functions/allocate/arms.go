@@ -10,15 +10,15 @@ import (
 )
 
 // request joins what the caller said with what is known, in minor units. It also
-// returns the observations that are news.
+// returns the observations that are new.
 func (k *knowledge) request(body *selectBody, seed uint64) (sampler.Request, []observation, error) {
 	m := minor{scale: math.Pow10(k.currency.Decimals()), at: -1}
 	req := sampler.Request{
 		Currency: k.currency, Seed: seed, Arms: make([]sampler.Arm, len(body.AdStates)),
-		Account: k.deals, Settings: k.settings,
+		Account: k.deals, Settings: k.settings, AllowUnspent: body.Unspent,
 		Total: m.down("total_budget", body.TotalBudget),
 	}
-	var news []observation
+	var added []observation
 	for i := range body.AdStates {
 		m.at = i
 		arm := &req.Arms[i]
@@ -26,16 +26,16 @@ func (k *knowledge) request(body *selectBody, seed uint64) (sampler.Request, []o
 		if dna, ok := body.Scores[arm.ID]; ok {
 			arm.DNA = (*float64)(&dna)
 		}
-		now, said := observed(arm, k.currency), k.memory.said[arm.ID]
-		arm.Past = past(history(said, now, k.depth), k.currency)
-		if len(said) == 0 || !said[len(said)-1].equal(now) {
-			news = append(news, now)
+		now, earlier := observed(arm, k.currency), k.past.byAd[arm.ID]
+		arm.Past = forSampler(history(earlier, now, k.depth), k.currency)
+		if len(earlier) == 0 || !earlier[len(earlier)-1].equal(now) {
+			added = append(added, now)
 		}
 	}
 	if m.broken != nil {
 		return req, nil, m.broken
 	}
-	return req, news, nil
+	return req, added, nil
 }
 
 // arm is one ad as the sampler sees it.
@@ -49,18 +49,26 @@ func (k *knowledge) arm(s *adState, m *minor) sampler.Arm {
 		cash := m.near("cash_revenue", *s.CashRevenue)
 		a.Cash = &cash
 	}
+	fromLedger := known && stored.ValueSource == "ledger"
 	switch {
 	case s.PipelineValue != nil:
 		a.Pipeline = m.near("pipeline_value", *s.PipelineValue)
+		fromLedger = fromLedger && a.Pipeline == stored.Pipeline
 	case known && a.Cash == nil && stored.ValueSource != "none":
 		a.Pipeline = stored.Pipeline
-		if stored.ValueSource == "ledger" {
+		if fromLedger {
 			cash := stored.Revenue
 			a.Cash = &cash
 		}
+	default:
+		a.PipelineUnknown, fromLedger = true, false
 	}
-	if a.Cash != nil { // what is won is part of the pipeline's value, whoever forgot to say so
+	if a.Cash != nil && !a.PipelineUnknown { // what is won is part of the pipeline's value, whoever forgot to say so
 		a.Pipeline = max(a.Pipeline, *a.Cash)
+	}
+	a.Deals, a.WonDeals = count(s.Deals), count(s.WonDeals)
+	if n, ok := k.counts[s.AdID]; ok && fromLedger && a.Deals == nil && a.WonDeals == nil {
+		a.Deals, a.WonDeals = &n.Deals, &n.Won
 	}
 	if s.CurrentBudget != nil {
 		a.Current, a.CurrentKnown = m.near("current_budget", *s.CurrentBudget), true
@@ -95,8 +103,7 @@ func fit(days []sampler.Day, age float64) []sampler.Day {
 	return days
 }
 
-// minor converts units to minor units and remembers the first amount that is out
-// of range.
+// minor converts units to minor units and stores the first amount that is out of range.
 type minor struct {
 	scale  float64
 	at     int // the ad that the fields are of; -1: the request itself

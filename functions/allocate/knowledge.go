@@ -19,21 +19,23 @@ type knowledge struct {
 	settings sampler.Settings
 	ads      map[string]ad // in this currency
 	days     map[string][]sampler.Day
-	memory   memory
-	depth    int // observations and days per ad
+	past     past
+	counts   map[string]dealCount // of ads whose deals the ledger has
+	depth    int                  // observations and days per ad
 	deals    sampler.Account
 }
 
 const (
-	// attention bounds the observations and days of one request, deepest those of one ad.
-	attention, deepest, shallowest = 30_000, 120, 3
+	// requestObservations bounds the observations and days of one request,
+	// mostObservations those of one ad.
+	requestObservations, mostObservations, leastObservations = 30_000, 120, 3
 	// recentDeals are enough for a delay curve.
 	recentDeals = 1000
 )
 
 // know reads what is known for a request.
 func (s store) know(ctx context.Context, body *selectBody) (knowledge, error) {
-	k := knowledge{depth: min(deepest, max(shallowest, attention/len(body.AdStates)))}
+	k := knowledge{depth: min(mostObservations, max(leastObservations, requestObservations/len(body.AdStates)))}
 	ids := make([]string, len(body.AdStates))
 	for i := range body.AdStates {
 		ids[i] = body.AdStates[i].AdID
@@ -48,11 +50,11 @@ func (s store) know(ctx context.Context, body *selectBody) (knowledge, error) {
 	if k.ads, err = s.ads(ctx, ids); err != nil {
 		return k, err
 	}
-	if err := s.settle(ctx, &k, body, home); err != nil {
+	if err := s.findAccount(ctx, &k, body, home); err != nil {
 		return k, err
 	}
-	// One more than is handed on: the last may be this very request, told before.
-	if k.memory, err = s.recall(ctx, ids, k.depth+1); err != nil || len(k.ads) == 0 {
+	// One more than the sampler gets: the last may be this very request, made before.
+	if k.past, err = s.past(ctx, ids, k.depth+1); err != nil || len(k.ads) == 0 {
 		return k, err
 	}
 	if k.days, err = s.days(ctx, ids, k.depth); err != nil || k.currency != home {
@@ -66,13 +68,20 @@ func (s store) know(ctx context.Context, body *selectBody) (knowledge, error) {
 	}
 	// Where any ad is a stranger, the deals of ads that are not asked about stay out.
 	moves, err := s.moves(ctx, k.account, own == len(ids), ids, recentDeals)
+	if err != nil {
+		return k, err
+	}
 	k.deals = lives(moves)
+	if k.counts, err = s.dealCounts(ctx, ids); err != nil {
+		return k, err
+	}
+	k.deals.Attributed, err = s.attributed(ctx)
 	return k, err
 }
 
-// settle finds the request's account, and with it the currency of all its
+// findAccount finds the request's account, and with it the currency of all its
 // amounts and the thresholds. What is stored in another currency is left out.
-func (s store) settle(ctx context.Context, k *knowledge, body *selectBody, home money.Currency) error {
+func (s store) findAccount(ctx context.Context, k *knowledge, body *selectBody, home money.Currency) error {
 	var acc *account
 	var err error
 	switch one, same := k.oneAccount(); {
@@ -116,6 +125,12 @@ func (k *knowledge) oneAccount() (id string, same bool) {
 // sampler's defaults.
 func thresholds(a *account) sampler.Settings {
 	var s sampler.Settings
+	switch {
+	case a.BreakEven != nil:
+		s.BreakEven = *a.BreakEven
+	case a.Margin != nil:
+		s.BreakEven = 1 / *a.Margin
+	}
 	if spend, ok := a.Settings["verdict_spend"].(float64); ok && spend > 0 {
 		if minor, err := money.FromUnits(spend, a.Currency); err == nil {
 			s.TestSpend = minor

@@ -16,6 +16,7 @@ type selectBody struct {
 	Scores      map[string]score `json:"creative_dna_scores,omitempty" nullable:"true" doc:"By ad id: how good its creative is thought to be. A mild prior."`
 	AccountID   *string          `json:"account_id,omitempty" nullable:"true" minLength:"1" maxLength:"256" doc:"Gives currency and thresholds. Left out: the only account, or that of the ads."`
 	Seed        *whole           `json:"seed,omitempty" nullable:"true" doc:"Makes the answer repeatable. Drawn and returned where it is left out."`
+	Unspent     bool             `json:"allow_unspent,omitempty" doc:"Leaves money in unallocated_budget that would return less than the account's break-even."`
 }
 
 type adState struct {
@@ -23,8 +24,10 @@ type adState struct {
 	Impressions   whole    `json:"impressions" doc:"Total to date."`
 	Clicks        whole    `json:"clicks" doc:"Total to date."`
 	Spend         float64  `json:"spend" minimum:"0" doc:"Total to date, in units of the currency."`
-	PipelineValue *float64 `json:"pipeline_value,omitempty" nullable:"true" minimum:"0" doc:"Present value of the ad's deals, won ones included. Left out: what the ledger says of a stored ad, else cash_revenue, else 0."`
-	CashRevenue   *float64 `json:"cash_revenue,omitempty" nullable:"true" minimum:"0" doc:"The won part of pipeline_value; never added to it."`
+	PipelineValue *float64 `json:"pipeline_value,omitempty" nullable:"true" minimum:"0" doc:"Present value of the ad's deals, won ones included. Left out: what the ledger says of a stored ad, else unknown, which is not 0."`
+	CashRevenue   *float64 `json:"cash_revenue,omitempty" nullable:"true" minimum:"0" doc:"The won part of pipeline_value; never added to it. Left out: unknown."`
+	Deals         *whole   `json:"deals,omitempty" nullable:"true" doc:"How many deals pipeline_value is made of, won ones included. Left out: the ledger's count of a stored ad, else estimated."`
+	WonDeals      *whole   `json:"won_deals,omitempty" nullable:"true" doc:"How many of the deals are won."`
 	AgeHours      float64  `json:"age_hours" minimum:"0" maximum:"1000000" doc:"How long the ad has lived."`
 	CurrentBudget *float64 `json:"current_budget,omitempty" nullable:"true" minimum:"0" doc:"Today's daily budget; above 0 it limits a change to 50%. Left out: that of a stored ad."`
 	MinBudget     *float64 `json:"min_budget,omitempty" nullable:"true" minimum:"0"`
@@ -74,6 +77,9 @@ func (in *selectInput) Resolve(huma.Context) []error {
 		}
 		if ad.Clicks > ad.Impressions {
 			refuse(i, "clicks", "must not be above impressions")
+		}
+		if ad.Deals != nil && ad.WonDeals != nil && *ad.WonDeals > *ad.Deals {
+			refuse(i, "won_deals", "must not be above deals")
 		}
 		if ad.MinBudget != nil && ad.MaxBudget != nil && *ad.MinBudget > *ad.MaxBudget {
 			refuse(i, "min_budget", "must not be above max_budget")

@@ -20,7 +20,7 @@ import (
 
 type selectOutput struct{ Body serve.Encoded[answer] }
 
-// receipt is what an idempotency key keeps: the ledger has the answer itself.
+// receipt is what is stored under an idempotency key: the ledger has the answer itself.
 type receipt struct {
 	DecisionID uuid.UUID `json:"decision_id"`
 }
@@ -51,19 +51,19 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 	if in.Body.Seed != nil {
 		seed = uint64(*in.Body.Seed)
 	}
-	req, news, err := known.request(&in.Body, seed)
+	req, added, err := known.request(&in.Body, seed)
 	if err != nil {
 		return nil, err
 	}
 	// The ledger's bytes are made beside the sampler, of whose work not all is
 	// parallel, and while the database is busy.
-	inputs := beside(func() (decisions.Packed, error) { return packed(keep(&req)) })
+	inputs := beside(func() (decisions.Packed, error) { return packed(encodeRequest(&req)) })
 	split := sampler.Allocate(req)
 	id, at, err := decisions.Stamp()
 	if err != nil {
 		return nil, err
 	}
-	posterior := beside(func() (decisions.Packed, error) { return packed(believe(req.Currency, &split)) })
+	posterior := beside(func() (decisions.Packed, error) { return packed(encodePosterior(req.Currency, &split)) })
 	sent := beside(func() ([]byte, error) { return write(id, &req, &split) })
 	answer := beside(func() (decisions.Packed, error) { return packed(sent()) })
 	decision := decisions.Decision{Summary: decisions.Summary{
@@ -72,7 +72,7 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 		Total: req.Total, Unallocated: split.Unallocated,
 	}}
 	done, err = idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (receipt, error) {
-		if err := (store{tx}).remember(ctx, known.memory.shelves, news); err != nil {
+		if err := (store{tx}).record(ctx, known.past.buckets, added); err != nil {
 			return receipt{}, err
 		}
 		var failed [3]error

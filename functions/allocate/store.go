@@ -29,16 +29,18 @@ type account struct {
 	AccountID string
 	Currency  money.Currency
 	Settings  map[string]any
+	BreakEven *float64
+	Margin    *float64
 }
 
 // account returns the account with that id, or nil.
 func (s store) account(ctx context.Context, id string) (*account, error) {
-	return s.oneAccount(ctx, `SELECT account_id, currency, settings FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = $1`, id)
+	return s.oneAccount(ctx, `SELECT account_id, currency, settings, break_even, margin FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = $1`, id)
 }
 
 // onlyAccount returns the tenant's account where there is exactly one, or nil.
 func (s store) onlyAccount(ctx context.Context) (*account, error) {
-	return s.oneAccount(ctx, `SELECT account_id, currency, settings FROM gv.accounts WHERE tenant_id = gv.tenant() LIMIT 2`)
+	return s.oneAccount(ctx, `SELECT account_id, currency, settings, break_even, margin FROM gv.accounts WHERE tenant_id = gv.tenant() LIMIT 2`)
 }
 
 func (s store) oneAccount(ctx context.Context, sql string, args ...any) (*account, error) {
@@ -110,6 +112,48 @@ func (s store) days(ctx context.Context, ids []string, n int) (map[string][]samp
 		return nil, fmt.Errorf("read daily metrics: %w", err)
 	}
 	return days, nil
+}
+
+// dealCount is how many of an ad's deals have a value, and how many were won with
+// an amount.
+type dealCount struct {
+	AdID       string
+	Deals, Won int64
+}
+
+func (s store) dealCounts(ctx context.Context, ids []string) (map[string]dealCount, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT   ad_id, count(*) FILTER (WHERE value_minor > 0) AS deals,
+		         count(*) FILTER (WHERE value_minor > 0 AND stage_name = 'closed_won' AND amount_minor > 0) AS won
+		FROM     gv.deals
+		WHERE    tenant_id = gv.tenant() AND ad_id = ANY ($1) AND state = 'live'
+		GROUP BY ad_id`, ids)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[dealCount])
+	if err != nil {
+		return nil, fmt.Errorf("count deals: %w", err)
+	}
+	byAd := make(map[string]dealCount, len(found))
+	for _, c := range found {
+		byAd[c.AdID] = c
+	}
+	return byAd, nil
+}
+
+// attributed returns the share of the tenant's recent deals that have an ad, among
+// those that ads may have brought: a deal whose contact carries no platform's click
+// id is taken to have come another way. It is 1 where there are no such deals.
+func (s store) attributed(ctx context.Context) (share float64, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT coalesce((5 + count(*) FILTER (WHERE d.ad_id IS NOT NULL))::float8 / (5 + count(*)), 1)
+		FROM   gv.deals d
+		WHERE  d.tenant_id = gv.tenant() AND d.state = 'live' AND d.created_at > now() - interval '180 days'
+		AND    (d.ad_id IS NOT NULL OR EXISTS (
+			SELECT FROM gv.contact_keys k
+			WHERE  k.tenant_id = gv.tenant() AND k.portal_id = d.portal_id AND k.contact_id = d.contact_id AND k.kind IN ('fbclid', 'gclid')))`).Scan(&share)
+	if err != nil {
+		return 0, fmt.Errorf("count attributed deals: %w", err)
+	}
+	return share, nil
 }
 
 // move is one change of a deal's stage, with what the deal was worth from then on.

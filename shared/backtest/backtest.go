@@ -67,7 +67,7 @@ func Run(req sampler.Request, last int) Report {
 				budgets = sampler.Allocate(morning).Budgets()
 			default:
 				counting := morning // a plain learner counts conversions, and may know what one is worth
-				counting.Account.DealValue = money.Amount(final.Posterior.Lump)
+				counting.Account.DealValue = money.Amount(final.Posterior.DealSize)
 				budgets = policy.Split(counting)
 			}
 			ledgers[p].add(final, rows, morning, budgets, spent)

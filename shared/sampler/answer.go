@@ -12,9 +12,38 @@ type Split struct {
 	Limit Limit
 	// LimitReason says in plain words what that limit did.
 	LimitReason string
+	// Account judges the whole split.
+	Account AccountAnswer
 	// Posterior is what the account taught, for the decision ledger.
 	Posterior AccountPosterior
 }
+
+// AccountAnswer judges the total, not its parts.
+type AccountAnswer struct {
+	// Return is the expected final value, a day, of this split, in minor units.
+	Return float64
+	// Marginal is the expected value of one more unit of money, limits included.
+	Marginal float64
+	// BreakEven is the return at which a sale pays for its ad.
+	BreakEven float64
+	Verdict   AccountVerdict
+	// TotalAtBreakEven is the total whose last unit of money returns BreakEven,
+	// limits included; set where Verdict is SpendLess.
+	TotalAtBreakEven money.Amount
+	// Reason says in plain words why.
+	Reason string
+}
+
+// AccountVerdict says whether the total should change.
+type AccountVerdict string
+
+// The account's verdicts.
+const (
+	SpendMore AccountVerdict = "spend_more"
+	Hold      AccountVerdict = "hold"
+	SpendLess AccountVerdict = "spend_less"
+	Unknown   AccountVerdict = "unknown" // too few of the deals could have shown yet
+)
 
 // Budgets returns the recommended budgets in the order of the arms.
 func (s Split) Budgets() []money.Amount {
@@ -36,6 +65,7 @@ const (
 	MinBudget   Limit = "min_budget"   // the floors add up to more than the total
 	ChangeFloor Limit = "change_floor" // minus 50% of the known budgets is more than the total
 	AllExcluded Limit = "all_excluded" // no ad takes part
+	BreakEven   Limit = "break_even"   // AllowUnspent: more money would not pay for itself
 	KeptByOther Limit = "kept_budgets" // excluded ads keep more than the total
 )
 
@@ -96,6 +126,10 @@ type ArmPosterior struct {
 	First float64
 	// Shape is that of the Gamma posterior: 1/Shape is its squared coefficient of variation.
 	Shape float64
+	// Floor is the part of the budget that the ad gets to stay tried, whatever is
+	// believed of it, and Spread the standard deviation of the budgets that the draws
+	// would have given it, both in minor units: for reading experiments out later.
+	Floor, Spread float64
 	// CTR is the present click rate (0 to 1), after fatigue.
 	CTR float64
 	// ValuePerClick is the expected final value of a click, in minor units.
@@ -123,12 +157,16 @@ type AccountPosterior struct {
 	// Clickbait is the elasticity of value per click to click rate: -1 means that
 	// clicks say nothing about value.
 	Clickbait float64
-	// Lump is the value that one won deal adds, in minor units.
-	Lump float64
+	// DealSize is the value that one won deal usually adds, in minor units.
+	DealSize float64
+	// Deals is how many deals were counted, or estimated.
+	Deals float64
 	// MedianDelay is the hours until half of a click's final value is in cash.
 	MedianDelay float64
-	// Doubt is the squared coefficient of variation of all values together, while
-	// few deals have been settled. It widens intervals and moves no budget.
+	// DelaySpread is the standard deviation of its logarithm.
+	DelaySpread float64
+	// Doubt is the squared coefficient of variation of all values together, beyond
+	// what is not known of the delay. It widens intervals and moves no budget.
 	Doubt float64
 	// Return is the expected return of the whole recommended split.
 	Return float64

@@ -7,7 +7,10 @@ import "math"
 // deals teach; without deals, as is usual. The last entry counts for all later
 // days. It never falls, and lies between 0 and 1.
 func ArrivedByDay(deals []Deal) []float64 {
-	c := expected()
+	post := speedPrior()
+	addDealLives(&post, deals)
+	slower, _ := speedOf(&post)
+	c := usualCurve(slower)
 	if len(deals) > 0 {
 		c = fromDeals(c, deals)
 	}

@@ -76,20 +76,46 @@ func (g gamma) at(z float64) float64 {
 // below is the probability of a value under x.
 func (g gamma) below(x float64) float64 { return normal((math.Cbrt(x) - g.p) / g.q) }
 
+// reported is what is believed of a return beside its mean, when it is reported:
+// towards zero as far as Gamma reaches, upwards as far as a log-normal does.
+type reported struct {
+	low        gamma
+	center, sd float64
+}
+
+func newReported(cv float64) reported {
+	v := math.Log1p(cv)
+	return reported{newGamma(1 / cv), -v / 4, math.Sqrt(v)} // between the mean and the median
+}
+
+// interval holds 90% around a mean.
+func (r reported) interval(mean float64) Interval {
+	const z = 1.6448536269514722
+	return Interval{mean * r.low.at(-z), mean * math.Max(math.Exp(r.center+r.sd*z), r.low.at(z))}
+}
+
+// surelyBelow and surelyAbove are the probabilities of a value under and over x,
+// each by the form that doubts it more.
+func (r reported) surelyBelow(x float64) float64 {
+	return math.Min(r.low.below(x), normal((math.Log(x)-r.center)/r.sd))
+}
+
+func (r reported) surelyAbove(x float64) float64 { return 1 - r.low.below(x) }
+
 // clampDraws rounds up to a power of two from 64 to 4096.
 func clampDraws(n int) int {
 	n = max(64, min(n, 4096))
 	return 1 << bits.Len(uint(n-1))
 }
 
-// mostEvident returns, in order, at most sampled of the n rows, those with the
-// most evidence; of those with as much, the first.
-func mostEvident(n int, evidence func(row int) float64) []int {
-	top := make([]int, 0, min(n, sampled))
+// mostEvident returns, in order, at most most of the n rows, those with the most
+// evidence; of those with as much, the first.
+func mostEvident(n, most int, evidence func(row int) float64) []int {
+	top := make([]int, 0, min(n, most))
 	for i := range cap(top) {
 		top = append(top, i)
 	}
-	if n <= sampled {
+	if n <= most {
 		return top
 	}
 	// A heap of the best so far, the worst of them on top: few rows enter it.

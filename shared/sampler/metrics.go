@@ -53,8 +53,3 @@ func change(current, next money.Amount) float64 {
 		return 0
 	}
 }
-
-// unit returns n units of c in minor units.
-func unit(c money.Currency, n float64) money.Amount {
-	return money.Amount(math.Round(n * math.Pow10(c.Decimals())))
-}

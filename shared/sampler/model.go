@@ -8,38 +8,37 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// model is the state of one call: a column per quantity, a row per arm, rows in
+// model is the state of one call: a column per quantity, a row per ad, rows in
 // the order of the ads' ids so that sums do not depend on the caller's order.
 type model struct {
-	req  *Request
-	set  Settings
-	rows []int // request index of each row
-	legs []leg
-	from []int // legs of row i are legs[from[i]:from[i+1]]
+	req   *Request
+	set   Settings
+	rows  []int // request index of each row
+	legs  []leg
+	start []int // legs of row i are legs[start[i]:start[i+1]]
 
-	total float64 // what is to be divided among the rows that take part
+	total float64 // what is divided among the ads that take part
 	curve *curve
-	cash  bool // won and open value are known apart
+	cash  bool // some ad's won value is known apart from its open deals
 
 	ctr, ctrCV []float64 // present click rate and its squared coefficient of variation
 	ctr0       []float64 // click rate before fatigue
-	usualCTR   float64   // of the ads that are older than a day
+	usualCTR   float64   // click rate of the ads that are older than about a day
 	cpm        []float64 // price of one impression at a small budget
+	priceCV    []float64 // its squared coefficient of variation, where it may have changed
 	fatigue    []float64
-	matured    []float64      // part of the clicks whose deals should have shown
-	settled    float64        // the same of all clicks, for won deals
-	was        []*Observation // the totals before these, nil where none are known
-	decided    belief         // what the split goes by
-	told       belief         // what is reported
-	sat        []float64      // budget at which the price, and the wear to come, have doubled the cost
-	lo, hi     []float64      // limits of the budget
+	matured    []float64 // share of the clicks whose deals should have shown by now, even if slow
+	settled    float64   // the same of all clicks, for won deals
+	sizes      []dealSizes
+	believed   belief
+	saturation []float64 // budget at which the price, and the wear to come, have doubled the cost
+	lo, hi     []float64 // limits of the budget
 
-	long    []int // see longest
-	streams []stream
+	delivered []int // see mostDelivered
 
 	account AccountPosterior
 
-	// The amount that returns are told for, and the account's, as text.
+	// The amount that returns are quoted for, and the account's return of it, as text.
 	each                 money.Amount
 	current              float64 // the sum of the shown budgets of today
 	eachText, returnText string
@@ -47,41 +46,54 @@ type model struct {
 
 func fit(req *Request) *model {
 	n := len(req.Arms)
-	m := &model{req: req, set: defaults(req), rows: order(req.Arms), from: make([]int, n+1), was: make([]*Observation, n)}
-	columns := make([]float64, 9*n)
+	m := &model{req: req, set: defaults(req), rows: order(req.Arms), start: make([]int, n+1)}
+	columns := make([]float64, 10*n)
 	for i, c := range []*[]float64{
-		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.fatigue, &m.matured, &m.lo, &m.hi, &m.sat,
+		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.priceCV, &m.fatigue, &m.matured, &m.lo, &m.hi, &m.saturation,
 	} {
 		*c = columns[i*n : (i+1)*n : (i+1)*n]
 	}
 	m.legs = make([]leg, 0, n)
 	for i, at := range m.rows {
-		m.legs, m.was[i] = appendLegs(m.legs, &req.Arms[at])
-		m.from[i+1] = len(m.legs)
+		m.legs = appendLegs(m.legs, &req.Arms[at])
+		m.start[i+1] = len(m.legs)
+		m.cash = m.cash || req.Arms[at].Cash != nil
 	}
 	m.account.Version = Version
 	m.learnPrice()
-	m.learnFatigue()
-	m.learnCurve()
+	m.learnClickRates()
+	m.learnDealSize()
+	m.learnDelay()
 	m.learnValue()
+	m.learnChanges()
 	for i := range n {
-		m.sat[i] = 1 / (1/m.account.Saturation + m.fatigue[i]*ahead/2/m.cpm[i])
+		m.saturation[i] = 1 / (1/m.account.Saturation + m.fatigue[i]*wearDays/2/m.cpm[i])
 	}
 	return m
 }
 
-// ahead is the number of days over which an ad's own wear counts against it: an
-// impression sold today makes the ones of these days worth less.
-const ahead = 10
+// wearDays is the number of days over which an ad's own wear counts against it:
+// an impression sold today makes the ones of these days worth less.
+const wearDays = 10
 
-// first is the return of the first unit of money in row i, as b has it.
-func (m *model) first(b *belief, i int) float64 { return m.ctr[i] * b.value[i] / m.cpm[i] }
+// first is the return of the first unit of money in row i. No ad returns a billion times
+// what it costs.
+func (m *model) first(i int) float64 {
+	return math.Min(m.ctr[i]*m.believed.value[i]/m.cpm[i], 1e9)
+}
 
-// shape is that of its posterior: how sure the value and the click rate are.
-func (m *model) shape(b *belief, i int) float64 { return 1 / (1/b.sure[i] + m.ctrCV[i]) }
+// shape is the Gamma shape of what is not known of row i beside the other ads.
+func (m *model) shape(i int) float64 {
+	return 1 / (m.believed.cv[i] + m.ctrCV[i] + m.priceCV[i])
+}
+
+// reported is the same with what is not known of all ads together.
+func (m *model) reported(i int) reported {
+	return newReported(m.believed.cvAll[i] + m.ctrCV[i] + m.priceCV[i] + m.account.Doubt)
+}
 
 func (m *model) arm(i int) *Arm       { return &m.req.Arms[m.rows[i]] }
-func (m *model) armLegs(i int) []leg  { return m.legs[m.from[i]:m.from[i+1]] }
+func (m *model) armLegs(i int) []leg  { return m.legs[m.start[i]:m.start[i+1]] }
 func clamp(x, lo, hi float64) float64 { return math.Max(lo, math.Min(hi, x)) }
 func sq(x float64) float64            { return x * x }
 
@@ -99,17 +111,24 @@ func order(arms []Arm) []int {
 func defaults(req *Request) Settings {
 	s := req.Settings
 	if s.TestSpend <= 0 {
-		s.TestSpend = unit(req.Currency, 100)
+		s.TestSpend = hundredDollars(req.Currency)
 	}
 	if s.BreakEven <= 0 {
 		s.BreakEven = 1
 	}
 	if s.Target <= 0 {
-		s.Target = 3
+		s.Target = 3 * s.BreakEven
 	}
 	if s.Draws <= 0 {
 		s.Draws = min(1024, 1<<19/max(1, len(req.Arms)))
 	}
 	s.Draws = clampDraws(s.Draws)
 	return s
+}
+
+// grown is 0 for an ad of no age and 1 for an old one, a half at one day: how far
+// its clicks can have shown what they are worth.
+func (a *Arm) grown() float64 {
+	t := sq(sq(a.AgeHours / 24))
+	return t / (1 + t)
 }

@@ -11,12 +11,15 @@ import "math"
 // saturations is the grid for K, as multiples of the total budget.
 var saturations = [...]float64{0.06, 0.1, 0.17, 0.28, 0.45, 0.65, 0.9, 1.3, 2, 3.2, 5.5, 10, 25}
 
+// fewViews is how many impressions tell half as much of a price as a million.
+const fewViews = 200
+
 func (m *model) learnPrice() {
-	total := math.Max(1, float64(m.req.Total))
-	m.account.Saturation = total * m.saturation(total)
+	total := math.Max(float64(m.req.Total), m.today()/10)
+	m.account.Saturation = total * m.doublingBudget(total)
 	var spend, imp, mean float64
-	adjusted := m.ctr // scratch until learnFatigue
-	spends := m.sat   // likewise until the split
+	adjusted := m.ctr      // scratch until learnClickRates
+	spends := m.saturation // likewise until the split
 	for i := range m.rows {
 		adjusted[i], spends[i] = 0, 0
 		for _, l := range m.armLegs(i) {
@@ -39,37 +42,47 @@ func (m *model) learnPrice() {
 	// Where clicks are billed, money moves with them: the price is known no
 	// better than the click rate, so it is held by as many expected clicks.
 	m.account.CTR = m.baseCTR()
-	m.usualCTR = m.settledCTR(anyCTR)
+	m.usualCTR = m.grownCTR()
 	price, held := m.account.CPM/1000, 500+clickStrength/m.account.CTR
 	for i := range m.rows {
 		m.cpm[i] = (spends[i] + held*price) / (adjusted[i] + held)
 	}
 }
 
-// saturation returns the posterior median of K as a multiple of total.
-func (m *model) saturation(total float64) float64 {
+// today is about what the ads spend a day now.
+func (m *model) today() float64 {
+	sum := 10.0
+	for i := range m.rows {
+		sum += float64(EstimateCurrent(m.arm(i)))
+	}
+	return sum
+}
+
+// doublingBudget returns the posterior median of K as a multiple of total.
+func (m *model) doublingBudget(total float64) float64 {
 	var fit [len(saturations)]float64 // sum of squares of log prices around each ad's mean
 	free := 0.0
-	for _, i := range m.longest() {
+	for _, i := range m.mostDelivered() {
 		legs := m.armLegs(i)
-		if len(legs) < 3 {
+		if len(legs) < 2 {
 			continue
 		}
 		var n float64
 		var sum, sum2 [len(saturations)]float64
 		for _, l := range legs {
-			if l.imp < 50 || l.spend <= 0 {
+			if l.imp <= 0 || l.spend <= 0 {
 				continue
 			}
-			n++
+			w := l.imp / (l.imp + fewViews)
+			n += w
 			y, s := math.Log(l.spend/l.imp), l.daily()/total
 			for k, x := range saturations {
 				d := y - math.Log1p(s/x)
-				sum[k] += d
-				sum2[k] += d * d
+				sum[k] += w * d
+				sum2[k] += w * d * d
 			}
 		}
-		if n < 2 {
+		if n <= 1 {
 			continue
 		}
 		free += n - 1
@@ -100,6 +113,10 @@ func weigh(w []float64) {
 	for _, x := range w {
 		top = math.Max(top, x)
 	}
+	if math.IsInf(top, -1) { // none of them explains what was seen: none is better
+		clear(w)
+		top = 0
+	}
 	for i := range w {
 		w[i] = math.Exp(w[i] - top)
 		sum += w[i]
@@ -112,16 +129,16 @@ func weigh(w []float64) {
 // sampled bounds how many ads the account's shared numbers are learned from.
 const sampled = 400
 
-// longest returns the rows whose delivery is known in the most stretches.
-func (m *model) longest() []int {
-	if m.long == nil {
-		m.long = m.sample(func(i int) float64 { return float64(m.from[i+1] - m.from[i]) })
+// mostDelivered returns the rows whose delivery is known in the most stretches.
+func (m *model) mostDelivered() []int {
+	if m.delivered == nil {
+		m.delivered = mostEvident(len(m.rows), sampled, func(i int) float64 { return float64(m.start[i+1] - m.start[i]) })
 	}
-	return m.long
+	return m.delivered
 }
 
-// sample returns the rows with the most evidence, at most sampled of them, in
-// row order.
-func (m *model) sample(evidence func(row int) float64) []int {
-	return mostEvident(len(m.rows), evidence)
+// teachers returns the rows with the most clicks, from which the account's usual
+// deal and delay are learned.
+func (m *model) teachers() []int {
+	return mostEvident(len(m.rows), teachers, func(i int) float64 { return float64(m.arm(i).Clicks) })
 }

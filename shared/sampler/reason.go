@@ -33,7 +33,7 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 		write("Cut: ", a.Spend.Format(c), " spent has brought no deal so far; this account's ads should return about ",
 			m.returnText, " per ", m.eachText, ".")
 	default:
-		write(m.verb(r), m.eachText, " here should return about ", m.money(r.Posterior.Return), ", against ",
+		write(m.verb(r), m.eachText, " here should return about ", m.quote(r.Posterior.Return), ", against ",
 			m.returnText, " across the account.")
 	}
 	write(m.bound(r, a, i), m.remark(r, a, i))
@@ -98,7 +98,10 @@ func (m *model) remark(r *Recommendation, a *Arm, i int) string {
 	}
 }
 
-// money writes what the amount that returns are told for brings at a rate.
-func (m *model) money(rate float64) string {
+// quote writes what the amount that returns are quoted for brings at a rate.
+func (m *model) quote(rate float64) string {
 	return money.Amount(math.Round(math.Min(rate*float64(m.each), float64(money.Max)))).Format(m.req.Currency)
 }
+
+// each is the amount that returns are quoted for.
+func each(c money.Currency) money.Amount { return hundredDollars(c) }

@@ -19,6 +19,9 @@ type Request struct {
 	Arms []Arm
 	// Account is what is known of the account besides these ads.
 	Account Account
+	// AllowUnspent leaves money unallocated that would return less than the
+	// account's break-even.
+	AllowUnspent bool `json:",omitempty"`
 	// Settings are the thresholds; a zero field takes its default.
 	Settings Settings
 }
@@ -31,9 +34,14 @@ type Arm struct {
 	// Spend is the money spent to date.
 	Spend money.Amount
 	// Pipeline is the present value of the ad's deals, won ones included.
-	Pipeline money.Amount
-	// Cash is the won part of Pipeline; nil where the caller does not know it.
+	// PipelineUnknown says that nobody knows it; Pipeline is then 0 and means nothing.
+	Pipeline        money.Amount
+	PipelineUnknown bool `json:",omitempty"`
+	// Cash is the won part of Pipeline; nil where it is not known.
 	Cash *money.Amount `json:",omitempty"`
+	// Deals is how many deals Pipeline is made of, WonDeals how many of them are
+	// won; nil where it is not known.
+	Deals, WonDeals *int64 `json:",omitempty"`
 	// AgeHours is how long the ad has lived.
 	AgeHours float64
 	// Current is the daily budget of today. Where CurrentKnown is false it is an
@@ -73,9 +81,11 @@ type Observation struct {
 	AgeHours            float64
 	Impressions, Clicks int64
 	Spend               money.Amount
-	// Pipeline and Cash are as in Arm.
-	Pipeline money.Amount
-	Cash     *money.Amount `json:",omitempty"`
+	// The value and the counts are as in Arm.
+	Pipeline        money.Amount
+	PipelineUnknown bool          `json:",omitempty"`
+	Cash            *money.Amount `json:",omitempty"`
+	Deals, WonDeals *int64        `json:",omitempty"`
 }
 
 // Account is knowledge of the account that no single ad holds.
@@ -85,6 +95,9 @@ type Account struct {
 	Deals []Deal
 	// DealValue is what a typical won deal brings; 0 means unknown.
 	DealValue money.Amount
+	// Attributed is the share of the account's deals that an ad could be found for,
+	// where ads may have brought the others too; 0 means unknown and counts as 1.
+	Attributed float64 `json:",omitempty"`
 }
 
 // Deal is the life of one deal, in hours since the click that it came from (or
@@ -122,12 +135,12 @@ func TypicalDeal(deals []Deal) money.Amount {
 
 // Settings are the thresholds of the verdicts and the effort.
 type Settings struct {
-	// TestSpend is T of the ignorance zone: no verdict while an ad is both
-	// younger than two days and under T spent, no kill under 2T. Default 100 units.
+	// TestSpend is the money without which there is no verdict; a kill needs twice
+	// as much. Default: about a hundred US dollars in the account's currency.
 	TestSpend money.Amount
-	// BreakEven and Target are returns (value per unit of money): an ad is a
-	// kill when it is very probably under the first, a scale when it is probably
-	// over the second. Defaults 1 and 3.
+	// BreakEven and Target are returns (value per unit of money): an ad is a kill
+	// when it is very probably under the first, a scale when it is probably over the
+	// second. Defaults: 1, and three times the break-even.
 	BreakEven, Target float64
 	// Draws is the number of posterior draws, rounded up to a power of two; by
 	// default it falls from 1024 to 64 as the ads grow in number.

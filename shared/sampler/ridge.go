@@ -18,9 +18,10 @@ func newRidge(prior [lags]float64) *ridge {
 	return f
 }
 
-// add takes in that x is expected to have brought y. A deal adds lump at a time,
-// and the value that y is measured in is known with relative variance doubt.
-func (f *ridge) add(x *[lags]float64, y, lump, doubt float64) {
+// add takes in that x is expected to have brought y. A deal adds size at a time, and
+// the value that y is measured in is known with relative variance doubt. Trust, from
+// 0 to 1, weighs the observation.
+func (f *ridge) add(x *[lags]float64, y, size, doubt, trust float64) {
 	flow := 0.0
 	for b := range x {
 		flow += x[b] * (math.Abs(f.prior[b]) + 0.01)
@@ -28,7 +29,7 @@ func (f *ridge) add(x *[lags]float64, y, lump, doubt float64) {
 	if flow <= 0 {
 		return
 	}
-	weight := 1 / (lump*flow + doubt*flow*flow)
+	weight := trust / (size*flow + doubt*flow*flow)
 	for b := range x {
 		if x[b] == 0 {
 			continue

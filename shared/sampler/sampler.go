@@ -54,7 +54,7 @@ import (
 
 // Version names the model: a stored decision can be replayed bit for bit while
 // it is the same.
-const Version = "gamma-chain-3"
+const Version = "gamma-chain-4"
 
 // Allocate divides the request's total across its arms.
 func Allocate(req Request) Split {
@@ -62,32 +62,32 @@ func Allocate(req Request) Split {
 	if len(req.Arms) == 0 {
 		split.Unallocated = req.Total
 		split.Posterior.Version = Version
+		split.Account = AccountAnswer{BreakEven: defaults(&req).BreakEven, Verdict: Unknown, Reason: "There are no ads to divide a total among."}
 		return split
 	}
 	m := fit(&req)
 	m.limit(&split)
 	current := make([]float64, len(m.rows))
+	kept := money.Amount(0)
 	for i := range m.rows {
 		current[i] = float64(shownCurrent(m.arm(i)))
-		if !m.arm(i).Excluded {
+		if m.arm(i).Excluded {
+			kept += money.Amount(m.lo[i])
+		} else {
 			m.current += current[i]
 		}
 	}
-	mean := m.split(m.posterior(&m.decided))
-	kept := money.Amount(0)
-	for i := range m.rows {
-		if m.arm(i).Excluded {
-			kept += money.Amount(m.lo[i])
-		}
-	}
-	budgets := cents(mean, m.hi, money.Amount(m.total)+kept)
+	m.each = each(req.Currency)
+	m.eachText = m.each.Format(req.Currency)
+	m.judge(&split.Account, m.total, m.breakEvenTotal())
+	m.leaveUnspent(&split)
+	t := m.split(current)
+	budgets := cents(t.budget, m.hi, money.Amount(m.total)+kept)
 	m.account.Draws = m.set.Draws
-	m.average(budgets)
-	m.each = unit(req.Currency, 100)
-	m.eachText, m.returnText = m.each.Format(req.Currency), m.money(m.account.Return)
-	up, best := m.better(m.posterior(&m.told), current, budgets)
+	m.average(&split.Account, budgets)
+	m.returnText = m.quote(m.account.Return)
 	for i, at := range m.rows {
-		m.recommend(&split.Recommendations[at], i, budgets[i], best[i], up[i])
+		m.recommend(&split.Recommendations[at], i, budgets[i], &t)
 	}
 	split.Unallocated = req.Total
 	for _, b := range budgets {
@@ -95,6 +95,16 @@ func Allocate(req Request) Split {
 	}
 	split.Posterior = m.account
 	return split
+}
+
+// leaveUnspent lowers the total to the one at break-even, where the caller allows it.
+func (m *model) leaveUnspent(split *Split) {
+	if !m.req.AllowUnspent || split.Account.Verdict != SpendLess {
+		return
+	}
+	m.total = math.Floor(math.Min(m.total, float64(split.Account.TotalAtBreakEven)))
+	split.Limit = BreakEven
+	split.LimitReason = "What is left would return less than the account's break-even, and allow_unspent is set."
 }
 
 func shownCurrent(a *Arm) money.Amount {
@@ -105,15 +115,16 @@ func shownCurrent(a *Arm) money.Amount {
 }
 
 // average sets the expected return of the whole split.
-func (m *model) average(budgets []money.Amount) {
+func (m *model) average(out *AccountAnswer, budgets []money.Amount) {
 	var value, money float64
 	for i, b := range budgets {
-		value += float64(b) * m.first(&m.told, i) / (1 + float64(b)/m.account.Saturation)
+		value += float64(b) * m.first(i) / (1 + float64(b)/m.account.Saturation)
 		money += float64(b)
 	}
+	out.Return = value
 	if money == 0 { // nothing to spend: what an even split would start at
 		for i := range m.rows {
-			value += m.first(&m.told, i)
+			value += m.first(i)
 			money++
 		}
 	}
@@ -121,12 +132,12 @@ func (m *model) average(budgets []money.Amount) {
 }
 
 // recommend fills in the answer for row i.
-func (m *model) recommend(r *Recommendation, i int, budget money.Amount, best, better int32) {
+func (m *model) recommend(r *Recommendation, i int, budget money.Amount, t *tally) {
 	a := m.arm(i)
-	shape, first := m.shape(&m.told, i), m.first(&m.told, i)
-	g := newGamma(1 / (1/shape + m.account.Doubt))
+	first, draws := m.first(i), float64(m.set.Draws)
+	g := m.reported(i)
 	rate := first / (1 + float64(budget)/m.account.Saturation)
-	up := float64(better) / float64(m.set.Draws)
+	up := float64(t.up[i]) / draws
 	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget
 	r.Change = change(r.Current, budget)
 	switch {
@@ -139,27 +150,14 @@ func (m *model) recommend(r *Recommendation, i int, budget money.Amount, best, b
 	default: // as sure as neither direction is
 		r.Confidence = 1 - math.Abs(2*up-1)
 	}
-	r.Interval = Interval{rate * g.at(-1.6448536269514722), rate * g.at(1.6448536269514722)}
-	r.PBest = float64(best) / float64(m.set.Draws)
+	r.Interval = g.interval(rate)
+	r.PBest = float64(t.best[i]) / draws
 	r.Metrics = Shown(a, m.req.Currency)
 	r.Posterior = ArmPosterior{
-		Return: rate, First: first, Shape: shape, CTR: m.ctr[i], ValuePerClick: m.told.value[i],
-		CPM: 1000 * m.cpm[i], Fatigue: m.fatigue[i], Matured: m.matured[i],
+		Return: rate, First: first, Shape: m.shape(i), CTR: m.ctr[i], ValuePerClick: m.believed.value[i],
+		CPM: 1000 * m.cpm[i], Fatigue: m.fatigue[i], Matured: m.matured[i], Floor: m.lo[i],
+		Spread: math.Sqrt(math.Max(0, t.square[i]/draws-sq(t.sum[i]/draws))),
 	}
-	r.Verdict = m.verdict(a, rate, g)
+	r.Verdict = m.verdict(i, rate, g, r)
 	r.Reason = m.reason(r, a, i)
-}
-
-// verdict judges an ad whose expected return is rate, beside its budget.
-func (m *model) verdict(a *Arm, rate float64, g gamma) Verdict {
-	switch {
-	case a.AgeHours < 48 && a.Spend < m.set.TestSpend:
-		return None
-	case g.below(m.set.BreakEven/rate) > 0.9 && a.Spend >= 2*m.set.TestSpend:
-		return Kill
-	case g.below(m.set.Target/rate) < 0.2:
-		return Scale
-	default:
-		return Maintain
-	}
 }

@@ -4,9 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"runtime"
+	"slices"
 	"sync"
-
-	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // posterior is the draws of all rows, made on demand: any draw can be computed
@@ -19,24 +18,18 @@ type posterior struct {
 	root    []float64 // square root of the mean return of the first unit
 }
 
-// posterior returns the draws of what b believes. The streams are the same for
-// every belief.
-func (m *model) posterior(b *belief) *posterior {
+// posterior returns the draws.
+func (m *model) posterior() *posterior {
 	n := len(m.rows)
-	if m.streams == nil {
-		m.streams = make([]stream, n)
-		for i := range n {
-			m.streams[i] = newStream(m.req.Seed, m.arm(i).ID)
-		}
-	}
 	p := &posterior{
 		z: deviates(m.set.Draws), log: uint(bits.Len(uint(m.set.Draws)) - 1),
-		streams: m.streams, gammas: make([]gamma, n), root: make([]float64, n),
+		streams: make([]stream, n), gammas: make([]gamma, n), root: make([]float64, n),
 	}
 	for i := range n {
-		p.gammas[i] = newGamma(m.shape(b, i))
+		p.streams[i] = newStream(m.req.Seed, m.arm(i).ID)
+		p.gammas[i] = newGamma(m.shape(i))
 		if !m.arm(i).Excluded {
-			p.root[i] = math.Sqrt(m.first(b, i))
+			p.root[i] = math.Sqrt(m.first(i))
 		}
 	}
 	return p
@@ -63,9 +56,11 @@ func (p *posterior) draw(s []float64, k int) (best int) {
 
 // tally sums up what the draws decided, per row.
 type tally struct {
-	budget   []float64
-	up, best []int32
-	mu       float64 // the last draw's solution, where the next one's search starts
+	budget   []float64 // the mean within the limits
+	up, best []int32   // draws whose budget is above today's; draws in which the ad is best
+	mu       float64   // the last draw's solution, where the next one's search starts
+
+	sum, square []float64 // of the draws' budgets, for their spread
 }
 
 // chunks is how the draws are cut for the goroutines. It is fixed, and the
@@ -86,7 +81,9 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 	work := func(first int) {
 		s := make([]float64, n)
 		for part := first; part < chunks; part += workers {
-			t := tally{budget: make([]float64, n), up: make([]int32, n), best: make([]int32, n)}
+			t := tally{
+				budget: make([]float64, n), up: make([]int32, n), best: make([]int32, n), square: make([]float64, n),
+			}
 			for k := part * draws / chunks; k < (part+1)*draws/chunks; k++ {
 				visit(&t, s, k)
 			}
@@ -104,58 +101,39 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 			sum.budget[i] += t.budget[i]
 			sum.up[i] += t.up[i]
 			sum.best[i] += t.best[i]
+			sum.square[i] += t.square[i]
 		}
 	}
 	return sum
 }
 
-// split solves the division of the total for every draw. It returns the mean budgets.
-func (m *model) split(p *posterior) []float64 {
+// split solves the division of the total for every draw. Beside the mean budgets it
+// counts how often a draw would rather have more than today's: how often the
+// direction "up" is right.
+func (m *model) split(current []float64) tally {
+	p := m.posterior()
 	t := m.tally(func(t *tally, s []float64, k int) {
-		p.draw(s, k)
+		t.best[p.draw(s, k)]++
 		t.mu = m.fill(s, t.mu)
 		for i, x := range s {
-			b := m.sat[i] * (t.mu*x - 1)
+			b := m.saturation[i] * (t.mu*x - 1)
+			if b > current[i] {
+				t.up[i]++
+			}
 			if b < m.lo[i] {
 				b = m.lo[i]
 			} else if b > m.hi[i] {
 				b = m.hi[i]
 			}
 			t.budget[i] += b
+			t.square[i] += b * b
 		}
 	})
+	t.sum = slices.Clone(t.budget)
 	for i := range t.budget {
 		t.budget[i] = clamp(t.budget[i]/float64(m.set.Draws), m.lo[i], m.hi[i])
 	}
-	return t.budget
-}
-
-// better counts, per row, in how many draws the next unit of money beside the
-// row's current budget returns more than the next unit of the recommended split
-// does on average: how often the direction "up" is right; and in how many the row
-// is the best.
-func (m *model) better(p *posterior, current []float64, budgets []money.Amount) (up, best []int32) {
-	now, next := make([]float64, len(current)), make([]float64, len(current))
-	total := 1e-9
-	for i, b := range budgets {
-		total += float64(b)
-		next[i] = float64(b) / sq(1+float64(b)/m.account.Saturation)
-		now[i] = 1 / sq(1+current[i]/m.account.Saturation)
-	}
-	sum := m.tally(func(t *tally, s []float64, k int) {
-		t.best[p.draw(s, k)]++
-		mean := 0.0
-		for i, x := range s {
-			mean += next[i] * x * x
-		}
-		mean /= total
-		for i, x := range s {
-			if now[i]*x*x > mean {
-				t.up[i]++
-			}
-		}
-	})
-	return sum.up, sum.best
+	return t
 }
 
 // fill finds mu, one over the square root of the marginal return at which the
@@ -171,7 +149,7 @@ func (m *model) fill(s []float64, mu float64) float64 {
 		}
 		mu = 2 / top
 	}
-	sat, lo, hi := m.sat[:len(s)], m.lo[:len(s)], m.hi[:len(s)]
+	sat, lo, hi := m.saturation[:len(s)], m.lo[:len(s)], m.hi[:len(s)]
 	for range 100 {
 		used, slope := 0.0, 0.0
 		for i, x := range s {

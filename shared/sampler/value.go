@@ -6,9 +6,6 @@ import "math"
 // account's mean, moved by what the account's click rates say about value.
 
 const (
-	// openLump is how much less an open deal's value is than a won one's: the
-	// open part comes in smaller lumps, so it holds more evidence per unit.
-	openLump = 0.25
 	// trust is the variance of the log of an ad's final value given a precise
 	// knowledge of its open deals: bad leads are lost more often than good ones.
 	trust = 0.4
@@ -25,62 +22,109 @@ const (
 )
 
 var (
-	spreadGrid    = [...]float64{0.5, 0.8, 1.3, 2, 3.2, 5, 9, 16}    // shape of the prior between ads
-	clickbaitGrid = [...]float64{-1, -0.8, -0.6, -0.4, -0.2, 0, 0.2} // elasticity of value to click rate
+	spreadGrid    = [...]float64{0.3, 0.5, 0.8, 1.3, 2, 3.2, 5, 9, 16} // shape of the prior between ads
+	clickbaitGrid = [...]float64{-1, -0.8, -0.6, -0.4, -0.2, 0, 0.2}   // elasticity of value to click rate
 )
 
 // belief is what is believed of the ads' values.
 type belief struct {
 	shape, slope, mean float64   // of the prior
-	value, sure        []float64 // final value of a click: mean and shape per row
+	value              []float64 // final value of a click per row
+	// cv is the squared coefficient of variation of each row's value beside the
+	// others', cvAll with what is not known of the delay, which is common to all.
+	cv, cvAll []float64
+	prior     []float64 // the value before the row's own deals
 }
 
-// learnValue sets what is believed of the ads, twice over. The split goes by
-// evidence that is weighed by the size of a deal as it was known before these
-// totals were told: then whatever makes one ad better raises the account's mean,
-// and with it the others, by less than the ad itself (see believe), and a better
-// ad never gets less. What is reported goes by all that is known.
+// learnValue sets what is believed of the ads.
 func (m *model) learnValue() {
 	ev := m.gather()
-	lump := m.lump(ev)
-	before, learn := m.lumpBefore(ev, lump)
-	m.account.Lump = lump
-	sum := 0.0
+	b := m.believe(ev, false)
+	deals, level := 0.0, m.level()
 	for i := range ev {
-		sum += ev[i].value()
+		deals += ev[i].open + ev[i].won
+		b.value[i] *= level
+		b.prior[i] *= level
 	}
-	m.account.Doubt = 1/(1+sum/lump) + unsettled*sq(1-m.settled)
-	m.decided = m.believe(m.inDeals(ev, before), learn)
-	m.told = m.decided
-	// What all ads get for their clicks is the same for all, and no ad's share; but a
-	// return that is told goes by the account's own click rate from the first day on.
-	if usual := m.settledCTR(m.account.CTR); before != lump || learn < 1 || usual != m.usualCTR {
-		m.usualCTR = usual
-		m.told = m.believe(m.inDeals(ev, lump), 1)
-	}
-	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = m.told.mean, m.told.slope, 1/math.Sqrt(m.told.shape)
+	b.mean *= level
+	m.believed = b
+	m.account.Deals = deals
+	m.account.Doubt = 1/(1+deals) + unsettled*sq(1-m.settled) + sq((level-1)/2)
+	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = b.mean, b.slope, 1/math.Sqrt(b.shape)
 }
 
-// believe learns the prior from the evidence, its shape and slope only as far as
-// learn says (0 to 1), and returns the posteriors.
+// mostUnattributed bounds how far the account's returns are scaled for deals that
+// no ad could be found for.
+const mostUnattributed = 0.5
+
+// level is what all values are multiplied by, as part of the account's deals could
+// not be attributed to any ad.
+func (m *model) level() float64 {
+	if r := m.req.Account.Attributed; r > 0 && r < 1 {
+		return 1 / math.Max(r, mostUnattributed)
+	}
+	return 1
+}
+
+// believe learns the prior from the evidence and returns the posteriors, averaged
+// over the nodes of the delay's speed; quick takes the middle one alone.
 //
 // Raising an ad's value raises the account's mean too, which helps an ad without
 // evidence more than one with. It helps none more than the ad itself: the mean
 // solves a sum of scores over the ads, and the ad's own score grows by just its
 // weight times its posterior's growth, while its own curvature is in the
-// denominator (the argument needs the exact solution, and lumps, shape and slope
-// that stay; property tests watch what the last two add).
-func (m *model) believe(ev []evidence, learn float64) belief {
+// denominator (the argument needs the exact solution, and sizes, shape and slope
+// that stay; property tests watch what these add).
+func (m *model) believe(ev []evidence, quick bool) belief {
 	lift := m.lift()
-	b := m.spread(ev, lift, learn)
-	b.value, b.sure = make([]float64, len(ev)), make([]float64, len(ev))
+	b, p := m.spread(ev, lift)
+	n := len(ev)
+	columns := make([]float64, 4*n)
+	b.value, b.cv, b.cvAll, b.prior = columns[:n:n], columns[n:2*n:2*n], columns[2*n:3*n:3*n], columns[3*n:]
+	var means [nodes]float64
+	for q := range nodes {
+		if means[q] = b.mean; q != 1 && !quick {
+			for j, i := range p.rows {
+				p.x[j], p.e[j], _ = ev[i].trusted(b.shape, q)
+			}
+			means[q] = p.mean(b.shape, b.mean)
+		}
+	}
 	for i := range ev {
-		x, e, weight := m.trusted(&ev[i], b.shape)
-		prior := b.mean * math.Exp(lift[i]+b.slope*m.easy(i))
-		b.value[i] = (b.shape + x) / (b.shape/prior + e)
-		b.sure[i] = weight * (b.shape + x)
+		factor := math.Exp(lift[i] + m.slopeOf(i, b.slope)*m.easy(i))
+		b.prior[i] = b.mean * factor
+		mean, square, all := 0.0, 0.0, 0.0
+		for q, w := range nodeWeight {
+			if quick && q != 1 {
+				continue
+			} else if quick {
+				w = 1
+			}
+			x, e, weight := ev[i].trusted(b.shape, q)
+			v := math.Log((b.shape + x) / (b.shape/(means[q]*factor) + e))
+			own := v - math.Log(means[q])
+			mean, square, all = mean+w*own, square+w*own*own, all+w*v
+			if q == 1 {
+				b.cv[i] = 1/(weight*(b.shape+x)) + m.sizes[i].variance
+			}
+		}
+		b.value[i] = math.Exp(all)
+		b.cvAll[i] = b.cv[i]
+		b.cv[i] += math.Max(0, square-mean*mean)
+		if !quick {
+			b.cvAll[i] += spreadOf(&ev[i], &means, b.shape, factor, all)
+		}
 	}
 	return b
+}
+
+// spreadOf is the variance of the logarithm of an ad's value over the nodes.
+func spreadOf(e *evidence, means *[nodes]float64, shape, factor, mean float64) (variance float64) {
+	for q, w := range nodeWeight {
+		x, clicks, _ := e.trusted(shape, q)
+		variance += w * sq(math.Log((shape+x)/(shape/(means[q]*factor)+clicks))-mean)
+	}
+	return variance
 }
 
 // lift is the logarithm of what each ad's creative score makes of its prior.
@@ -109,13 +153,16 @@ func (m *model) even() float64 { return m.account.CPM / 1000 / m.usualCTR }
 // spread learns how ads of this account differ: the shape of the prior between
 // them and the elasticity of value to click rate, by the marginal likelihood of
 // the counts (negative binomial), averaged over the grid; and with these the mean.
-func (m *model) spread(ev []evidence, lift []float64, learn float64) belief {
-	rows := m.sample(func(i int) float64 { return ev[i].clicks() })
-	p := pool{even: m.even(), factor: make([]float64, len(rows)), x: make([]float64, len(rows)), e: make([]float64, len(rows))}
+func (m *model) spread(ev []evidence, lift []float64) (belief, *pool) {
+	clicks := func(i int) float64 { return ev[i].openClicks[1] + ev[i].wonClicks[1] }
+	rows := mostEvident(len(ev), sampled, clicks)
+	p := &pool{
+		rows: rows, even: m.even(), factor: make([]float64, len(rows)), x: make([]float64, len(rows)), e: make([]float64, len(rows)),
+	}
 	easy := make([]float64, len(rows))
 	for j, i := range rows {
 		easy[j] = m.easy(i)
-		p.x[j], p.e[j] = ev[i].value(), ev[i].clicks()
+		p.x[j], p.e[j] = ev[i].open+ev[i].won, clicks(i)
 	}
 	var post [len(spreadGrid) * len(clickbaitGrid)]float64
 	for b, slope := range clickbaitGrid {
@@ -130,7 +177,7 @@ func (m *model) spread(ev []evidence, lift []float64, learn float64) belief {
 				g1, _ := math.Lgamma(shape + p.x[j])
 				post[k] += g1 - g0 + shape*math.Log(prior) - (shape+p.x[j])*math.Log(prior+p.e[j])
 			}
-			post[k] = learn*post[k] - sq((slope-usualSlope)/0.4)/2 - sq(math.Log(shape)/0.8)/2
+			post[k] -= sq((slope-usualSlope)/0.4)/2 + sq(math.Log(shape)/0.8)/2
 		}
 	}
 	weigh(post[:])
@@ -145,27 +192,28 @@ func (m *model) spread(ev []evidence, lift []float64, learn float64) belief {
 	out.shape = math.Exp(out.shape)
 	m.factors(p.factor, rows, lift, easy, out.slope)
 	for j, i := range rows {
-		p.x[j], p.e[j], _ = m.trusted(&ev[i], out.shape)
+		p.x[j], p.e[j], _ = ev[i].trusted(out.shape, 1)
 	}
 	out.mean = p.mean(out.shape, p.even)
-	return out
+	return out, p
 }
 
-// factors sets what each row's prior is beside the account's mean. In its first
-// day an ad knows its clicks and not yet what they are worth, so that it has
-// nothing to say of the elasticity.
+// factors sets what each row's prior is beside the account's mean.
 func (m *model) factors(f []float64, rows []int, lift, easy []float64, slope float64) {
 	for j, i := range rows {
-		own := slope
-		if m.arm(i).AgeHours < 24 {
-			own = usualSlope
-		}
-		f[j] = math.Exp(lift[i] + own*easy[j])
+		f[j] = math.Exp(lift[i] + m.slopeOf(i, slope)*easy[j])
 	}
+}
+
+// slopeOf is the elasticity for row i: in its first day an ad's clicks cannot have
+// shown what they are worth, and it goes by the usual one.
+func (m *model) slopeOf(i int, slope float64) float64 {
+	return usualSlope + m.arm(i).grown()*(slope-usualSlope)
 }
 
 // pool is evidence that an account's mean is learned from.
 type pool struct {
+	rows         []int
 	even         float64
 	factor, x, e []float64
 }

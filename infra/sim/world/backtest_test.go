@@ -11,10 +11,10 @@ func TestBacktestReplaysAnAccountsOwnDays(t *testing.T) {
 	w := New(4)
 	for day := range 50 {
 		live := w.Live(day)
-		req := w.request(day, live)
+		req := w.request(day, live, Kind{})
 		w.Spend(day, live, backtest.Uniform(req))
 	}
-	req := w.request(50, w.Live(50))
+	req := w.request(50, w.Live(50), Kind{})
 	report := backtest.Run(req, 30)
 	if report.Days != 30 || report.Spend < 30*w.Total*9/10 {
 		t.Errorf("%d days, %d spent", report.Days, report.Spend)
@@ -40,11 +40,11 @@ func TestBacktestEstimatesWhatWasReallyEarned(t *testing.T) {
 		earned := 0.0
 		for day := range 50 {
 			live := w.Live(day)
-			if value := w.Spend(day, live, backtest.Uniform(w.request(day, live))); day >= 20 {
+			if value := w.Spend(day, live, backtest.Uniform(w.request(day, live, Kind{}))); day >= 20 {
 				earned += value
 			}
 		}
-		as := backtest.Run(w.request(50, w.Live(50)), 30).Outcomes[0]
+		as := backtest.Run(w.request(50, w.Live(50), Kind{}), 30).Outcomes[0]
 		if as.Low.Units(Currency) <= earned && earned <= as.High.Units(Currency) {
 			held++
 		}

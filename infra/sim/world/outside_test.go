@@ -244,6 +244,7 @@ func TestSixtyDaysEarnMostOfWhatAClairvoyantDoes(t *testing.T) {
 			for seed := range uint64(worlds) {
 				best, w := newOutside(seed, 0.4, 1), newOutside(seed, 0.4, 1)
 				share := w.run(60, policy(w)) / best.run(60, best.clairvoyant)
+				t.Logf("seed %d: %.3f", seed, share)
 				worst, sum = min(worst, share), sum+share/float64(worlds)
 			}
 			t.Logf("mean %.3f, worst %.3f", sum, worst)

@@ -1,7 +1,9 @@
 package world
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/sampler"
@@ -15,6 +17,17 @@ type Result struct {
 	// return lay within the interval that was given for them, by the part of the
 	// run: before day 15, before day 30, later. Only ours gives intervals.
 	Held, Judged [3]int
+	// Kills counts the verdicts "kill" on the days that were checked, WrongKills
+	// those on ads that truly return more than they cost. KillRaises and ScaleCuts
+	// count verdicts that contradict the budget beside them.
+	Kills, WrongKills, KillRaises, ScaleCuts int
+	// Sure counts the changes given with a confidence of 0.9 or more, SureRight
+	// those in the direction of the clairvoyant's budget.
+	Sure, SureRight int
+	// Better is the part of the last day's money that went to the better half.
+	Better float64
+	// SpendLess counts the checked days with the account's verdict spend_less, of Checked.
+	SpendLess, Checked int
 }
 
 // Sum is the value of the whole run.
@@ -28,11 +41,18 @@ func (r Result) Sum() float64 {
 
 // Play runs world seed for days under policy.
 func Play(seed uint64, days int, policy Policy) Result {
-	w := New(seed)
+	kind := Ordinary()
+	kind.Days = days
+	return kind.Play(seed, policy)
+}
+
+// Play runs account seed of the kind under policy.
+func (k Kind) Play(seed uint64, policy Policy) Result {
+	w := k.Make(seed)
 	var r Result
-	for day := range days {
+	for day := range k.Days {
 		live := w.Live(day)
-		req := w.request(day, live)
+		req := w.request(day, live, k)
 		var budgets []money.Amount
 		switch {
 		case policy.Clairvoyant:
@@ -48,14 +68,38 @@ func Play(seed uint64, days int, policy Policy) Result {
 			req.Account.DealValue = money.Amount(100 * w.meanDeal())
 			budgets = policy.Split(req)
 		}
+		if day == k.Days-1 {
+			r.Better = w.better(live, budgets)
+		}
 		r.Earned = append(r.Earned, w.Spend(day, live, budgets))
 	}
 	return r
 }
 
+// better is the part of the budgets that goes to the half of the ads that return more.
+func (w *World) better(live []*Ad, budgets []money.Amount) float64 {
+	order := make([]int, len(live))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(w.Return(live[j], 0), w.Return(live[i], 0)) })
+	var top, all money.Amount
+	for at, i := range order {
+		if all += budgets[i]; 2*at < len(order) {
+			top += budgets[i]
+		}
+	}
+	return float64(top) / float64(max(all, 1))
+}
+
 // check counts the intervals that hold the truth.
 func (w *World) check(r *Result, day int, live []*Ad, split sampler.Split) {
 	part := min(day/15, 2)
+	best := w.clairvoyant(live)
+	r.Checked++
+	if split.Account.Verdict == sampler.SpendLess {
+		r.SpendLess++
+	}
 	for i, a := range live {
 		rec := split.Recommendations[i]
 		truth := w.Return(a, rec.Recommended.Units(Currency))
@@ -63,23 +107,50 @@ func (w *World) check(r *Result, day int, live []*Ad, split sampler.Split) {
 		if rec.Interval.Low <= truth && truth <= rec.Interval.High {
 			r.Held[part]++
 		}
+		raised, cut := rec.Recommended > rec.Current, rec.Recommended < rec.Current
+		switch rec.Verdict {
+		case sampler.Kill:
+			r.Kills++
+			if truth > 1 {
+				r.WrongKills++
+			}
+			if raised {
+				r.KillRaises++
+			}
+		case sampler.Scale:
+			if cut {
+				r.ScaleCuts++
+			}
+		}
+		if rec.Confidence >= 0.9 && (raised || cut) && rec.Current > 0 {
+			r.Sure++
+			if raised == (best[i] > rec.Current) {
+				r.SureRight++
+			}
+		}
 	}
 }
 
 // request describes the live ads as a caller can: the documented fields, and
 // what earlier requests said of the same ads.
-func (w *World) request(day int, live []*Ad) sampler.Request {
-	req := sampler.Request{Currency: Currency, Total: w.Total, Seed: uint64(day)}
+func (w *World) request(day int, live []*Ad, k Kind) sampler.Request {
+	req := sampler.Request{Currency: Currency, Total: w.Total, Seed: uint64(day), Account: k.History}
 	for _, a := range live {
-		p, c := a.Value(float64(day))
-		pipeline, cash := minor(p), minor(c)
+		v := a.Value(float64(day))
+		cash := minor(v.Cash)
 		o := sampler.Observation{
 			AgeHours: 24 * float64(day-a.Born), Impressions: a.imp, Clicks: a.clk,
-			Spend: minor(a.spend), Pipeline: pipeline, Cash: &cash,
+			Spend: minor(a.spend), Pipeline: minor(v.Pipeline), Cash: &cash,
+		}
+		if k.CashOnly {
+			o.Pipeline, o.PipelineUnknown = 0, true
+		}
+		if k.Counts {
+			o.Deals, o.WonDeals = &v.Deals, &v.Won
 		}
 		req.Arms = append(req.Arms, sampler.Arm{
-			ID: a.ID, Impressions: a.imp, Clicks: a.clk, Spend: o.Spend, Pipeline: pipeline, Cash: &cash,
-			AgeHours: o.AgeHours, Past: a.past,
+			ID: a.ID, Impressions: a.imp, Clicks: a.clk, Spend: o.Spend, Pipeline: o.Pipeline, PipelineUnknown: o.PipelineUnknown,
+			Cash: &cash, Deals: o.Deals, WonDeals: o.WonDeals, AgeHours: o.AgeHours, Past: a.past,
 		})
 		a.past = append(a.past, o)
 	}

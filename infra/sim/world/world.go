@@ -163,8 +163,14 @@ func (w *World) lead(a *Ad, at float64) deal {
 	return d
 }
 
-// Value is what the CRM shows of ad a at a time: its pipeline and its cash.
-func (a *Ad) Value(now float64) (pipeline, cash float64) {
+// Value is what the CRM shows of an ad.
+type Value struct {
+	Pipeline, Cash float64
+	Deals, Won     int64
+}
+
+// Value is what the CRM shows of ad a at a time.
+func (a *Ad) Value(now float64) (shown Value) {
 	for _, d := range a.deals {
 		v, won := 0.0, false
 		for _, m := range d.moves {
@@ -172,12 +178,16 @@ func (a *Ad) Value(now float64) (pipeline, cash float64) {
 				v, won = m.value, m.won
 			}
 		}
-		pipeline += v
+		shown.Pipeline += v
+		if v > 0 {
+			shown.Deals++
+		}
 		if won {
-			cash += v
+			shown.Cash += v
+			shown.Won++
 		}
 	}
-	return pipeline, cash
+	return shown
 }
 
 func (w *World) poisson(mean float64) int64 {

@@ -14,9 +14,6 @@ const (
 	// clickStrength is the shape of the prior of click rates between ads: a
 	// coefficient of variation of 0.6.
 	clickStrength = 3
-	// anyCTR is a click rate as usual as any, for the split of an account whose ads
-	// are all of today.
-	anyCTR = 0.01
 	// faded is the least share of its first click rate that an ad keeps, so that
 	// hundreds of millions of impressions leave a number to divide by.
 	faded = 1e-9
@@ -36,18 +33,22 @@ var rateGrid, rateSpread = func() (grid [rates]float64, spread [rates][rates]flo
 	return grid, spread
 }()
 
-func (m *model) learnFatigue() {
+func (m *model) learnClickRates() {
 	base := m.account.CTR
 	own := make(map[int]*[rates]float64, 64) // log likelihood of each rate for the sampled ads
 	var pooled [rates]float64
 	for j, r := range rateGrid {
 		pooled[j] = -sq(math.Log(r/fatigueMedian)/math.Log(3)) / 2
 	}
-	for _, i := range m.longest() {
-		if m.from[i+1]-m.from[i] < 3 {
+	for _, i := range m.mostDelivered() {
+		n := m.deliveredLegs(i)
+		if n <= 0 {
 			continue
 		}
 		like := m.fatigueLikelihood(i, base)
+		for k := range like { // as far as there are days to tell
+			like[k] *= n / (n + 1)
+		}
 		own[i] = like
 		for j := range pooled {
 			sum := 0.0
@@ -90,16 +91,15 @@ func (m *model) baseCTR() float64 {
 	return clamp(rate, 1e-7, 1)
 }
 
-// settledCTR is the click rate of ads that are older than a day; what is otherwise
-// usual, as long as they have hardly any views. What clicks are worth is told beside
-// it: with a young ad's clicks in it, they would make every other ad's worth more.
-func (m *model) settledCTR(otherwise float64) float64 {
-	clk, imp := 100*otherwise, 100.0
+// grownCTR is the click rate of ads that are older than about a day; the account's,
+// as long as they have hardly any views. What clicks are worth is quoted beside it:
+// with a young ad's clicks in it, they would make every other ad's worth more.
+func (m *model) grownCTR() float64 {
+	clk, imp := 100*m.account.CTR, 100.0
 	for i := range m.rows {
-		if a := m.arm(i); a.AgeHours >= 24 {
-			w := 1 / (1 + float64(a.Impressions)/30_000) // a large ad counts as a few average ones
-			clk, imp = clk+w*float64(a.Clicks), imp+w*float64(a.Impressions)
-		}
+		a := m.arm(i)
+		w := a.grown() / (1 + float64(a.Impressions)/30_000) // a large ad counts as a few average ones
+		clk, imp = clk+w*float64(a.Clicks), imp+w*float64(a.Impressions)
 	}
 	return clk / imp
 }
@@ -199,15 +199,32 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 		rate += p[j] * r
 	}
 	m.fatigue[i] = rate
+	// Where the days cannot tell, a lifetime's impressions may as well have gone to
+	// ever new people: half of the expected wear is believed. What is not known of
+	// the account's rate is common to all ads, and no reason to doubt one of them.
+	sure := 0.0
 	if like != nil {
-		m.ctr[i], m.ctr0[i] = now, start
-		m.ctrCV[i] = 1/(clickStrength+clk) + math.Max(0, now2/sq(now)-1)
-		return
+		n := m.deliveredLegs(i)
+		sure = n / (n + 1)
 	}
-	// Without days to tell, a lifetime's impressions may as well have gone to ever
-	// new people: half of the expected wear is believed. What is not known of the
-	// account's rate is common to all ads, and no reason to doubt one of them.
 	mean := math.Min(1, (clickStrength+clk)/(clickStrength/base+seen))
-	m.ctr[i], m.ctr0[i] = math.Sqrt(mean*now), math.Sqrt(mean*start)
-	m.ctrCV[i] = 1/(clickStrength+clk) + sq(fatigueSpread*math.Min(1, rate*seen)/2)
+	blend := func(known, unknown float64) float64 {
+		return math.Exp(sure*math.Log(known) + (1-sure)*math.Log(unknown))
+	}
+	m.ctr[i], m.ctr0[i] = blend(now, math.Sqrt(mean*now)), blend(start, math.Sqrt(mean*start))
+	m.ctrCV[i] = 1/(clickStrength+clk) + sure*math.Max(0, now2/sq(now)-1) + (1-sure)*sq(fatigueSpread*math.Min(1, rate*seen)/2)
+}
+
+// deliveredLegs is into how many more stretches than one an ad's impressions fall:
+// 0 for one, and less than whole where some hold few.
+func (m *model) deliveredLegs(i int) float64 {
+	sum, squares := 0.0, 0.0
+	for _, l := range m.armLegs(i) {
+		sum += l.imp
+		squares += sq(l.imp)
+	}
+	if squares == 0 {
+		return 0
+	}
+	return sq(sum)/squares - 1
 }

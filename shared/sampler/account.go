@@ -1,0 +1,137 @@
+package sampler
+
+import (
+	"math"
+
+	"github.com/geminivideo/geminivideo/shared/money"
+)
+
+// matureShare is the share of an ad's, or an account's, clicks whose deals must have
+// had time to show before there is a verdict.
+const matureShare = 0.5
+
+// breakEvenTotal is the total at which the last unit of money returns the break-even,
+// by the mean returns and within the limits.
+func (m *model) breakEvenTotal() float64 {
+	sum := 0.0
+	for i := range m.rows {
+		if m.arm(i).Excluded {
+			continue
+		}
+		k := m.account.Saturation
+		sum += clamp(k*(math.Sqrt(m.first(i)/m.set.BreakEven)-1), m.lo[i], m.hi[i])
+	}
+	return sum
+}
+
+// marginal is the expected return of one more unit of money at a total, within the
+// limits: 0 where no ad may take it.
+func (m *model) marginal(total float64) float64 {
+	lo, hi, best := 0.0, math.Inf(1), 0.0
+	spent := func(mu float64) (sum float64, room bool) {
+		for i := range m.rows {
+			if m.arm(i).Excluded {
+				continue
+			}
+			b := clamp(m.account.Saturation*(mu*math.Sqrt(m.first(i))-1), m.lo[i], m.hi[i])
+			sum += b
+			room = room || b < m.hi[i]
+		}
+		return sum, room
+	}
+	for i := range m.rows {
+		if !m.arm(i).Excluded {
+			best = math.Max(best, m.first(i))
+		}
+	}
+	if best <= 0 {
+		return 0
+	}
+	mu := 1 / math.Sqrt(best)
+	for range 80 {
+		sum, room := spent(mu)
+		if sum < total && !room {
+			return 0
+		}
+		if sum < total {
+			lo = mu
+		} else {
+			hi = mu
+		}
+		if math.IsInf(hi, 1) {
+			mu *= 2
+		} else if mu = (lo + hi) / 2; hi-lo < 1e-9*hi {
+			break
+		}
+	}
+	return 1 / sq(mu)
+}
+
+// mature reports whether the account's deals could have shown.
+func (m *model) mature() bool {
+	shown, all := 0.0, 0.0
+	for i := range m.rows {
+		c := float64(m.arm(i).Clicks)
+		shown, all = shown+c*m.matured[i], all+c
+	}
+	return all > 0 && shown >= matureShare*all && m.spent() >= 3*float64(m.set.TestSpend)
+}
+
+func (m *model) spent() float64 {
+	sum := 0.0
+	for i := range m.rows {
+		sum += float64(m.arm(i).Spend)
+	}
+	return sum
+}
+
+// judge fills in the account's answer for a split of total, of which part is
+// divided; enough is the total at break-even.
+func (m *model) judge(out *AccountAnswer, divided, enough float64) {
+	out.BreakEven = m.set.BreakEven
+	out.Marginal = m.marginal(divided)
+	c := m.req.Currency
+	quote := func(rate float64) string { return m.quote(rate) }
+	even := quote(m.set.BreakEven)
+	asked := money.Amount(math.Round(divided))
+	switch {
+	case !m.mature():
+		out.Verdict = Unknown
+		out.Reason = "Too few of the clicks are old enough for their deals to show; no verdict on the total yet."
+	case out.Marginal < m.set.BreakEven && enough < divided*0.995 && out.Marginal > 0:
+		out.Verdict = SpendLess
+		out.TotalAtBreakEven = money.Amount(math.Round(math.Min(enough, float64(money.Max))))
+		out.Reason = "The last " + m.eachText + " of this total should bring " + quote(out.Marginal) + "; break-even is " + even +
+			". At " + out.TotalAtBreakEven.Format(c) + " a day it would pay for itself."
+	case out.Marginal == 0:
+		out.Verdict = Hold
+		out.Reason = "No ad may take more money today: every one is at a limit."
+	case out.Marginal > m.set.BreakEven*math.Exp(math.Sqrt(math.Log1p(m.account.Doubt))):
+		out.Verdict = SpendMore
+		out.Reason = "Another " + m.eachText + " on top of " + asked.Format(c) + " should bring " + quote(out.Marginal) +
+			", above the break-even of " + even + "."
+	default:
+		out.Verdict = Hold
+		out.Reason = "Another " + m.eachText + " should bring " + quote(out.Marginal) + "; that is too close to the break-even of " +
+			even + " to move the total."
+	}
+}
+
+// verdict judges row i, whose expected return at its budget is rate, in agreement
+// with its change.
+func (m *model) verdict(i int, rate float64, g reported, r *Recommendation) Verdict {
+	a := m.arm(i)
+	switch {
+	case a.Excluded, m.matured[i] < matureShare, a.Spend < m.set.TestSpend:
+		return None
+	case g.surelyBelow(m.set.BreakEven/rate) > 0.93 && a.Spend >= 2*m.set.TestSpend:
+		if r.Recommended > r.Current {
+			return None // the total or a floor forces the raise
+		}
+		return Kill
+	case g.surelyAbove(m.set.Target/rate) > 0.8 && r.Recommended >= r.Current:
+		return Scale
+	default:
+		return Maintain
+	}
+}
