@@ -95,6 +95,10 @@ func New(db *pg.DB, access serve.Access, outside Outside) http.Handler {
 		serve.Summary("Lists the tenant's HubSpot portals and how they are connected."))
 	serve.Put(api, "/api/connections/hubspot", auth.Admin, f.putHubSpot,
 		serve.Summary("Connects a HubSpot portal, changes its credentials, or disconnects it."))
+	serve.Post(api, "/api/connections/hubspot/reconcile", auth.Admin, f.reconcile,
+		serve.Summary("Compares the ledger with the portal within five minutes and repairs what differs."))
+	serve.Post(api, "/api/connections/hubspot/backfill", auth.Admin, f.backfill,
+		serve.Summary("Reads the portal's deals of the last days again, or cancels the reading that is under way."))
 	serve.Get(api, "/api/connections/hubspot/stages", auth.Viewer, f.listStages,
 		serve.Summary("Lists a portal's stages, what they stand for, and what is offered for the others."))
 	serve.Put(api, "/api/connections/hubspot/stages", auth.Editor, f.putStages,

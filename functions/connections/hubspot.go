@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/crmsync"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
@@ -29,6 +30,8 @@ type HubSpotConnection struct {
 	AccessToken         Credential `json:"access_token"`
 	LastError           string     `json:"last_error,omitempty" doc:"Why HubSpot refused the connection last; absent while it works."`
 	LastErrorAt         *time.Time `json:"last_error_at,omitempty"`
+	Backfill            *Backfill  `json:"backfill,omitempty" doc:"How far the portal's earlier deals are read."`
+	Reconcile           *Reconcile `json:"reconcile,omitempty" doc:"The last comparison of the ledger with the portal."`
 }
 
 type hubspotList struct {
@@ -41,9 +44,13 @@ func (f *function) listHubSpot(ctx context.Context, _ *struct{}) (*hubspotList, 
 	out := &hubspotList{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
 		rows, err := portals(ctx, tx)
+		if err != nil {
+			return err
+		}
+		syncs, err := crmsync.NewStore(tx).List(ctx)
 		out.Body.Connections = make([]HubSpotConnection, len(rows))
 		for i, r := range rows {
-			out.Body.Connections[i] = r.shown()
+			out.Body.Connections[i] = r.shown().with(syncs)
 		}
 		return err
 	})
@@ -59,6 +66,7 @@ type hubspotInput struct {
 		AccessToken  string   `json:"access_token,omitempty" maxLength:"4096" doc:"Reads the portal. Required unless disconnected is true."`
 		ClientSecret string   `json:"client_secret,omitempty" maxLength:"1024" doc:"Of the app that sends the portal's webhooks. Absent: stays as it is; the deployment's own app on a first connection."`
 		OverlapHours *float64 `json:"overlap_hours,omitempty" minimum:"0" maximum:"24" doc:"How long the client secret before stays valid beside a new one; 24 where it is not given."`
+		BackfillDays int      `json:"backfill_days,omitempty" minimum:"1" maximum:"3650" doc:"How many days back the portal's deals are read; 540 on a first connection where it is not given."`
 		Disconnected bool     `json:"disconnected,omitempty" doc:"Disconnects the portal."`
 	}
 }
@@ -107,8 +115,15 @@ func (f *function) putHubSpot(ctx context.Context, in *hubspotInput) (*hubspotOu
 		var retired []string
 		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
 			var row portalRow
-			row, retired, err = connectPortal(ctx, tx, grant)
-			return row.shown(), err
+			if row, retired, err = connectPortal(ctx, tx, grant); err != nil {
+				return answer, err
+			}
+			store := crmsync.NewStore(tx)
+			if err := store.Connected(ctx, in.Body.PortalID, in.Body.BackfillDays); err != nil {
+				return answer, err
+			}
+			syncs, err := store.List(ctx)
+			return row.shown().with(syncs), err
 		})
 		if err == nil {
 			f.retire(ctx, id.Tenant, retired...)

@@ -89,22 +89,9 @@ func (f *function) listStages(ctx context.Context, in *stagesInput) (*stagesOutp
 // pipelines reads the tenant's portal, the only one where wanted is 0.
 func (f *function) pipelines(ctx context.Context, wanted int64) (portal int64, all []hubspot.Pipeline, err error) {
 	var row portalRow
-	err = pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		rows, err := portals(ctx, tx)
-		if err != nil {
-			return err
-		}
-		rows = slices.DeleteFunc(rows, func(r portalRow) bool {
-			return r.DisconnectedAt != nil || wanted != 0 && r.PortalID != wanted
-		})
-		switch len(rows) {
-		case 0:
-			return fault.NotFoundf("no such HubSpot portal is connected: connect it with PUT /api/connections/hubspot")
-		case 1:
-			row = rows[0]
-			return nil
-		}
-		return fault.Field("query.portal_id", "is required: several portals are connected")
+	err = pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) (err error) {
+		row, err = connectedPortal(ctx, tx, wanted, "query.portal_id")
+		return err
 	})
 	if err != nil {
 		return 0, nil, err

@@ -43,19 +43,19 @@ func Hasten(ctx context.Context, tx pgx.Tx, topic string) error {
 	return nil
 }
 
-// Claim takes the portal that has been due longest, for a time, in a transaction
-// across tenants. It reports false where none is due.
+// Claim takes the portal that has been due longest, or whose run has died, for a
+// time, in a transaction across tenants. It reports false where there is none.
 func Claim(ctx context.Context, tx pgx.Tx, ttl time.Duration) (Sync, bool, error) {
 	rows, _ := tx.Query(ctx, `
-		UPDATE gv.crm_syncs s SET claim = @claim::uuid, claimed_until = now() + @ttl::interval
+		UPDATE gv.crm_syncs s SET claim = @claim::uuid, claimed_until = now() + @ttl::interval, due_at = now() + @every::interval
 		WHERE  (tenant_id, portal_id) IN (
 			SELECT d.tenant_id, d.portal_id
 			FROM   gv.crm_syncs d JOIN gv.hubspot_connections c USING (tenant_id, portal_id)
-			WHERE  d.due_at <= now() AND (d.claimed_until IS NULL OR d.claimed_until <= now()) AND c.disconnected_at IS NULL
+			WHERE  (d.due_at <= now() OR d.claim IS NOT NULL) AND (d.claimed_until IS NULL OR d.claimed_until <= now()) AND c.disconnected_at IS NULL
 			ORDER  BY d.due_at, d.tenant_id, d.portal_id
 			LIMIT  1 FOR UPDATE OF d SKIP LOCKED)
 		RETURNING `+columns,
-		pgx.StrictNamedArgs{"claim": uuid.NewString(), "ttl": ttl})
+		pgx.StrictNamedArgs{"claim": uuid.NewString(), "ttl": ttl, "every": Every})
 	one, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Sync])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return one, false, nil

@@ -118,16 +118,15 @@ func (s Store) Save(ctx context.Context, at Sync, claimFor time.Duration) error 
 		})
 }
 
-// Finish records the run's results and frees the portal for an hour, or less where
-// somebody has asked for another run meanwhile.
+// Finish records the run's results and frees the portal. Claim has set when the next
+// run is due; whoever has asked for one meanwhile has set it earlier.
 func (s Store) Finish(ctx context.Context, at Sync) error {
 	return s.write(ctx, at, `
 		UPDATE gv.crm_syncs
 		SET    claim = NULL, claimed_until = NULL, phase = 'deals', last_started_at = run_started_at, last_finished_at = now(),
 		       last_seen = run_seen, last_repaired = run_repaired, last_gone = run_gone, repaired_total = repaired_total + run_repaired,
-		       run_started_at = NULL, last_error = NULL, last_error_at = NULL, requested_by = 'schedule',
-		       due_at = CASE WHEN due_at > run_started_at THEN due_at ELSE run_started_at + @every::interval END
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND claim = @claim::uuid`, pgx.StrictNamedArgs{"every": Every})
+		       run_started_at = NULL, last_error = NULL, last_error_at = NULL, requested_by = CASE WHEN due_at > now() THEN 'schedule' ELSE requested_by END
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND claim = @claim::uuid`, pgx.StrictNamedArgs{})
 }
 
 // Release frees the portal for the next run, after wait; reason says what went wrong, "" nothing.

@@ -40,6 +40,7 @@ const (
 	VideoFailed       = "video.failed"
 	SyncFailed        = "sync.failed"
 	ConnectionRefused = "connection.refused"
+	CRMRepaired       = "crm.repaired"
 	// WebhookTest is what POST /api/connections/webhook/test sends.
 	WebhookTest = "webhook.test"
 )
@@ -47,7 +48,7 @@ const (
 // Kinds lists what a tenant can choose from.
 var Kinds = []string{
 	AccountAlert, AdFatigued, ChangeApplied, ChangeAwaiting, ChangeCut, ChangeFailed, ChangeHeld, ChangeQueued, ChangeUndone,
-	ConnectionRefused, CreativeRefreshed, SyncFailed, VideoAnalyzed, VideoFailed, WebhookTest,
+	ConnectionRefused, CRMRepaired, CreativeRefreshed, SyncFailed, VideoAnalyzed, VideoFailed, WebhookTest,
 }
 
 // Notice is one thing that a tenant may want to know. It leaves the house: no

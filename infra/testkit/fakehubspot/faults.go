@@ -126,3 +126,10 @@ func (t *truncated) Write(body []byte) (int, error) {
 	_ = http.NewResponseController(t.ResponseWriter).Flush()
 	panic(http.ErrAbortHandler)
 }
+
+// Heal takes back all faults that have not struck yet.
+func (f *Fake) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = nil
+}
