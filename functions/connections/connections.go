@@ -91,6 +91,18 @@ func New(db *pg.DB, access serve.Access, outside Outside) http.Handler {
 	f := &function{db, outside}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
+	serve.Get(api, "/api/connections/deals", auth.Admin, f.listSources,
+		serve.Summary("Lists the addresses that deals of other CRMs and tools are sent to."))
+	serve.Post(api, "/api/connections/deals", auth.Admin, f.createSource,
+		serve.Summary("Makes an address that deals are sent to; its secret is shown once."))
+	serve.Post(api, "/api/connections/deals/{source}/rotate", auth.Admin, f.rotateSource,
+		serve.Summary("Makes a new secret for a source of deals; the one before signs beside it for 24 hours."))
+	serve.Delete(api, "/api/connections/deals/{source}", auth.Admin, f.revokeSource,
+		serve.Summary("Closes a source of deals; the deals that it has sent stay."))
+	serve.Get(api, "/api/connections/deals/{source}/stages", auth.Viewer, f.listSourceStages,
+		serve.Summary("Lists the stages that a source has named and what they stand for."))
+	serve.Put(api, "/api/connections/deals/{source}/stages", auth.Editor, f.putSourceStages,
+		serve.Summary("Says which of the tenant's stages a source's stages stand for; deals are valued anew at once."))
 	serve.Get(api, "/api/connections/hubspot", auth.Admin, f.listHubSpot,
 		serve.Summary("Lists the tenant's HubSpot portals and how they are connected."))
 	serve.Put(api, "/api/connections/hubspot", auth.Admin, f.putHubSpot,

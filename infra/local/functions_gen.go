@@ -14,6 +14,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/crmevent"
 	_ "github.com/geminivideo/geminivideo/functions/cycle"
 	_ "github.com/geminivideo/geminivideo/functions/deadletter"
+	_ "github.com/geminivideo/geminivideo/functions/dealhook"
 	_ "github.com/geminivideo/geminivideo/functions/direct"
 	_ "github.com/geminivideo/geminivideo/functions/execute"
 	_ "github.com/geminivideo/geminivideo/functions/fatigue"

@@ -2,6 +2,7 @@ package dealsync
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,16 +20,20 @@ import (
 )
 
 // creditAnew handles a click that arrived after its deal.
-func (p *Processor) creditAnew(ctx context.Context, m message.Message, portal, deal int64) error {
+func (p *Processor) creditAnew(ctx context.Context, m message.Message) error {
+	var own struct {
+		PortalID int64 `json:"portal_id"`
+		DealID   int64 `json:"deal_id"`
+	}
 	tenant := m.Tenant()
-	if tenant == "" || portal <= 0 || deal <= 0 {
+	if err := json.Unmarshal(m.Data, &own); err != nil || tenant == "" || own.PortalID == 0 || own.DealID <= 0 {
 		return fault.Invalidf("the message names no tenant, portal or deal")
 	}
 	var needsFlush bool
 	err := pg.InTenant(ctx, p.db, tenant, func(tx pgx.Tx) error {
 		firstTime, err := inbox.First(ctx, tx, consumer, m.Key(), "")
 		if err == nil && firstTime {
-			needsFlush, err = creditAll(ctx, tx, portal, []int64{deal})
+			needsFlush, err = creditAll(ctx, tx, own.PortalID, []int64{own.DealID})
 		}
 		return err
 	})

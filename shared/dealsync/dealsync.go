@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/dealsource"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/hubspotconn"
@@ -65,12 +66,15 @@ func New(db *pg.DB, queue outbox.Publisher, vault *secrets.Store, api Config) *P
 // Handle does one message's work.
 func (p *Processor) Handle(ctx context.Context, m message.Message) error {
 	var own struct {
-		Kind     string `json:"kind"`
-		PortalID int64  `json:"portal_id"`
-		DealID   int64  `json:"deal_id"`
+		Kind string `json:"kind"`
 	}
-	if err := json.Unmarshal(m.Data, &own); err == nil && own.Kind == "attribute" {
-		return p.creditAnew(ctx, m, own.PortalID, own.DealID)
+	if err := json.Unmarshal(m.Data, &own); err == nil {
+		switch own.Kind {
+		case "attribute":
+			return p.creditAnew(ctx, m)
+		case dealsource.Kind:
+			return p.recordReport(ctx, m)
+		}
 	}
 	e, err := hubspot.ParseMessage(m.Data)
 	if err != nil {

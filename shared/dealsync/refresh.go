@@ -200,19 +200,9 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, con
 		return "", err
 	}
 	d := ledger.Deal{ID: deal.ID, PipelineID: deal.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
-	if d.StageName, err = store.StageName(ctx, deal.Pipeline, latest.ID); err != nil {
-		return "", err
-	}
 	d.Amount, d.AmountIssue = amount(deal, money.Currency(w.connection.Currency))
-	if d.StageName != nil {
-		stage, err := revenue.NewStore(tx).Stage(ctx, *d.StageName)
-		if err != nil {
-			return "", err
-		}
-		d.Value, d.Confidence = revenue.Worth(stage, stage.Name == revenue.ClosedWon, d.Amount), stage.Confidence
-	}
-	if d.AmountIssue != nil {
-		d.Value = 0
+	if err := appraise(ctx, tx, store, &d); err != nil {
+		return "", err
 	}
 	if err := store.Save(ctx, d); err != nil {
 		return "", err
@@ -222,6 +212,24 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, con
 		return "", err
 	}
 	return credit(ctx, tx, w.event.PortalID, deal.ID, recorded)
+}
+
+// appraise sets which of the tenant's stages the deal stands in and what it is worth.
+func appraise(ctx context.Context, tx pgx.Tx, store ledger.Store, d *ledger.Deal) (err error) {
+	if d.StageName, err = store.StageName(ctx, d.PipelineID, d.Stage.ID); err != nil {
+		return err
+	}
+	if d.StageName != nil {
+		stage, err := revenue.NewStore(tx).Stage(ctx, *d.StageName)
+		if err != nil {
+			return err
+		}
+		d.Value, d.Confidence = revenue.Worth(stage, stage.Name == revenue.ClosedWon, d.Amount), stage.Confidence
+	}
+	if d.AmountIssue != nil {
+		d.Value = 0
+	}
+	return nil
 }
 
 // moves are the deal's changes of stage: what the CRM remembers, and what the

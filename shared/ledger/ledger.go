@@ -67,6 +67,7 @@ const (
 	KeyFacebook    = "fbclid"
 	KeyGoogle      = "gclid"
 	KeyFingerprint = "fingerprint"
+	KeyLead        = "lead_id" // of a lead form on Meta
 )
 
 // Credit is what attribution found for a deal. ClickID, AdID and CampaignID are

@@ -118,6 +118,9 @@ func (s Store) StageName(ctx context.Context, pipeline, stage string) (*string, 
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		args["name"] = prefilled[stage]
+		if s.portal < 0 && args["name"] == "" { // a source of the tenant's own may use the names of its stages
+			args["name"] = stage
+		}
 		err = s.tx.QueryRow(ctx, `
 			INSERT INTO gv.stage_maps AS m (tenant_id, portal_id, pipeline_id, stage_id, stage_name)
 			SELECT gv.tenant(), @portal, @pipeline, @stage, stage_name FROM gv.stage_values

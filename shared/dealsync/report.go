@@ -1,0 +1,175 @@
+package dealsync
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/dealsource"
+	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/inbox"
+	"github.com/geminivideo/geminivideo/shared/ledger"
+	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/outbox"
+	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/revenue"
+)
+
+// recordReport records what a source other than HubSpot has said of a deal: the
+// report joins the others of the deal, and the deal's row follows from all of them.
+func (p *Processor) recordReport(ctx context.Context, m message.Message) error {
+	tenant := m.Tenant()
+	r, err := dealsource.ParseReport(m.Data)
+	if err != nil {
+		return err
+	}
+	if tenant == "" {
+		return fault.Invalidf("the message names no tenant")
+	}
+	var needsFlush bool
+	err = pg.InTenant(ctx, p.db, tenant, func(tx pgx.Tx) (err error) {
+		needsFlush, err = reported(ctx, tx, m.Key(), r)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("record deal %s of source %d: %w", r.DealID, r.PortalID, err)
+	}
+	if needsFlush {
+		outbox.Flush(ctx, p.db, tenant, p.queue)
+	}
+	return nil
+}
+
+// reported adds a report and records the deal, and every other deal of the contact
+// that the report names: what is said of a contact counts for all of its deals.
+func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (needsFlush bool, err error) {
+	sources, store := dealsource.NewStore(tx), ledger.NewStore(tx, r.PortalID)
+	id, err := sources.Number(ctx, r.PortalID, "deal", r.DealID)
+	if err != nil {
+		return false, err
+	}
+	ids := []int64{id}
+	var contact *int64
+	if r.Contact != "" {
+		number, err := sources.Number(ctx, r.PortalID, "contact", r.Contact)
+		if err != nil {
+			return false, err
+		}
+		contact = &number
+		// Reports that name one contact go one after the other, each before it locks deals.
+		if _, err := store.Lock(ctx, []int64{number}); err != nil {
+			return false, err
+		}
+		others, err := store.DealsOfContact(ctx, number)
+		if err != nil {
+			return false, err
+		}
+		ids = slices.Compact(slices.Sorted(slices.Values(append(others, id))))
+	}
+	locked, err := store.Lock(ctx, ids)
+	if err != nil {
+		return false, err
+	}
+	firstTime, err := inbox.First(ctx, tx, consumer, key, "")
+	if err != nil || !firstTime {
+		return false, err
+	}
+	if err := sources.Add(ctx, r, id, contact); err != nil {
+		return false, err
+	}
+	affected := map[string]bool{}
+	for _, one := range ids {
+		if was := locked[one].AdID; was != nil {
+			affected[*was] = true
+		}
+		deal, err := sources.Deal(ctx, r.PortalID, one)
+		if err != nil {
+			return false, err
+		}
+		ad := ""
+		if deal.Deleted {
+			err = store.Bury(ctx, one, nil)
+		} else {
+			ad, err = recordReported(ctx, tx, r.PortalID, one, deal)
+		}
+		if err != nil {
+			return false, err
+		}
+		if ad != "" {
+			affected[ad] = true
+		}
+	}
+	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	return slices.ContainsFunc(settled, ads.Settled.New), err
+}
+
+// recordReported records a deal that its source has not deleted and returns the ad
+// that it is credited to, empty where there is none.
+func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal dealsource.Deal) (string, error) {
+	store := ledger.NewStore(tx, portal)
+	moves := make([]ledger.StageAt, len(deal.Moves))
+	for i, m := range deal.Moves {
+		moves[i] = ledger.StageAt{ID: m.Stage, At: m.At}
+	}
+	latest, err := store.AddStages(ctx, id, moves, deal.Stage)
+	if err != nil {
+		return "", err
+	}
+	home, err := revenue.NewStore(tx).Currency(ctx)
+	if err != nil {
+		return "", err
+	}
+	d := ledger.Deal{ID: id, PipelineID: dealsource.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
+	d.Amount, d.AmountIssue = reportedAmount(deal, home)
+	if err := appraise(ctx, tx, store, &d); err != nil {
+		return "", err
+	}
+	if err := store.Save(ctx, d); err != nil {
+		return "", err
+	}
+	var contacts []ledger.Contact
+	if deal.ContactID != nil {
+		first, keys, err := dealsource.NewStore(tx).Contact(ctx, portal, *deal.ContactID)
+		if err != nil {
+			return "", err
+		}
+		one := ledger.Contact{ID: *deal.ContactID, ConvertedAt: first}
+		for _, k := range keys {
+			one.Keys = append(one.Keys, ledger.Key{Kind: k.Kind, Value: k.Value})
+		}
+		contacts = append(contacts, one)
+	}
+	recorded, err := store.SaveContacts(ctx, id, contacts)
+	if err != nil {
+		return "", err
+	}
+	return credit(ctx, tx, portal, id, recorded)
+}
+
+// reportedAmount returns the deal's amount in the tenant's currency, or why it
+// cannot be used.
+func reportedAmount(deal dealsource.Deal, home money.Currency) (*money.Amount, *string) {
+	if deal.Amount == nil {
+		return nil, nil
+	}
+	var issue string
+	if deal.Currency != "" && deal.Currency != string(home) {
+		issue = fmt.Sprintf("the amount is in %s and the tenant counts in %s", deal.Currency, home)
+		return nil, &issue
+	}
+	units, err := strconv.ParseFloat(*deal.Amount, 64)
+	if err == nil {
+		var value money.Amount
+		if value, err = money.FromUnits(units, home); err == nil {
+			return &value, nil
+		}
+	}
+	issue = "the amount is too large"
+	return nil, &issue
+}
