@@ -123,6 +123,8 @@ func New(db *pg.DB, access serve.Access, outside Outside) http.Handler {
 		serve.Summary("Shows the tenant's webhook and how its deliveries went."))
 	serve.Put(api, "/api/connections/webhook", auth.Admin, f.putWebhook,
 		serve.Summary("Sets where the tenant is told of changes; a new secret is shown once."))
+	serve.Get(api, "/api/connections/webhook/attempts", auth.Admin, f.listAttempts,
+		serve.Summary("Lists the attempts to deliver notices to the webhook, newest first, of the last 30 days."))
 	serve.Post(api, "/api/connections/webhook/test", auth.Admin, f.testWebhook,
 		serve.Summary("Sends a test notice to the webhook and says what came of it."))
 	return api

@@ -2,8 +2,6 @@ package connections
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/notice"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/standardwebhook"
 	"github.com/geminivideo/geminivideo/shared/webhook"
 )
 
@@ -35,6 +34,7 @@ type Webhook struct {
 	LastDeliveredAt     *time.Time `json:"last_delivered_at,omitempty"`
 	LastFailedAt        *time.Time `json:"last_failed_at,omitempty"`
 	LastError           string     `json:"last_error,omitempty" doc:"Why the last delivery failed; absent while they succeed."`
+	FailingSince        *time.Time `json:"failing_since,omitempty" doc:"Since when every delivery has failed; after a week the webhook is switched off."`
 	UpdatedAt           *time.Time `json:"updated_at,omitempty"`
 	UpdatedBy           string     `json:"updated_by,omitempty"`
 }
@@ -42,7 +42,7 @@ type Webhook struct {
 type webhookOutput struct {
 	Body struct {
 		Webhook
-		Secret string `json:"secret,omitempty" doc:"Signs the notices: X-Geminivideo-Signature is v1= and HMAC-SHA256 in hexadecimal digits, keyed with this, over X-Geminivideo-Timestamp, a dot and the body; two of them, with a comma between, while a secret is rotated. X-Geminivideo-Id is the same in every delivery of one notice. Shown here once, when it is made."`
+		Secret string `json:"secret,omitempty" doc:"Signs the notices by Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) and, until the end of 2027, as before: X-Geminivideo-Signature is v1= and HMAC-SHA256 in hexadecimal digits, keyed with this, over X-Geminivideo-Timestamp, a dot and the body; two of them, with a comma between, while a secret is rotated. X-Geminivideo-Id is the same in every delivery of one notice. Shown here once, when it is made."`
 	}
 }
 
@@ -100,7 +100,7 @@ func (f *function) putWebhook(ctx context.Context, in *webhookInput) (*webhookOu
 	}
 	set := webhookSetting{url: in.Body.URL, kinds: unique(in.Body.Kinds), disabled: in.Body.Disabled, who: id.Who()}
 	if row.Secret == "" || in.Body.RotateSecret {
-		if set.secret, err = f.store(ctx, id.Tenant, "webhook-secret", newSecret()); err != nil {
+		if set.secret, err = f.store(ctx, id.Tenant, "webhook-secret", standardwebhook.NewSecret()); err != nil {
 			return nil, err
 		}
 	}
@@ -133,12 +133,6 @@ func (f *function) withSecret(ctx context.Context, answer setWebhook, err error)
 		}
 	}
 	return out, nil
-}
-
-func newSecret() string {
-	var raw [32]byte
-	_, _ = rand.Read(raw[:]) // never fails
-	return "whsec_" + base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
 func unique(kinds []string) []string {

@@ -29,6 +29,7 @@ type webhookRow struct {
 	LastDeliveredAt *time.Time
 	LastFailedAt    *time.Time
 	LastError       *string
+	FailingSince    *time.Time
 	Now             time.Time
 }
 
@@ -41,7 +42,7 @@ func (r webhookRow) shown() Webhook {
 		Configured: r.Secret != "", Enabled: r.Secret != "" && r.DisabledAt == nil, URL: r.URL, Kinds: r.Kinds, AllKinds: notice.Kinds,
 		SecretSetAt: inUTC(r.SecretSetAt), DisabledAt: inUTC(r.DisabledAt), DisabledReason: deref(r.DisabledReason),
 		LastDeliveredAt: inUTC(r.LastDeliveredAt), LastFailedAt: inUTC(r.LastFailedAt), LastError: deref(r.LastError),
-		UpdatedAt: inUTC(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
+		UpdatedAt: inUTC(r.UpdatedAt), UpdatedBy: r.UpdatedBy, FailingSince: inUTC(r.FailingSince),
 	}
 	if w.Kinds == nil {
 		w.Kinds = []string{}
@@ -53,7 +54,7 @@ func (r webhookRow) shown() Webhook {
 }
 
 const webhookColumns = `url, kinds, secret, previous_secret, previous_until, secret_set_at, updated_by, updated_at, disabled_at, disabled_reason,
-	last_delivered_at, last_failed_at, last_error, now() AS now`
+	last_delivered_at, last_failed_at, last_error, failing_since, now() AS now`
 
 func readWebhook(ctx context.Context, tx pgx.Tx) (webhookRow, error) {
 	rows, _ := tx.Query(ctx, `SELECT `+webhookColumns+` FROM gv.webhooks WHERE tenant_id = gv.tenant()`)
@@ -94,7 +95,7 @@ func saveWebhook(ctx context.Context, tx pgx.Tx, set webhookSetting) (row webhoo
 		VALUES (gv.tenant(), @url, @kinds, @secret, @who, CASE WHEN @off THEN now() END, CASE WHEN @off THEN @reason::text END)
 		ON CONFLICT (tenant_id) DO UPDATE
 		SET url = excluded.url, kinds = excluded.kinds, updated_by = excluded.updated_by, updated_at = now(),
-		    disabled_at = excluded.disabled_at, disabled_reason = excluded.disabled_reason, last_error = NULL,
+		    disabled_at = excluded.disabled_at, disabled_reason = excluded.disabled_reason, last_error = NULL, failing_since = NULL,
 		    previous_secret = CASE WHEN @secret <> '' THEN w.secret ELSE w.previous_secret END,
 		    previous_until = CASE WHEN @secret <> '' THEN now() + @overlap::interval ELSE w.previous_until END,
 		    secret_set_at = CASE WHEN @secret <> '' THEN now() ELSE w.secret_set_at END,

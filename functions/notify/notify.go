@@ -1,9 +1,8 @@
 // Package notify posts notices to the webhooks of tenants: it handles the
 // messages of the topic tenant-notices. A notice carries the same id however
 // often it is posted, and one that was taken is recorded and not posted again.
-// A receiver that does not answer 2xx gets it again with the queue's back-off
-// until its last attempt, then it is a dead letter; one that answers 410 gets
-// nothing any more.
+// A receiver that does not answer 2xx gets it again for a day, then it is a dead
+// letter; a webhook that answers 410, or has failed for a week, is switched off.
 package notify
 
 import (
@@ -12,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/notice"
+	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -106,8 +108,9 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	sent := f.sender.Send(ctx, webhook.Delivery{ID: m.Key(), URL: target.URL, Secrets: signing, Body: body})
-	return f.put(ctx, tenant.String(), m.Key(), target, sent)
+	return f.put(ctx, tenant.String(), m, target, n.Kind, sent, time.Since(began))
 }
 
 // target returns where the notice goes; it is not wanted where it was taken
@@ -138,40 +141,80 @@ func (f *function) signing(ctx context.Context, t target) ([]string, error) {
 	return all, nil
 }
 
-// putDown bounds how long it takes to record what came of a delivery, which must
-// be done even if the request's time is up: a notice taken would be posted again.
-const putDown = 5 * time.Second
+// retries are the waits after each attempt that failed: a day in all.
+var retries = []time.Duration{
+	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 11 * time.Hour,
+}
 
-// put records what came of the delivery and says what happens next.
-func (f *function) put(ctx context.Context, tenant, key string, t target, sent error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putDown)
+// attemptAttribute counts the attempts of a notice that is sent again.
+const attemptAttribute = "gv-attempt"
+
+// attemptOf returns which attempt the message is, from 1.
+func attemptOf(m message.Message) int {
+	n, err := strconv.Atoi(m.Attributes[attemptAttribute])
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
+}
+
+// recordWithin bounds how long it takes to record a delivery's outcome, which must
+// be done even if the request's time is up: a notice taken would be posted again.
+const recordWithin = 5 * time.Second
+
+// put records the delivery's outcome. A notice that failed is sent again by the
+// outbox, for a day; then it is a dead letter. A webhook that has failed for a week
+// is switched off.
+func (f *function) put(ctx context.Context, tenant string, m message.Message, t target, kind string, sent error, took time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 	defer cancel()
 	var failure *webhook.Failure
 	if sent != nil && !errors.As(sent, &failure) {
-		return fmt.Errorf("deliver notice %s: %w", key, sent)
+		return fmt.Errorf("deliver notice %s: %w", m.Key(), sent)
 	}
-	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
-		if failure != nil && !failure.Gone() {
-			return failed(ctx, tx, t, failure.Reason)
+	var off string
+	givenUp := failure != nil && (failure.Final || attemptOf(m) > len(retries))
+	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
+		off = ""
+		a := attempt{key: m.Key(), kind: kind, number: attemptOf(m), took: took, failure: failure}
+		if failure != nil && !failure.Gone() && !givenUp {
+			a.next = retries[a.number-1]
 		}
-		if _, err := inbox.First(ctx, tx, consumer, key, ""); err != nil {
+		first, err := a.save(ctx, tx)
+		if err != nil || !first { // a twin of this delivery has recorded it
 			return err
 		}
-		if failure != nil {
-			return switchOff(ctx, tx, t, "the receiver answered 410 Gone")
+		if failure == nil || failure.Gone() {
+			if _, err := inbox.First(ctx, tx, consumer, m.Key(), ""); err != nil {
+				return err
+			}
 		}
-		return delivered(ctx, tx, t)
+		if failure == nil {
+			return delivered(ctx, tx, t)
+		}
+		if off, err = failed(ctx, tx, t, failure); err != nil || off != "" || givenUp {
+			return err
+		}
+		return f.again(ctx, tx, m, a.next)
 	})
 	switch {
 	case err != nil:
 		return err
+	case off != "":
+		slog.WarnContext(ctx, "a tenant's webhook is switched off", "tenant", tenant, "notice", m.Key(), "reason", off)
+		return nil
 	case failure == nil:
 		return nil
-	case failure.Gone():
-		slog.WarnContext(ctx, "webhook switched off: its receiver answered 410", "tenant", tenant, "notice", key)
-		return nil
-	case failure.Final:
+	case givenUp:
 		return &fault.Error{Kind: fault.Conflict, Message: failure.Reason, Cause: failure.Cause}
 	}
-	return fault.Down(failure.Reason, failure.Cause)
+	serve.Note(ctx, "attempt", attemptOf(m), "failed", failure.Reason, "again_in", retries[attemptOf(m)-1].String())
+	return nil
+}
+
+// again has the outbox send the notice once more, under its key.
+func (f *function) again(ctx context.Context, tx pgx.Tx, m message.Message, wait time.Duration) error {
+	attributes := maps.Clone(m.Attributes)
+	attributes[message.KeyAttribute], attributes[attemptAttribute] = m.Key(), strconv.Itoa(attemptOf(m)+1)
+	return outbox.PutAt(ctx, tx, time.Now().Add(wait), message.Message{Topic: notice.Topic, Data: m.Data, Attributes: attributes})
 }

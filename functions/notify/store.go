@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/webhook"
 )
 
 // target is a tenant's webhook.
@@ -44,25 +46,75 @@ func find(ctx context.Context, tx pgx.Tx) (t target, found bool, err error) {
 	return t, true, nil
 }
 
-// What came of a delivery is said of the webhook that it was made to, not of one
-// that was set meanwhile.
+// attempt is one try to deliver a notice.
+type attempt struct {
+	key, kind string
+	number    int
+	took      time.Duration
+	failure   *webhook.Failure
+	next      time.Duration // 0: it is not sent again
+}
+
+// save records the attempt and reports whether nobody has before.
+func (a attempt) save(ctx context.Context, tx pgx.Tx) (bool, error) {
+	var status *int
+	var reason *string
+	if f := a.failure; f != nil {
+		reason = &f.Reason
+		if f.Status != 0 {
+			status = &f.Status
+		}
+	}
+	done, err := tx.Exec(ctx, `
+		INSERT INTO gv.webhook_attempts (tenant_id, notice_id, attempt, kind, delivered, status, reason, took_ms, next_at)
+		VALUES (gv.tenant(), @key, @number, @kind, @delivered, @status, @reason, @took, CASE WHEN @next > 0 THEN now() + @next * interval '1 second' END)
+		ON CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{
+			"key": a.key, "number": a.number, "kind": a.kind, "delivered": a.failure == nil, "status": status, "reason": reason,
+			"took": int(a.took.Milliseconds()), "next": a.next.Seconds(),
+		})
+	if err != nil {
+		return false, fmt.Errorf("record the delivery: %w", err)
+	}
+	return done.RowsAffected() == 1, nil
+}
+
+// The outcome of a delivery is recorded with the webhook that it was made to, not
+// with one that was set meanwhile.
 
 func delivered(ctx context.Context, tx pgx.Tx, t target) error {
 	return mark(ctx, tx, `
-		UPDATE gv.webhooks SET last_delivered_at = now(), last_error = NULL
+		UPDATE gv.webhooks SET last_delivered_at = now(), last_error = NULL, failing_since = NULL
 		WHERE  tenant_id = gv.tenant() AND updated_at = @set`, pgx.StrictNamedArgs{"set": t.UpdatedAt})
 }
 
-func failed(ctx context.Context, tx pgx.Tx, t target, reason string) error {
-	return mark(ctx, tx, `
-		UPDATE gv.webhooks SET last_failed_at = now(), last_error = @reason
-		WHERE  tenant_id = gv.tenant() AND updated_at = @set`, pgx.StrictNamedArgs{"set": t.UpdatedAt, "reason": reason})
-}
-
-func switchOff(ctx context.Context, tx pgx.Tx, t target, reason string) error {
-	return mark(ctx, tx, `
-		UPDATE gv.webhooks SET disabled_at = now(), disabled_reason = @reason, last_failed_at = now(), last_error = @reason
-		WHERE  tenant_id = gv.tenant() AND updated_at = @set`, pgx.StrictNamedArgs{"set": t.UpdatedAt, "reason": reason})
+// failed records a failure and returns why the webhook is switched off by it, ""
+// where it is not.
+func failed(ctx context.Context, tx pgx.Tx, t target, f *webhook.Failure) (off string, err error) {
+	args := pgx.StrictNamedArgs{"set": t.UpdatedAt, "reason": f.Reason}
+	if f.Gone() {
+		off = "the receiver answered 410 Gone"
+	} else {
+		var aWeek bool
+		err := tx.QueryRow(ctx, `
+			SELECT coalesce(bool_or(failing_since < now() - interval '7 days'), false) FROM gv.webhooks
+			WHERE  tenant_id = gv.tenant() AND updated_at = $1 AND disabled_at IS NULL`, t.UpdatedAt).Scan(&aWeek)
+		if err != nil {
+			return "", fmt.Errorf("read since when the webhook fails: %w", err)
+		}
+		if aWeek {
+			off = "every delivery failed for a week, the last one because " + f.Reason
+		}
+	}
+	if off == "" {
+		return "", mark(ctx, tx, `
+			UPDATE gv.webhooks SET last_failed_at = now(), last_error = @reason, failing_since = coalesce(failing_since, now())
+			WHERE  tenant_id = gv.tenant() AND updated_at = @set`, args)
+	}
+	args["off"] = off
+	return off, mark(ctx, tx, `
+		UPDATE gv.webhooks SET disabled_at = now(), disabled_reason = @off, last_failed_at = now(), last_error = @reason
+		WHERE  tenant_id = gv.tenant() AND updated_at = @set`, args)
 }
 
 func mark(ctx context.Context, tx pgx.Tx, sql string, args pgx.StrictNamedArgs) error {

@@ -20,6 +20,7 @@ var old = []struct{ table, condition string }{
 	{"pending_ad_changes", `finished_at < now() - interval '400 days'`}, // gv.ad_change_history stays
 	{"change_requests", `created_at < now() - interval '400 days'`},
 	{"sweeps", `completed_at < now() - interval '90 days'`}, // twelve a day and tenant
+	{"webhook_attempts", `at < now() - interval '30 days'`},
 	{"ad_observations", `updated_at < now() - interval '400 days'`},
 }
 

@@ -56,6 +56,8 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	api.Check("postgres", db.Ping)
 	serve.Get(api, "/api/dead-letters", auth.Admin, f.list,
 		serve.Summary("Lists the messages that could not be handled, newest first."))
+	serve.Post(api, "/api/dead-letters/replay", auth.Admin, f.replayAll,
+		serve.Summary("Counts the open messages of a topic, reason or time, and sends them again, each once."))
 	serve.Post(api, "/api/dead-letters/{id}/replay", auth.Admin, f.replay,
 		serve.Summary("Sends a message that could not be handled again."))
 	return api

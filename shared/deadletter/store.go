@@ -70,6 +70,50 @@ func (s Store) List(ctx context.Context, f Filter) ([]Letter, error) {
 	return letters, nil
 }
 
+// Choice is which open letters are replayed together; an empty field chooses all.
+type Choice struct {
+	Topic  string
+	Reason string // part of the reason
+	After  *time.Time
+	Before *time.Time
+	Limit  int
+}
+
+const chosen = `tenant_id = gv.tenant() AND replayed_at IS NULL AND (topic = @topic OR @topic = '')
+	AND    (@reason = '' OR strpos(lower(reason), lower(@reason)) > 0)
+	AND    (@after::timestamptz IS NULL OR received_at >= @after) AND (@before::timestamptz IS NULL OR received_at < @before)`
+
+func (c Choice) args() pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{"topic": c.Topic, "reason": c.Reason, "after": c.After, "before": c.Before}
+}
+
+// Count returns how many open letters the choice matches.
+func (s Store) Count(ctx context.Context, c Choice) (n int, err error) {
+	if err := s.tx.QueryRow(ctx, `SELECT count(*)::int FROM gv.dead_letters WHERE `+chosen, c.args()).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count dead letters: %w", err)
+	}
+	return n, nil
+}
+
+// ReplayAll marks up to Limit open letters of the choice as replayed by who, the
+// oldest first, and returns them. Each is returned once, of two calls at the same
+// time by one of them.
+func (s Store) ReplayAll(ctx context.Context, c Choice, who string) ([]Letter, error) {
+	args := c.args()
+	args["who"], args["limit"] = who, c.Limit
+	rows, _ := s.tx.Query(ctx, `
+		UPDATE gv.dead_letters SET replayed_at = now(), replayed_by = @who
+		WHERE  dead_letter_id IN (
+			SELECT dead_letter_id FROM gv.dead_letters WHERE `+chosen+`
+			ORDER  BY received_at, dead_letter_id LIMIT @limit FOR UPDATE SKIP LOCKED)
+		RETURNING `+columns, args)
+	letters, err := pgx.CollectRows(rows, pgx.RowToStructByName[Letter])
+	if err != nil {
+		return nil, fmt.Errorf("mark dead letters: %w", err)
+	}
+	return letters, nil
+}
+
 // Replay marks a letter as replayed by who, and returns it. Of two at once the
 // second finds the first's mark; it is a Conflict until the message fails again.
 func (s Store) Replay(ctx context.Context, id, who string) (Letter, error) {

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/geminivideo/geminivideo/shared/standardwebhook"
 )
 
 // Config is where messages may go.
@@ -30,7 +32,9 @@ type Config struct {
 	Deadline time.Duration
 }
 
-// The headers of a message. A receiver compares the signature with HMAC-SHA256,
+// The headers of a message beside those of Standard Webhooks, which it carries too
+// (shared/standardwebhook) and new receivers verify; these stay until the end of
+// 2027. A receiver compares the signature with HMAC-SHA256,
 // keyed with the webhook's secret, over the timestamp, a dot and the body; drops
 // what is older than a few minutes; and drops an id that it has seen.
 const (
@@ -143,19 +147,24 @@ func (s *Sender) Send(ctx context.Context, d Delivery) error {
 	if err != nil {
 		return &Failure{Reason: "the webhook's url is no web address", Final: true}
 	}
-	timestamp := strconv.FormatInt(s.now().Unix(), 10)
-	signatures := make([]string, len(d.Secrets))
+	now := s.now()
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	signatures, standard := make([]string, len(d.Secrets)), make([]string, len(d.Secrets))
 	for i, secret := range d.Secrets {
 		if secret == "" {
 			return errors.New("a webhook's secret is empty")
 		}
 		signatures[i] = Sign(secret, timestamp, d.Body)
+		standard[i] = standardwebhook.Sign(secret, d.ID, now, d.Body)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "geminivideo-webhook/1")
 	r.Header.Set(IDHeader, d.ID)
 	r.Header.Set(TimestampHeader, timestamp)
 	r.Header.Set(SignatureHeader, strings.Join(signatures, ","))
+	r.Header.Set(standardwebhook.IDHeader, d.ID)
+	r.Header.Set(standardwebhook.TimestampHeader, timestamp)
+	r.Header.Set(standardwebhook.SignatureHeader, strings.Join(standard, " "))
 	answer, err := s.client.Do(r)
 	if err != nil {
 		return s.explain(ctx, err)
