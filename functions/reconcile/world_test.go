@@ -201,7 +201,7 @@ func (w *world) deliver(e fakehubspot.Event, tries int) {
 			return
 		}
 		if fault.Permanent(err) || attempt == tries {
-			if err := w.events.Bury(context.Background(), m, err); err != nil {
+			if err := w.events.Reject(context.Background(), m, err); err != nil {
 				w.t.Fatal(err)
 			}
 			return

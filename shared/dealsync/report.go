@@ -94,7 +94,7 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 		}
 		ad := ""
 		if deal.Deleted {
-			err = store.Bury(ctx, one, nil)
+			err = store.MarkGone(ctx, one, nil)
 		} else {
 			ad, err = recordReported(ctx, tx, r.PortalID, one, deal)
 		}
