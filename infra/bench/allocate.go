@@ -25,6 +25,7 @@ func allocate(args []string) error {
 	flags := flag.NewFlagSet("allocate", flag.ContinueOnError)
 	worlds := flags.Int("worlds", 40, "number of simulated accounts")
 	days := flags.Int("days", 60, "days per account")
+	hard := flags.Int("hard", 6, "`number` of accounts of each hard kind; 0 leaves them out")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -38,12 +39,20 @@ func allocate(args []string) error {
 	shares(policies, results)
 	calibration(results[len(policies)-2])
 	regret(policies, results, *days)
+	if *hard > 0 {
+		hardKinds(policies, *hard)
+	}
 	return nil
 }
 
 // play returns the results by policy and world.
 func play(policies []world.Policy, worlds, days int) [][]world.Result {
-	results := make([][]world.Result, len(policies))
+	return playAll(len(policies), worlds, func(p, seed int) world.Result { return world.Play(uint64(seed), days, policies[p]) })
+}
+
+// playAll returns the results by policy and world, of as many at once as there are processors.
+func playAll(policies, worlds int, one func(p, seed int) world.Result) [][]world.Result {
+	results := make([][]world.Result, policies)
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var group sync.WaitGroup
 	for p := range policies {
@@ -51,7 +60,7 @@ func play(policies []world.Policy, worlds, days int) [][]world.Result {
 		for seed := range worlds {
 			slots <- struct{}{}
 			group.Go(func() {
-				results[p][seed] = world.Play(uint64(seed), days, policies[p])
+				results[p][seed] = one(p, seed)
 				<-slots
 			})
 		}

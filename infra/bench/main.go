@@ -1,7 +1,7 @@
 // Command bench measures what the project promises and prints each figure
 // beside its limit. One file per subcommand:
 //
-//	go run ./infra/bench allocate [-worlds 40] [-days 60]
+//	go run ./infra/bench allocate [-worlds 40] [-days 60] [-hard 6]
 //	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]

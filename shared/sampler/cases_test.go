@@ -295,3 +295,84 @@ func TestOnItsFirstDayAnAccountsClickRateIsItsUsualOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAVerdictAgreesWithTheBudgetBesideIt(t *testing.T) {
+	t.Parallel()
+	req := Request{Currency: "USD", Total: 40_000, Seed: 3, Account: Account{DealValue: 50_000}}
+	for i, deals := range []money.Amount{0, 1, 2, 1} { // each has spent 5,000.00 and returns a fifth of it at most
+		req.Arms = append(req.Arms, Arm{
+			ID: fmt.Sprint(i), Impressions: 500_000, Clicks: 5_000, Spend: 500_000, Pipeline: 50_000 * deals, AgeHours: 24 * 90,
+			Current: 5_000, CurrentKnown: true,
+		})
+	}
+	split := Allocate(req)
+	for _, r := range split.Recommendations {
+		if r.Verdict == Kill && r.Recommended > r.Current || r.Verdict == Scale && r.Recommended < r.Current {
+			t.Errorf("%s beside %d to %d", r.Verdict, r.Current, r.Recommended)
+		}
+	}
+	if a := split.Account; a.Verdict != SpendLess || a.Marginal >= a.BreakEven || a.TotalAtBreakEven >= 30_000 || a.Reason == "" {
+		t.Errorf("%+v", a)
+	}
+	req.AllowUnspent = true
+	rest := Allocate(req)
+	if rest.Unallocated < 10_000 || rest.Limit != BreakEven {
+		t.Errorf("%d stays unspent by %q", rest.Unallocated, rest.Limit)
+	}
+}
+
+func TestWhatIsNotSentIsUnknownAndNotZero(t *testing.T) {
+	t.Parallel()
+	arm := func(id string, unknown bool) Arm {
+		cash := money.Amount(0)
+		return Arm{
+			ID: id, Impressions: 200_000, Clicks: 2_000, Spend: 300_000, AgeHours: 24 * 20, Cash: &cash, PipelineUnknown: unknown,
+		}
+	}
+	old := Arm{ID: "old", Impressions: 400_000, Clicks: 4_000, Spend: 600_000, Pipeline: 1_500_000, AgeHours: 24 * 60}
+	for _, pair := range [][2]Arm{{arm("a", true), arm("b", false)}} {
+		split := Allocate(Request{Currency: "USD", Total: 30_000, Seed: 1, Arms: []Arm{pair[0], pair[1], old}})
+		if unknown, zero := split.Recommendations[0], split.Recommendations[1]; unknown.Posterior.Return <= zero.Posterior.Return {
+			t.Errorf("unknown pipeline returns %v, an empty one %v", unknown.Posterior.Return, zero.Posterior.Return)
+		}
+	}
+}
+
+func TestNoStepAtADaysAge(t *testing.T) {
+	t.Parallel()
+	at := func(hours float64) money.Amount {
+		req := grown()
+		req.Arms = append(req.Arms, Arm{ID: "new", AgeHours: hours, Impressions: 20_000, Clicks: 400, Spend: 20_000})
+		return Allocate(req).Recommendations[30].Recommended
+	}
+	before := at(22)
+	for hours := 22.5; hours <= 26; hours += 0.5 {
+		now := at(hours)
+		if d := math.Abs(float64(now - before)); d > 1_000 {
+			t.Errorf("at %v h its budget moves from %d to %d", hours, before, now)
+		}
+		before = now
+	}
+}
+
+func TestMoreClicksBeforeDealsCouldShowAreNotLessMoney(t *testing.T) {
+	t.Parallel()
+	budget := func(clicks int64) money.Amount {
+		return Allocate(Request{Currency: "USD", Total: 50_000, Seed: 1, Arms: []Arm{
+			{ID: "old", Impressions: 100_000, Clicks: 800, Spend: 300_000, Pipeline: 4_500_000, AgeHours: 900},
+			{ID: "new", Impressions: 20_000, Clicks: clicks, Spend: 50_000, AgeHours: 30},
+		}}).Recommendations[1].Recommended
+	}
+	if few, many := budget(80), budget(1600); many < few-1_000 {
+		t.Errorf("80 clicks get %d, 1,600 get %d", few, many)
+	}
+}
+
+func TestAHundredYenAreNoTest(t *testing.T) {
+	t.Parallel()
+	for currency, want := range map[money.Currency]money.Amount{"USD": 10_000, "JPY": 15_000, "KWD": 30_000} {
+		if got := hundredDollars(currency); got != want {
+			t.Errorf("%s: a test costs %d, want %d", currency, got, want)
+		}
+	}
+}

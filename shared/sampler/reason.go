@@ -47,19 +47,19 @@ func (m *model) verb(r *Recommendation) string {
 	shrinking := m.total < 0.98*m.current
 	switch {
 	case change == 0:
-		return "Unchanged, since it already has what it should: "
+		return "Unchanged, its budget already fits: "
 	case r.Current > 0 && math.Abs(float64(change)) < 0.02*float64(r.Current):
-		return "Left about as it is, since it has what it should: "
+		return "Almost unchanged, its budget already fits: "
 	case change > 0 && !better && growing:
-		return "Raised less than others, with the larger total: "
+		return "Raised, but less than the ads that return more: "
 	case change > 0 && !better:
-		return "Raised a little, for it is cheap at a small budget: "
+		return "Raised a little, because its impressions are still cheap at this budget: "
 	case change > 0:
 		return "Raised: "
 	case better && shrinking:
-		return "Cut less than others, with the smaller total: "
+		return "Cut because the total is smaller, but less than the ads that return less: "
 	case better:
-		return "Cut, for more would only raise its price: "
+		return "Cut, because more money would mostly raise its price: "
 	default:
 		return "Cut: "
 	}
@@ -92,7 +92,7 @@ func (m *model) remark(r *Recommendation, a *Arm, i int) string {
 	case r.Posterior.Fatigue*float64(a.Impressions) > 0.5:
 		return " Its audience is tiring of it."
 	case r.Posterior.Shape < 1.5:
-		return " Little is known of it yet."
+		return " Little is known about it yet."
 	default:
 		return ""
 	}
