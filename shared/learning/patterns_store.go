@@ -63,6 +63,8 @@ func Compare(known []Known, t Tested) Moved {
 		switch {
 		case !was:
 			m.New = append(m.New, p)
+		case p.Lift*k.Lift < 0: // the opposite is so
+			m.New, m.Refuted = append(m.New, p), append(m.Refuted, k.Pattern)
 		case p.P < k.P && p.High-p.Low < k.High-k.Low:
 			m.Strengthened = append(m.Strengthened, p)
 		default:
@@ -110,11 +112,11 @@ func (s Store) Save(ctx context.Context, account string, m Moved, now time.Time)
 				})
 		}
 	}
-	put(ActivePattern, m.New)
-	put(ActivePattern, m.Strengthened)
-	put(ActivePattern, m.Confirmed)
 	put(RefutedPattern, m.Refuted)
 	put(RetiredPattern, m.Retired)
+	put(ActivePattern, m.New) // after what it refutes
+	put(ActivePattern, m.Strengthened)
+	put(ActivePattern, m.Confirmed)
 	if err := s.tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("save the patterns of account %s: %w", account, err)
 	}
