@@ -51,7 +51,7 @@ func (s store) pastAds(ctx context.Context, account string, from, to time.Time) 
 		JOIN     gv.ads a USING (tenant_id, account_id)
 		CROSS    JOIN LATERAL (
 			SELECT min(d.day) FILTER (WHERE d.spend_minor > 0) AS first, bool_or(d.value_minor > 0) AS valued,
-			       bool_or(d.conversions > 0) AND acc.conversion_value_minor > 0 AS converted,
+			       bool_or(d.conversions > 0) AND coalesce(acc.conversion_value_minor, 0) > 0 AS converted,
 			       sum(d.spend_minor) FILTER (WHERE d.day BETWEEN @from AND @to) AS spend
 			FROM   gv.ad_metrics d WHERE d.tenant_id = gv.tenant() AND d.ad_id = a.ad_id
 		) m

@@ -1,7 +1,7 @@
-// Package campaigns lists campaigns, their ads and the deal funnel, and imports
-// ad reports. It serves GET /api/campaigns, GET /api/ads, GET /api/deals/
-// and POST /api/ads/import; importing a report again replaces the same figures by
-// themselves.
+// Package campaigns lists campaigns, their ads and the deals behind them, imports
+// ad reports and says how the data stands. It serves GET /api/campaigns, GET
+// /api/ads, GET /api/deals/, GET /api/data-health and POST /api/ads/import;
+// importing a report again replaces the same figures by themselves.
 package campaigns
 
 import (
@@ -65,6 +65,7 @@ func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, l limits
 	serve.Get(api, "/api/ads/detail/{id}", auth.Viewer, f.detail, serve.Summary("Shows an ad with its days and the deals credited to it."))
 	serve.Get(api, "/api/deals/attribution", auth.Viewer, f.attribution, serve.Summary("Counts deals by week and by the layer that found their click."))
 	serve.Get(api, "/api/deals/funnel", auth.Viewer, f.funnel, serve.Summary("Counts and values the deals of each stage."))
+	serve.Get(api, "/api/data-health", auth.Viewer, f.health, serve.Summary("Says what of the tenant's data is assumed, unmatched or stale, and what to do about it."))
 	serve.Raw(api, "POST "+importPath, auth.Editor, f.importReport, serve.Summary("Imports an ad report as CSV."),
 		serve.Answers[importAnswer]("What became of every row."), describeImport)
 	return api
