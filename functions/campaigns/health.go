@@ -62,7 +62,7 @@ func checks(crm crmFacts, a accountFacts) []check {
 	}
 }
 
-const day = 24 * time.Hour
+const oneDay = 24 * time.Hour
 
 // aged is ok, and warn or bad from so long after last; never without a last.
 func aged(now time.Time, last *time.Time, warn, bad time.Duration) string {
@@ -98,7 +98,7 @@ func graded(n, all int64, bad float64) string {
 }
 
 func clicksCheck(a accountFacts) check {
-	c := check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*day, 7*day), LastAt: a.LastClick, Count: a.Clicks, Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/#/connections"}
+	c := check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks, Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/#/connections"}
 	switch {
 	case c.State == "never":
 		c.Detail, c.Action = "No click on an ad of this account has been tracked, so no deal can be credited by a click.", "Put the beacon on the landing pages and the ad's id into their links."
@@ -119,7 +119,7 @@ func clicksCheck(a accountFacts) check {
 }
 
 func eventsCheck(crm crmFacts) check {
-	c := check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*day, 14*day), LastAt: crm.LastEvent, Count: crm.Events, Link: "/#/connections"}
+	c := check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events, Link: "/#/connections"}
 	c.Detail = fmt.Sprintf("%d changes of deals and contacts were taken in the last 7 days.", crm.Events)
 	switch {
 	case crm.Portals == 0 && c.State != "ok":
@@ -138,7 +138,7 @@ func metricsCheck(now time.Time, a accountFacts) check {
 	c := check{Check: "metrics", LastAt: a.SyncedAt, Count: a.Ads, Link: "/#/campaigns"}
 	switch {
 	case a.Connected:
-		c.State = aged(now, a.SyncedAt, 3*time.Hour, day)
+		c.State = aged(now, a.SyncedAt, 3*time.Hour, oneDay)
 		c.Detail = "Meta's figures have not been read yet."
 		if a.SyncedAt != nil {
 			c.Detail = fmt.Sprintf("Meta's figures were read %s ago; %d ads.", age(now, *a.SyncedAt), a.Ads)
@@ -156,7 +156,7 @@ func metricsCheck(now time.Time, a accountFacts) check {
 		c.State, c.Detail = "never", "The account is not connected to Meta, and no report by day was imported."
 		c.Action, c.Link = "Connect the account to Meta, or import a report from Ads Manager.", "/#/import"
 	default:
-		c.LastAt, c.State = a.LastDay, aged(now, a.LastDay, 3*day, 7*day)
+		c.LastAt, c.State = a.LastDay, aged(now, a.LastDay, 3*oneDay, 7*oneDay)
 		c.Detail = fmt.Sprintf("The account is not connected to Meta; the newest imported day is %s.", a.LastDay.Format(time.DateOnly))
 		if c.State != "ok" {
 			c.Since, c.Action, c.Link = a.LastDay, "Import a newer report, or connect the account to Meta.", "/#/import"
@@ -166,7 +166,7 @@ func metricsCheck(now time.Time, a accountFacts) check {
 }
 
 func reconcileCheck(crm crmFacts) check {
-	c := check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, day), LastAt: crm.Reconciled, Count: crm.Repaired, Share: shareOf(crm.Repaired, crm.Compared), Link: "/#/connections"}
+	c := check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired, Share: shareOf(crm.Repaired, crm.Compared), Link: "/#/connections"}
 	switch {
 	case c.State == "never" && crm.Portals == 0:
 		c.Detail, c.Action, c.Link = "No CRM is connected, so there is nothing to compare the ledger with.", "Connect HubSpot.", "/#/connections"
@@ -238,7 +238,7 @@ func lettersCheck(crm crmFacts) check {
 	c := check{Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.", Link: "/#/dead-letters"}
 	if crm.Letters > 0 {
 		c.State, c.Since = "warn", crm.FirstLetter
-		if crm.Letters >= 100 || crm.Now.Sub(*crm.FirstLetter) > 7*day {
+		if crm.Letters >= 100 || crm.Now.Sub(*crm.FirstLetter) > 7*oneDay {
 			c.State = "bad"
 		}
 		c.Detail = fmt.Sprintf("%d messages have failed for good and wait for a decision.", crm.Letters)
@@ -253,7 +253,7 @@ func age(now, at time.Time) string {
 	for _, unit := range []struct {
 		of   time.Duration
 		name string
-	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+	}{{oneDay, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
 		if n := int(d / unit.of); n > 0 {
 			return plural(n, unit.name)
 		}
