@@ -225,7 +225,7 @@ func loopOver(ctx context.Context, url string, n, days int) (time.Duration, erro
 			_, err = tx.Exec(ctx, `
 				INSERT INTO gv.ad_fatigue AS f (tenant_id, ad_id, status, changed_at) VALUES ($1, $2, $3, now())
 				ON CONFLICT (tenant_id, ad_id) DO UPDATE SET status = excluded.status, changed_at = now() WHERE f.status <> excluded.status`,
-				k[0], k[1], new(fatigue.Decider).Decide(history, fatigue.Context{}))
+				k[0], k[1], new(fatigue.Decider).Decide(history, fatigue.Context{}).Status)
 			return err
 		})
 		if err != nil {
