@@ -778,7 +778,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Judges all active ads now, and has tired ones cut and refreshed.
+         * Judges all active ads now, and queues a cut and a new creative for tired ones.
          * @description Role: editor.
          */
         post: operations["post-api-ml-fatigue-sweep"];
@@ -1027,6 +1027,54 @@ export interface paths {
         put: operations["put-api-ml-synthetic-revenue-stages-stage_name"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists when sweeps, syncs and learning cycles run.
+         * @description Role: admin.
+         */
+        get: operations["get-api-schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows when one of them runs, and puts its job right where somebody edited it.
+         * @description Role: admin.
+         */
+        get: operations["get-api-schedules-name"];
+        /**
+         * Gives the tenant a schedule of its own.
+         * @description Role: admin.
+         */
+        put: operations["put-api-schedules-name"];
+        post?: never;
+        /**
+         * Takes the tenant's own schedule away: the one for all tenants holds again.
+         * @description Role: admin.
+         */
+        delete: operations["delete-api-schedules-name"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2873,16 +2921,58 @@ export interface components {
             /** @description An uploaded video's id, or, with creative_dna, any name of yours. */
             video_id: string;
         };
+        FatigueAccountAlert: {
+            account_id: string;
+            /** @description What to look at. */
+            action: string;
+            /**
+             * Format: int64
+             * @description How many ads fell.
+             */
+            ads: number;
+            detail: string;
+            /**
+             * Format: double
+             * @description The median of their changes, as a share: 0.4 is CTR down by 40%, or CPM up by 40%.
+             */
+            fell_by: number;
+            /** @enum {string} */
+            kind: "ctr_down" | "cpm_up";
+            /** Format: date-time */
+            resolved_at: string | null;
+            /**
+             * Format: date
+             * @description The day on which most of the ads began to fall, in the account's time zone.
+             */
+            since: string;
+        };
+        FatigueAccountDayIn: {
+            /**
+             * Format: double
+             * @description Their usual price of a thousand impressions, such as the median; 0 where it is not known.
+             */
+            cpm: number;
+            /**
+             * Format: double
+             * @description Their usual rate, such as the median; 0 where it is not known.
+             */
+            ctr: number;
+            /**
+             * Format: date
+             * @description In the ad account's time zone.
+             */
+            date: string;
+        };
         FatigueAnswer: {
             ad_id: string;
-            /** @description The ad is stored and its account's medians of the same days are known. */
+            /** @description The account's figures of the same days are known, from account_history or, for a stored ad, from its account's ads. */
             compared_with_account: boolean;
             /**
              * Format: double
              * @description The probability of what the status says, 0 to 1; 0 where the days say nothing.
              */
             confidence: number;
-            /** @description What else may be behind it. */
+            /** @description What else may be behind a rule that holds. */
             confounders: string[];
             /** @description Holds the days until critical with a probability of 80%; only where there is a trend. */
             critical_range?: components["schemas"]["FatigueSpan"];
@@ -2898,7 +2988,13 @@ export interface components {
             status: "HEALTHY" | "FATIGUING" | "SATURATED" | "AUDIENCE_EXHAUSTED" | "INSUFFICIENT_DATA";
         };
         FatigueCheckInputBody: {
+            /** @description The account's other ads, by day: what they share with the ad is no fatigue of the ad. Left out, a stored ad is compared with the stored ads of its account. */
+            account_history?: components["schemas"]["FatigueAccountDayIn"][] | null;
             ad_id: string;
+            /** @description Dates on which the ad's budget was changed. Within 3 days of the newest entry CTR and CPM are not judged. */
+            budget_changed_on?: string[] | null;
+            /** @description Meta is still learning how to deliver the ad set: CTR and CPM swing, and are not judged. */
+            learning_phase?: boolean;
             /** @description One entry a day, oldest first. */
             metrics_history: components["schemas"]["FatigueDayIn"][];
         };
@@ -2915,7 +3011,7 @@ export interface components {
             ctr: number;
             /**
              * Format: date
-             * @description In the ad account's time zone. Without dates, the days follow each other and a stored ad is not compared with its account.
+             * @description In the ad account's time zone. Without dates, the days follow each other, and the ad is not compared with its account.
              */
             date?: string;
             /**
@@ -2936,6 +3032,8 @@ export interface components {
             status: string;
         };
         FatigueReport: {
+            /** @description Accounts whose ads fell together: one alarm of the account, and no cut of each. The first 100. */
+            account_alerts: components["schemas"]["FatigueAccountAlert"][];
             /** @description What was done for each remediated ad; the first 100. */
             ads: components["schemas"]["FatigueRemediated"][];
             /** @description How many ads have each status. */
@@ -2994,6 +3092,11 @@ export interface components {
             unfinished: boolean;
         };
         FatigueSignal: {
+            /**
+             * @description What else accounts for it; then the rule does not hold.
+             * @enum {string}
+             */
+            explained_by?: "account" | "weekday" | "promotion" | "learning" | "budget";
             holds: boolean;
             /**
              * Format: double
@@ -3609,7 +3712,109 @@ export interface components {
             stages: components["schemas"]["RevenueStage"][];
             tenant_id: string;
         };
+        SchedulesListOutputBody: {
+            schedules: components["schemas"]["SchedulesShown"][];
+        };
+        SchedulesPutInputBody: {
+            /** @description Five fields: minute, hour, day of the month, month, day of the week. At most every 15 minutes. */
+            cron: string;
+            /** @description true: it does not run until it is set to false. */
+            paused?: boolean;
+            /** @description An IANA name such as America/Chicago. */
+            time_zone: string;
+        };
+        SchedulesShown: {
+            /** @description What of the job in Cloud Scheduler was otherwise and has been put right: missing, cron, time_zone, target, paused. */
+            corrected: string[];
+            cron: string;
+            /** @enum {string} */
+            name: "fatigue" | "learning" | "sync";
+            /** @description The next five; none while it is paused. */
+            next_runs: string[];
+            paused: boolean;
+            /** @enum {string} */
+            source: "tenant" | "global";
+            time_zone: string;
+            /** Format: date-time */
+            updated_at?: string;
+            updated_by?: string;
+        };
         TenantsAccount: {
+            account_id: string;
+            /** @enum {string} */
+            attribution_model: "last" | "first" | "position";
+            /**
+             * Format: double
+             * @description null where nobody said: it is then 1/margin, or 1.
+             */
+            break_even: number | null;
+            /** Format: int64 */
+            click_retention_days: number;
+            /** @description Whether it is connected to Meta. */
+            connected: boolean;
+            /**
+             * Format: double
+             * @description null where nobody said: a conversion without a value is then worth nothing.
+             */
+            conversion_value: number | null;
+            /** Format: date-time */
+            created_at: string;
+            currency: string;
+            /** Format: double */
+            gemini_daily_cap_usd: number | null;
+            lead_property: string;
+            /** Format: double */
+            margin: number | null;
+            /**
+             * @description dry_run writes nothing to the platform; approval only what a member approved.
+             * @enum {string}
+             */
+            mode: "dry_run" | "approval" | "live";
+            name: string;
+            niche: string;
+            /** Format: int64 */
+            num_ads: number;
+            /** @description Whether every write to the platform is stopped. */
+            paused: boolean;
+            /** @description What the tenant has set of cross_learning, gemini_daily_cap_usd, verdict_spend, winner_roas and winner_spend. */
+            settings: {
+                [key: string]: number;
+            };
+            time_zone: string;
+            /** Format: double */
+            verdict_spend: number | null;
+            write_back: boolean;
+        };
+        TenantsAccountAlert: {
+            /** @description What to look at. */
+            action: string;
+            /**
+             * Format: int64
+             * @description How many ads fell.
+             */
+            ads: number;
+            detail: string;
+            /**
+             * Format: double
+             * @description The median of their changes, as a share: 0.4 is CTR down by 40%, or CPM up by 40%.
+             */
+            fell_by: number;
+            /** @enum {string} */
+            kind: "ctr_down" | "cpm_up";
+            /**
+             * Format: date-time
+             * @description null while it is open.
+             */
+            resolved_at: string | null;
+            /**
+             * Format: date
+             * @description The day on which most of the ads began to fall, in the account's time zone.
+             */
+            since: string;
+        };
+        TenantsAccountDetail: {
+            /** @description Open alarms, and those resolved within 30 days: the account's ads fell together. */
+            account_alerts: components["schemas"]["TenantsAccountAlert"][];
             account_id: string;
             /** @enum {string} */
             attribution_model: "last" | "first" | "position";
@@ -4208,7 +4413,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TenantsAccount"];
+                    "application/json": components["schemas"]["TenantsAccountDetail"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -5964,6 +6169,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["RequestEntityTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -6164,6 +6370,135 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RevenuePutAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-api-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulesListOutputBody"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-api-schedules-name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulesShown"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "put-api-schedules-name": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SchedulesPutInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulesShown"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "delete-api-schedules-name": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulesShown"];
                 };
             };
             400: components["responses"]["BadRequest"];

@@ -37,10 +37,10 @@ export function App({ refused }: { refused?: string }) {
   const person = useSyncExternalStore(subscribe, session)
   const tenant = person?.tenant
   const last = useRef(tenant)
-  useEffect(() => {
-    if (last.current !== tenant) queries.clear() // nothing of one tenant is shown to another
+  if (last.current !== tenant) {
+    if (last.current) queries.clear() // nothing of one tenant is shown to another
     last.current = tenant
-  }, [tenant])
+  }
   if (!person) return <SignInView refused={refused} />
   return (
     <Router base="/console" aroundNav={(go, to, options) => { if (leaving()) go(to, options) }}>
