@@ -105,8 +105,8 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 			affected[ad] = true
 		}
 	}
-	settled, err := ads.Settle(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	return slices.ContainsFunc(settled, ads.Settled.New), err
+	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 
 // recordReported records a deal that its source has not deleted and returns the ad
