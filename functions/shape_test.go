@@ -33,6 +33,17 @@ type goPackage struct {
 func (p goPackage) name() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
 
 var packages = sync.OnceValues(func() (map[string]goPackage, error) {
+	// What go list reads, the test cache does not see: reading each folder here makes
+	// a cached result stale when any file of the module changes.
+	err := filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && path != ".." && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".")) {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps", "./...")
 	cmd.Dir = ".."
 	out, err := cmd.Output()

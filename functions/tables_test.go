@@ -65,6 +65,14 @@ var writers = map[string]struct{ writer, row string }{
 	"videos":              {"shared/video", "an uploaded video and its analysis"},
 	"webhooks":            {"functions/notify", "a tenant's webhook"},
 	"winners":             {"shared/winners", "a winner's creative, once per embedding model"},
+	"account_alerts":      {"shared/sweep", "a fall of a whole account"},
+	"creative_patterns":   {"shared/learning", "what the winners of an account have in common"},
+	"niche_contributions": {"shared/learning", "what a tenant that opted in gives to its niche"},
+	"niche_priors":        {"shared/learning", "the pooled figures of a niche"},
+	"predictions":         {"shared/learning", "a prediction and what became of it"},
+	"learning_cycles":     {"shared/learning", "a run of the self-learning cycle"},
+	"learning_steps":      {"shared/learning", "a step of such a run"},
+	"schedules":           {"shared/schedules", "a schedule that an admin has set"},
 }
 
 // elsewhere lists the other packages that still write a table, with what has to
@@ -73,7 +81,7 @@ var elsewhere = map[string][]string{
 	"ad_figures":          {"functions/allocate"},
 	"ad_metrics":          {"functions/sync"},
 	"ad_sets":             {"functions/sync"},
-	"ads":                 {"functions/sync", "shared/changes"},
+	"ads":                 {"functions/sync", "shared/changes/queue"},
 	"campaigns":           {"functions/sync"},
 	"clicks":              {"shared/ledger"},
 	"conversions":         {"shared/ledger"},

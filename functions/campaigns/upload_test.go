@@ -215,7 +215,7 @@ func TestTwinImportsTakeEffectOnce(t *testing.T) {
 	}
 	group.Wait()
 	if len(bodies) != 1 {
-		t.Errorf("twins were told different things: %v", bodies)
+		t.Errorf("twins got different answers: %v", bodies)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
-// limiter lets each name take so many a second. It remembers two generations of
+// limiter lets each name take so many a second. It counts two generations of
 // names, so its memory is bounded: when the young one is full, the old one is
 // forgotten, and with it only those who have not come for as long.
 type limiter struct {

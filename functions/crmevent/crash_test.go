@@ -185,13 +185,13 @@ func TestACrashBetweenAnyTwoStatementsLosesAndDoublesNothing(t *testing.T) {
 				t.Errorf("undisturbed (-), with crashes (+):\n%s", diff)
 			}
 			if got, want := troubled.winnersFound(), calm.winnersFound(); got != want {
-				t.Errorf("%d winners were told of, want %d", got, want)
+				t.Errorf("%d winners were published, want %d", got, want)
 			}
 		})
 	}
 }
 
-// winnersFound counts what was told of winners, sent or still in the outbox,
+// winnersFound counts the messages about winners, sent or still in the outbox,
 // each once however often it was sent.
 func (w *world) winnersFound() int {
 	w.t.Helper()

@@ -19,7 +19,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
-// hanging passes bytes on to Postgres until it is told to stop, and then takes
+// hanging passes bytes on to Postgres until the test stops it, and then takes
 // and answers nothing, as a server behind a lost route does.
 func hanging(t *testing.T, dsn string) (through string, hang func()) {
 	t.Helper()

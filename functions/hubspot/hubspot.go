@@ -70,7 +70,7 @@ type function struct {
 }
 
 // New returns the function's handler. publicURL is scheme://host[:port] as
-// HubSpot was told; ownSecret is the deployment's own app's, or empty.
+// HubSpot calls; ownSecret is the deployment's own app's, or empty.
 func New(db *pg.DB, queue outbox.Publisher, vault *secrets.Store, publicURL, ownSecret string) http.Handler {
 	f := &function{db: db, queue: queue, vault: vault, uri: strings.TrimSuffix(publicURL, "/") + path, ownSecret: ownSecret}
 	api := serve.NewAPI(serve.Access{})

@@ -21,7 +21,7 @@ import (
 func TestANoticeIsPostedSignedAndOnce(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	m := w.told(notice.Notice{Kind: notice.ChangeCut, AdID: "ad-1", ChangeID: "c-1", Text: "Cut by 20%.", Data: map[string]any{"after": 12.5}})
+	m := w.published(notice.Notice{Kind: notice.ChangeCut, AdID: "ad-1", ChangeID: "c-1", Text: "Cut by 20%.", Data: map[string]any{"after": 12.5}})
 	for range 3 {
 		if status := w.push(m); status != http.StatusNoContent {
 			t.Fatalf("answered %d", status)
@@ -46,10 +46,10 @@ func TestWhileASecretIsRotatedBothSign(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.Exec(`UPDATE gv.webhooks SET previous_secret = 'projects/p/secrets/old', previous_until = now() + interval '1 hour'`)
-	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	m := w.published(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
 	w.push(m)
 	w.Exec(`UPDATE gv.webhooks SET previous_until = now() - interval '1 second'`)
-	w.push(w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut again"}))
+	w.push(w.published(notice.Notice{Kind: notice.ChangeCut, Text: "cut again"}))
 	got := w.receiver.received()
 	old := webhook.Sign("the old secret", got[0].header.Get(webhook.TimestampHeader), []byte(got[0].body))
 	if s := got[0].header.Get(webhook.SignatureHeader); !strings.HasSuffix(s, ","+old) {
@@ -63,7 +63,7 @@ func TestWhileASecretIsRotatedBothSign(t *testing.T) {
 func TestAReceiverThatFailsGetsItAgainUnderTheSameID(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	m := w.told(notice.Notice{Kind: notice.ChangeFailed, Text: "failed"})
+	m := w.published(notice.Notice{Kind: notice.ChangeFailed, Text: "failed"})
 	for _, status := range []int{500, 404, 302, 429} {
 		w.receiver.answers(status)
 		if got := w.push(m); got != http.StatusNoContent {
@@ -88,7 +88,7 @@ func TestAReceiverThatFailsGetsItAgainUnderTheSameID(t *testing.T) {
 func TestAReceiverThatIsGoneIsSwitchedOff(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	one, two := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "one"}), w.told(notice.Notice{Kind: notice.ChangeCut, Text: "two"})
+	one, two := w.published(notice.Notice{Kind: notice.ChangeCut, Text: "one"}), w.published(notice.Notice{Kind: notice.ChangeCut, Text: "two"})
 	w.receiver.answers(http.StatusGone)
 	for _, m := range []message.Message{one, two, one} {
 		if status := w.push(m); status != http.StatusNoContent {
@@ -109,7 +109,7 @@ func TestAReceiverThatHangsHoldsUpItsOwnTenantOnly(t *testing.T) {
 	w.Exec(`INSERT INTO gv.webhooks (tenant_id, url, secret, updated_by) VALUES ($1, $2, 'projects/p/secrets/new', 'test')`, apitest.Other, other.URL)
 	w.receiver.held = make(chan struct{})
 	w.receiver.answer = http.StatusServiceUnavailable
-	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	m := w.published(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
 	var wg sync.WaitGroup
 	answered := make(chan struct{}, 20)
 	for range 20 {
@@ -138,7 +138,7 @@ func TestAReceiverThatHangsHoldsUpItsOwnTenantOnly(t *testing.T) {
 func TestAPrivateAddressIsADeadLetterAtOnce(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	m := w.published(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
 	w.Exec(`UPDATE gv.webhooks SET url = 'https://169.254.169.254/computeMetadata/v1/'`)
 	if status := w.push(m); status != http.StatusNoContent {
 		t.Errorf("answered %d", status)
@@ -151,7 +151,7 @@ func TestAPrivateAddressIsADeadLetterAtOnce(t *testing.T) {
 func TestWhatIsNoLongerWantedIsDropped(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	m := w.published(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
 	for _, sql := range []string{
 		`UPDATE gv.webhooks SET kinds = '{ad.fatigued}'`,
 		`UPDATE gv.webhooks SET kinds = '{}', disabled_at = now(), disabled_reason = 'off'`,
@@ -185,7 +185,7 @@ func TestWhatIsNoNoticeIsKeptAsADeadLetter(t *testing.T) {
 func TestADatabaseOrAVaultThatIsDownDelaysIt(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	m := w.told(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
+	m := w.published(notice.Notice{Kind: notice.ChangeCut, Text: "cut"})
 	dead, err := pg.Open(t.Context(), pg.Config{URL: "postgres://gv_app@127.0.0.1:1/none"})
 	if err != nil {
 		t.Fatal(err)

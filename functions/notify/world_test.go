@@ -92,8 +92,8 @@ func open(t *testing.T) *world {
 	return w
 }
 
-// told has a notice written and sent as the system does, and returns its message.
-func (w *world) told(n notice.Notice) message.Message {
+// published has a notice written and sent as the system does, and returns its message.
+func (w *world) published(n notice.Notice) message.Message {
 	w.t.Helper()
 	err := pg.InTenant(w.t.Context(), w.App, apitest.Tenant, func(tx pgx.Tx) error { return notice.Put(w.t.Context(), tx, apitest.Tenant, n) })
 	if err != nil {

@@ -68,8 +68,8 @@ func (f *fixture) exec(t *testing.T, sql string) {
 	}
 }
 
-// keep keeps a letter, as a consumer does, and returns its id.
-func (f *fixture) keep(t *testing.T, tenant, key string) string {
+// store keeps a letter, as a consumer does, and returns its id.
+func (f *fixture) store(t *testing.T, tenant, key string) string {
 	t.Helper()
 	return f.keepData(t, tenant, key, `{"ad_id":"ad-1","portalId":5,"name":"Ann"}`)
 }

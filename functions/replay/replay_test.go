@@ -21,7 +21,7 @@ const (
 func TestALetterIsSentAgainUnderItsFirstKey(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	id := f.keep(t, tenantA, "k1")
+	id := f.store(t, tenantA, "k1")
 	status, answer := f.replay(t, tenantA, id)
 	if status != 200 || answer["status"] != "replayed" || answer["replayed_by"] != "admin@example.com" || answer["topic"] != "winner-found" {
 		t.Fatalf("%d %v", status, answer)
@@ -39,7 +39,7 @@ func TestALetterIsSentAgainUnderItsFirstKey(t *testing.T) {
 func TestALetterIsReplayedOnceUntilItFailsAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	id := f.keep(t, tenantA, "k1")
+	id := f.store(t, tenantA, "k1")
 	var ok atomic.Int64
 	var wg sync.WaitGroup
 	for range 6 {
@@ -57,7 +57,7 @@ func TestALetterIsReplayedOnceUntilItFailsAgain(t *testing.T) {
 	if ok.Load() != 1 || len(f.queue.Messages()) != 1 {
 		t.Errorf("%d replays, %d messages", ok.Load(), len(f.queue.Messages()))
 	}
-	if again := f.keep(t, tenantA, "k1"); again != id {
+	if again := f.store(t, tenantA, "k1"); again != id {
 		t.Errorf("the message that failed again is another letter")
 	}
 	if status, answer := f.replay(t, tenantA, id); status != 200 {
@@ -68,7 +68,7 @@ func TestALetterIsReplayedOnceUntilItFailsAgain(t *testing.T) {
 func TestAQueueThatIsDownLeavesTheMessageForTheRelay(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	id := f.keep(t, tenantA, "k1")
+	id := f.store(t, tenantA, "k1")
 	f.queue.Close()
 	if status, answer := f.replay(t, tenantA, id); status != 200 {
 		t.Errorf("%d %v", status, answer)
@@ -86,11 +86,11 @@ func TestLettersAreListedNewestFirstPageByPage(t *testing.T) {
 	}
 	var want []string
 	for i := range 7 {
-		want = append([]string{f.keep(t, tenantA, fmt.Sprint("k", i))}, want...)
+		want = append([]string{f.store(t, tenantA, fmt.Sprint("k", i))}, want...)
 	}
-	// Letters of one moment are told apart by their ids.
+	// Dead letters of the same instant are ordered by their ids.
 	f.exec(t, `UPDATE gv.dead_letters SET received_at = '2026-11-22T10:00:00.123456Z' WHERE message_id IN ('k2', 'k3', 'k4')`)
-	f.keep(t, tenantB, "theirs")
+	f.store(t, tenantB, "theirs")
 	seen := map[string]bool{}
 	cursor, pages := "", 0
 	for {
@@ -127,7 +127,7 @@ func TestLettersAreListedNewestFirstPageByPage(t *testing.T) {
 func TestOfAMessageOnlyItsIDsAreShown(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	f.keep(t, tenantA, "k1")
+	f.store(t, tenantA, "k1")
 	_, answer := f.get(t, "")
 	got := answer["dead_letters"].([]any)[0].(map[string]any)
 	delete(got, "id")
@@ -158,7 +158,7 @@ func TestStrangeDataIsListedWithoutIDs(t *testing.T) {
 func TestAnotherTenantsLettersAreOutOfReach(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	theirs, nobodys := f.keep(t, tenantB, "k1"), f.keep(t, "", "k2")
+	theirs, nobodys := f.store(t, tenantB, "k1"), f.store(t, "", "k2")
 	for _, id := range []string{theirs, nobodys, "00000000-0000-4000-8000-0000000000ff"} {
 		if status, _ := f.replay(t, tenantA, id); status != 404 {
 			t.Errorf("%s: %d", id, status)
@@ -175,7 +175,7 @@ func TestAnotherTenantsLettersAreOutOfReach(t *testing.T) {
 func TestOnlyAnAdminListsAndReplays(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	id := f.keep(t, tenantA, "k1")
+	id := f.store(t, tenantA, "k1")
 	if status, _ := f.raw(t, http.MethodGet, "", tenantA, auth.Editor); status != 403 {
 		t.Errorf("an editor lists: %d", status)
 	}

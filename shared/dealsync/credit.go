@@ -43,7 +43,7 @@ func (p *Processor) creditAnew(ctx context.Context, m message.Message) error {
 	return err
 }
 
-// creditAll credits recorded deals anew and settles the ads that lose or gain.
+// creditAll credits recorded deals anew and recomputes the ads that lose or gain.
 // It reports whether there is a message to be sent of it.
 func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (needsFlush bool, err error) {
 	store := ledger.NewStore(tx, portal)

@@ -23,7 +23,7 @@ import (
 type Summary struct {
 	DecisionID uuid.UUID
 	CreatedAt  time.Time
-	// AccountID is "" where the request named no account and none could be told.
+	// AccountID is "" where the request named no account and none is known.
 	AccountID    string
 	Currency     money.Currency
 	RequestedBy  string

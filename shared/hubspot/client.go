@@ -18,7 +18,7 @@ type Options struct {
 	// Token returns the access token. It is asked before every request, so that
 	// a rotated token is picked up; it is the one who caches.
 	Token func(context.Context) (string, error)
-	// Forget, where set, is told that HubSpot refused the token, so that a cached
+	// Forget, where set, is called when HubSpot refused the token, so that a cached
 	// one is read anew before the only other try.
 	Forget func()
 	// HomeCurrency is the portal's company currency, where the caller knows it

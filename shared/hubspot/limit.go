@@ -84,7 +84,7 @@ func (l *limit) pause(d time.Duration, reason string) {
 }
 
 // learn follows what an answer says of the portal's real limit: never faster
-// than we were told to be, slower where the account has a smaller plan.
+// than we were configured to be, slower where the account has a smaller plan.
 func (l *limit) learn(header http.Header) {
 	most, err := strconv.Atoi(header.Get("X-HubSpot-RateLimit-Max"))
 	every := interval(header)

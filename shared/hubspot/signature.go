@@ -27,7 +27,7 @@ const (
 const MaxSkew = 5 * time.Minute
 
 // Verify checks a webhook's v3 signature against each of secrets and returns the
-// index of the one that made it. uri is the public address that HubSpot was told
+// index of the one that made it. uri is the public address that HubSpot was given
 // to call, not the one that this process saw behind its load balancer; body is
 // the raw body. Signatures v1 and v2 carry no time and so never count. The error
 // is a fault of kind Unauthorized that says "Invalid signature"; its cause, for

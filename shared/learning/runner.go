@@ -237,12 +237,12 @@ func (r *Runner) release(ctx context.Context, tenant, id, token string) {
 
 // public is what of a step's error may be shown.
 func public(err error, late bool, deadline time.Duration) string {
-	var told *fault.Error
+	var public *fault.Error
 	switch {
 	case late:
 		return fmt.Sprintf("was not done within %s", deadline)
-	case errors.As(err, &told) && told.Message != "":
-		return told.Message
+	case errors.As(err, &public) && public.Message != "":
+		return public.Message
 	}
 	return "an internal error stopped it; the log has the cause"
 }

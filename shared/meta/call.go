@@ -78,7 +78,7 @@ func (a *Account) write(ctx context.Context, c call) (trace string, err error) {
 	return trace, nil
 }
 
-// once sends c, reads its answer into out, and remembers what it says of quotas.
+// once sends c, reads its answer into out, and records what it says of quotas.
 func (a *Account) once(ctx context.Context, c call, out any) (trace string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.client.opts.Timeout)
 	defer cancel()

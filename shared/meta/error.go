@@ -77,7 +77,7 @@ const (
 )
 
 // codes are those whose meaning does not depend on a subcode. What the 8000x
-// codes are each for is told differently by different pages; all are quotas.
+// codes are each for is described differently by different pages; all are quotas.
 var codes = map[int]kind{
 	codeUnknown: temporary, codeService: temporary, -1: temporary,
 	4: throttled, 17: throttled, 32: throttled, 341: throttled, codeThrottled: throttled,

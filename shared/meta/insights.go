@@ -21,7 +21,7 @@ type Window struct {
 	// done where Meta finds the question too large.
 	Large bool
 	// Conversions are the action types that count as conversions. They contain each
-	// other at Meta (a purchase is told as purchase and as omni_purchase), so of a
+	// other at Meta (a purchase is reported as purchase and as omni_purchase), so of a
 	// day only the first of them that is there counts.
 	Conversions []string
 }
@@ -41,7 +41,7 @@ type Insight struct {
 }
 
 // Insights gives the days of the account's ads to fn, page after page. Meta
-// tells of no day without impressions. A day may be told twice where Meta first
+// reports no day without impressions. A day may come twice where Meta first
 // took the question and then found it too large: the later is right.
 func (a *Account) Insights(ctx context.Context, w Window, fn func([]Insight) error) error {
 	currency, err := a.currency(ctx)

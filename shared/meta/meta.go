@@ -5,7 +5,7 @@
 // write whose answer was lost is reported as such (see Outcome), and its caller
 // finds out by reading. Budgets are absolute, in the minor units of shared/money.
 //
-// A client remembers what Meta says of each account's quota on every answer, and
+// A client records what Meta says of each account's quota on every answer, and
 // leaves an account alone before its limit, and for as long as Meta says after it.
 package meta
 
@@ -46,12 +46,12 @@ type Options struct {
 	PageSize int
 	// Transport carries the requests; http.DefaultTransport unless set.
 	Transport http.RoundTripper
-	// Now is the clock that quotas are remembered by.
+	// Now is the clock that quotas are tracked by.
 	Now func() time.Time
 }
 
 // Client calls Meta for any number of accounts. A process has one, for it
-// remembers each account's quota. It is safe for concurrent use.
+// tracks each account's quota. It is safe for concurrent use.
 type Client struct {
 	base  *url.URL // with the version
 	opts  Options

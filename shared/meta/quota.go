@@ -18,7 +18,7 @@ const (
 	every // both
 )
 
-// Usage is told in percent. Bulk reads stop at bulkUpTo, so that the executor's
+// Usage is in percent. Bulk reads stop at bulkUpTo, so that the executor's
 // few calls have room; everything stops at allUpTo, before Meta says so.
 const (
 	bulkUpTo = 80
@@ -41,7 +41,7 @@ type pause struct {
 	why       string
 }
 
-// quota remembers pauses.
+// quota tracks pauses.
 type quota struct {
 	now    func() time.Time
 	mu     sync.Mutex
@@ -72,8 +72,8 @@ func (q *quota) wait(account string, c class, bulk bool) (longest time.Duration,
 	return longest, why
 }
 
-// hold pauses a gate; a pause is never made shorter.
-func (q *quota) hold(g gate, bulk, all time.Duration, why string) {
+// pause pauses a gate; a pause is never made shorter.
+func (q *quota) pause(g gate, bulk, all time.Duration, why string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p, now := q.pauses[g], q.now()
@@ -92,9 +92,9 @@ func (q *quota) used(g gate, percent float64, reset time.Duration, name string) 
 	d := or(reset, rest)
 	switch {
 	case percent >= allUpTo:
-		q.hold(g, d, d, why)
+		q.pause(g, d, d, why)
 	case percent >= bulkUpTo:
-		q.hold(g, d, 0, why)
+		q.pause(g, d, 0, why)
 	}
 }
 
@@ -109,10 +109,10 @@ func (q *quota) throttled(account string, c class, e *Error) time.Duration {
 	case e.Code >= 80000: // a quota of its own
 		g.class = c
 	}
-	if told, _ := q.wait(account, c, false); told > 0 && d == rest {
-		return told // a header of the same answer has said it better
+	if pause, _ := q.wait(account, c, false); pause > 0 && d == rest {
+		return pause // a header of the same answer has said it better
 	}
-	q.hold(g, d, d, fmt.Sprintf("Meta refused a call with code %d/%d", e.Code, e.Subcode))
+	q.pause(g, d, d, fmt.Sprintf("Meta refused a call with code %d/%d", e.Code, e.Subcode))
 	return d
 }
 
@@ -163,7 +163,7 @@ func (q *quota) business(g gate, u appUsage) {
 		return
 	}
 	if d := seconds(u.Minutes * 60); d > 0 {
-		q.hold(g, d, d, fmt.Sprintf("Meta gives access back in %v minutes", u.Minutes))
+		q.pause(g, d, d, fmt.Sprintf("Meta gives access back in %v minutes", u.Minutes))
 		return
 	}
 	q.used(g, u.percent(), 0, "X-Business-Use-Case-Usage")

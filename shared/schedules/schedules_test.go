@@ -147,7 +147,7 @@ func TestASchedulerThatIsAwayIsUnavailableAndOneThatRefusesIsInvalid(t *testing.
 	s, j := open(t)
 	s.Before(func(context.Context, string) error { return status.Error(codes.Unavailable, "try later") })
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // the client itself asks again where it is told to come later
+	cancel() // the client itself asks again where the answer has Retry-After
 	if _, err := j.Apply(ctx, tenant, daily); fault.Of(err) != fault.Unavailable {
 		t.Errorf("%v", err)
 	}

@@ -31,7 +31,7 @@ type steps struct {
 }
 
 // NewRunner returns a runner of the seven steps on db. models name the embedding
-// model that winners are remembered with.
+// model that winners are embedded with.
 func NewRunner(db *pg.DB, models embed.Models) *learning.Runner {
 	s := &steps{db: db, oracle: oracle.New(db), models: models}
 	return learning.NewRunner(db, []learning.Step{

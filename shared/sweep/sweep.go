@@ -29,8 +29,8 @@ const (
 	// after a cut that was not possible.
 	rest  = 7 * 24 * time.Hour
 	retry = 24 * time.Hour
-	// settling is how long after a change of its budget an ad gets no cut.
-	settling = 3 * 24 * time.Hour
+	// afterBudgetChange is how long after a change of its budget an ad gets no cut.
+	afterBudgetChange = 3 * 24 * time.Hour
 
 	// window is how many days are judged: those whose figures are still restated.
 	window = 28

@@ -28,7 +28,7 @@ func (t *tiredAd) swings(now time.Time) string {
 	switch n := len(t.budgets); {
 	case t.learning:
 		return "its ad set is in Meta's learning phase: no cut before that is over"
-	case n > 0 && now.Sub(t.budgets[n-1]) < settling:
+	case n > 0 && now.Sub(t.budgets[n-1]) < afterBudgetChange:
 		return "its budget was changed at " + t.budgets[n-1].UTC().Format("2006-01-02 15:04") + " UTC: no cut within 3 days of that"
 	}
 	return ""

@@ -16,7 +16,7 @@ import (
 type Server struct {
 	// URL is the address that clients are given.
 	URL string
-	// Transport carries a client's requests to the server, whatever their host.
+	// Transport carries a client's requests to the server; any other is refused.
 	Transport *http.Transport
 
 	http     *http.Server
@@ -51,7 +51,10 @@ type listener struct {
 	once   sync.Once
 }
 
-func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (l *listener) dial(ctx context.Context, _, at string) (net.Conn, error) {
+	if at != (address{}).String() {
+		return nil, errRefused
+	}
 	client, server := net.Pipe()
 	select {
 	case l.conns <- server:
