@@ -73,6 +73,12 @@ var writers = map[string]struct{ writer, row string }{
 	"learning_cycles":     {"shared/learning", "a run of the self-learning cycle"},
 	"learning_steps":      {"shared/learning", "a step of such a run"},
 	"schedules":           {"shared/schedules", "a schedule that an admin has set"},
+	"report_parts":        {"shared/ads", "a part of a report that is being imported"},
+	"ad_periods":          {"shared/ads", "an ad's figures of a period of several days"},
+	"webhook_attempts":    {"functions/notify", "a try to deliver a notice, and its answer"},
+	"deal_sources":        {"shared/dealsource", "a CRM without a connector of its own that sends signed deals"},
+	"source_ids":          {"shared/dealsource", "the number that a source's own id of a record has here"},
+	"source_reports":      {"shared/dealsource", "the latest report of a source's record"},
 }
 
 // elsewhere lists the other packages that still write a table, with what has to

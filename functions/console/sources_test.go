@@ -71,9 +71,9 @@ func TestTheLockFileNamesNoRegistry(t *testing.T) {
 var elsewhere = map[string]string{
 	"GET /health":       "for load balancers",
 	"GET /openapi.json": "for programs; the page's noscript text leads to it",
-	"POST /api/ml/attribution/attribute-conversion": "a conversion of some other system, told by a program",
+	"POST /api/ml/attribution/attribute-conversion": "a conversion of some other system, shown by a program",
 	"POST /api/ml/attribution/track-click":          "the click beacon; the page of keys shows how a landing page calls it",
-	"POST /api/ml/battle-hardened/feedback":         "figures of some other system, told by a program; people import them",
+	"POST /api/ml/battle-hardened/feedback":         "figures of some other system, shown by a program; people import them",
 	"POST /api/ml/rag/index-winner":                 "winners are indexed by themselves",
 	"POST /api/ml/synthetic-revenue/ad-roas":        "for programs; an ad's page shows its pipeline ROAS",
 	"POST /api/ml/synthetic-revenue/calculate":      "for programs; editing a stage says what changes",

@@ -160,7 +160,7 @@ func (s Store) exclusively(ctx context.Context, name string) (Stage, error) {
 
 // Revalue gives the stage's live deals the value that they have now, by the rule
 // of Worth; one whose amount cannot be used stays at 0. It returns how many deals
-// changed and the ads that they are credited to, which are then to be settled.
+// changed and the ads that they are credited to, which are then to be recomputed.
 func (s Store) Revalue(ctx context.Context, stage string) (deals int, adIDs []string, err error) {
 	err = s.tx.QueryRow(ctx, `
 		WITH worth AS (
