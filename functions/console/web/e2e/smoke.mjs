@@ -52,7 +52,7 @@ export const smoke = [
     await value.fill('9100.50')
     await page.getByRole('button', { name: 'Save', exact: true }).click()
     await page.getByText(/^Saved\./).waitFor()
-    check(await page.getByText('$9,100.50').count() > 0, 'the new value is not shown')
+    check(await page.getByText('9,100.50 USD').count() > 0, 'the new value is not shown')
   }],
   ['finds winners by words', async ({ page }) => {
     await go(page, '/winners', 'Winners')

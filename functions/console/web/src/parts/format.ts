@@ -12,14 +12,11 @@ function format(options: Intl.NumberFormatOptions): Intl.NumberFormat {
 export const missing = '–'
 type Maybe = number | null | undefined
 
-/** money is an amount with its currency's own decimals, or in whole units where it says so. */
+/** money is an amount with its currency's own decimals, or in whole units where it says so: "1,234.50 USD", as reasons write it. */
 export function money(amount: Maybe, currency: string | undefined, whole = false): string {
   if (amount == null) return missing
-  try {
-    return format({ style: 'currency', currency, ...(whole && { maximumFractionDigits: 0, minimumFractionDigits: 0 }) }).format(amount)
-  } catch {
-    return `${number(amount)} ${currency ?? ''}`.trim() // a currency that the browser does not know
-  }
+  const places = whole || !currency ? 0 : decimals(currency)
+  return `${format({ minimumFractionDigits: places, maximumFractionDigits: places }).format(amount)} ${currency ?? ''}`.trim()
 }
 
 /** signed is money with its sign: what is gained or lost. */
