@@ -64,6 +64,10 @@ type input struct {
 		ConversionTimestamp   string         `json:"conversion_timestamp" format:"date-time" doc:"RFC 3339. In whole seconds it means that whole second: a click within it is not after it."`
 		FBCLID                *string        `json:"fbclid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
 		GCLID                 *string        `json:"gclid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
+		FBC                   *string        `json:"fbc,omitempty" nullable:"true" maxLength:"1100" pattern:"^[^\\x00]*$" patternDescription:"text without NUL" doc:"The cookie _fbc, fb.1.<ms>.X: the click id X; fbclid counts where both are given."`
+		GBRAID                *string        `json:"gbraid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
+		WBRAID                *string        `json:"wbraid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
+		TTCLID                *string        `json:"ttclid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
 		ClickID               *string        `json:"click_id,omitempty" nullable:"true" maxLength:"200" pattern:"^[^\\x00]*$" patternDescription:"text without NUL" doc:"As track-click answered it."`
 		FingerprintHash       *string        `json:"fingerprint_hash,omitempty" nullable:"true" maxLength:"128" pattern:"^[^\\x00]*$" patternDescription:"text without NUL" doc:"As track-click answered it."`
 		FingerprintComponents map[string]any `json:"fingerprint_components,omitempty" nullable:"true" maxProperties:"100" doc:"Or what it is made of; the hash counts where both are given."`
@@ -140,8 +144,15 @@ func (f *function) attribute(ctx context.Context, in *input) (*output, error) {
 // keys returns what the conversion is known by; the salt is the beacon's.
 func (in *input) keys(tenant string) attribution.Keys {
 	k := attribution.Keys{
-		ClickID: value(in.Body.ClickID), FBCLID: value(in.Body.FBCLID), GCLID: value(in.Body.GCLID),
+		ClickID: value(in.Body.ClickID),
+		PlatformIDs: attribution.PlatformIDs{
+			FBCLID: value(in.Body.FBCLID), GCLID: value(in.Body.GCLID),
+			GBRAID: value(in.Body.GBRAID), WBRAID: value(in.Body.WBRAID), TTCLID: value(in.Body.TTCLID),
+		},
 		FingerprintHash: value(in.Body.FingerprintHash), IP: value(in.Body.IPAddress), UserAgent: value(in.Body.UserAgent),
+	}
+	if k.FBCLID == "" {
+		k.FBCLID, _ = attribution.ParseFBC(value(in.Body.FBC))
 	}
 	if k.FingerprintHash == "" {
 		k.FingerprintHash = attribution.FingerprintHash(in.Body.FingerprintComponents, tenant)

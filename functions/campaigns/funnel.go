@@ -35,6 +35,21 @@ type unusableAmount struct {
 	Count  int64  `json:"count"`
 }
 
+// clickedBefore counts deals that another ad may have begun.
+type clickedBefore struct {
+	Deals int64             `json:"deals" doc:"Deals that are credited to a click."`
+	After int64             `json:"after_another_ad"`
+	Share *float64          `json:"share" nullable:"true" doc:"after_another_ad over deals, 0 to 1; null without deals."`
+	Ads   []adClickedBefore `json:"ads" nullable:"false" doc:"By ad, up to 200, those with most of after_another_ad first."`
+}
+
+type adClickedBefore struct {
+	AdID  string  `json:"ad_id"`
+	Deals int64   `json:"deals"`
+	After int64   `json:"after_another_ad"`
+	Share float64 `json:"share"`
+}
+
 type unattributedReason struct {
 	Reason string `json:"reason" doc:"Empty where the deal has not been attributed yet."`
 	Tally
@@ -50,10 +65,12 @@ type funnelOutput struct {
 
 		WonWithoutAmount Tally `json:"won_without_amount" doc:"Won deals that the CRM gives no amount: they count at their stage's value in pipeline_value, and never in revenue."`
 
-		UnmappedStages  []unmappedStage      `json:"unmapped_stages" nullable:"false" doc:"Stages of the CRM that stand for none of yours: up to 1000, those with most deals first."`
-		UnusableAmounts []unusableAmount     `json:"unusable_amounts" nullable:"false" doc:"Deals valued 0 because their amount cannot be used, such as one in a foreign currency."`
-		Unattributed    Tally                `json:"unattributed" doc:"Deals that no click led to."`
-		Why             []unattributedReason `json:"unattributed_reasons" nullable:"false" doc:"Why, those with most deals first, up to 20."`
+		UnknownAds       Tally                `json:"unknown_ads" doc:"Deals credited to ads that are in none of your accounts yet: they count once a report or a sync names the ad."`
+		ClickedAnotherAd clickedBefore        `json:"clicked_another_ad_before" doc:"Deals whose contact had clicked another ad before the click that they are credited to. An ad with a large share collects what others began."`
+		UnmappedStages   []unmappedStage      `json:"unmapped_stages" nullable:"false" doc:"Stages of the CRM that stand for none of yours: up to 1000, those with most deals first."`
+		UnusableAmounts  []unusableAmount     `json:"unusable_amounts" nullable:"false" doc:"Deals valued 0 because their amount cannot be used, such as one in a foreign currency."`
+		Unattributed     Tally                `json:"unattributed" doc:"Deals that no click led to."`
+		Why              []unattributedReason `json:"unattributed_reasons" nullable:"false" doc:"Why, those with most deals first, up to 20."`
 	}
 }
 
@@ -81,7 +98,15 @@ func (f *function) funnel(ctx context.Context, _ *struct{}) (*funnelOutput, erro
 		if err != nil {
 			return err
 		}
+		unknown, err := deals.unknownAds(ctx)
+		if err != nil {
+			return err
+		}
+		if out.Body.ClickedAnotherAd, err = deals.clickedAnotherAd(ctx); err != nil {
+			return err
+		}
 		fill(out, stages, reasons)
+		out.Body.UnknownAds = Tally{unknown.Count, unknown.Value.Units(money.Currency(out.Body.Currency))}
 		out.Body.WonWithoutAmount = Tally{estimated.Count, estimated.Value.Units(money.Currency(out.Body.Currency))}
 		out.Body.UnmappedStages, out.Body.UnusableAmounts = unmapped, unusable
 		return nil

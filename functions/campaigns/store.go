@@ -88,6 +88,58 @@ func (s dealStore) wonWithoutAmount(ctx context.Context) (t struct {
 	return t, nil
 }
 
+// unknownAds counts the deals credited to ads that the tenant does not have.
+func (s dealStore) unknownAds(ctx context.Context) (t struct {
+	Count int64
+	Value money.Amount
+}, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT count(*), coalesce(sum(d.value_minor), 0)::bigint
+		FROM   gv.deals d
+		WHERE  d.tenant_id = gv.tenant() AND d.state = 'live' AND d.ad_id IS NOT NULL
+		AND    NOT EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = d.tenant_id AND a.ad_id = d.ad_id)`).Scan(&t.Count, &t.Value)
+	if err != nil {
+		return t, fmt.Errorf("count deals of unknown ads: %w", err)
+	}
+	return t, nil
+}
+
+// clickedAnotherAd counts, by the ad that has the credit, the deals whose contacts
+// had clicked another ad before.
+func (s dealStore) clickedAnotherAd(ctx context.Context) (clickedBefore, error) {
+	rows, _ := s.tx.Query(ctx, `
+		WITH deal AS (
+			SELECT d.ad_id, EXISTS (
+			           SELECT FROM gv.deal_touches t
+			           WHERE  t.tenant_id = d.tenant_id AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id
+			           AND    t.ad_id <> d.ad_id AND t.clicked_at < own.clicked_at) AS after
+			FROM   gv.deals d
+			JOIN   gv.deal_touches own USING (tenant_id, portal_id, deal_id, click_id)
+			WHERE  d.tenant_id = gv.tenant() AND d.state = 'live'
+		)
+		SELECT   ad_id, count(*) AS deals, count(*) FILTER (WHERE after) AS after, count(*) FILTER (WHERE after)::float8 / count(*) AS share
+		FROM     deal GROUP BY ad_id ORDER BY after DESC, deals DESC, ad_id`)
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[adClickedBefore])
+	if err != nil {
+		return clickedBefore{}, fmt.Errorf("count deals whose contacts had clicked another ad: %w", err)
+	}
+	out := clickedBefore{Ads: []adClickedBefore{}}
+	for i, ad := range all {
+		out.Deals, out.After = out.Deals+ad.Deals, out.After+ad.After
+		if i < maxAdsClickedBefore {
+			out.Ads = append(out.Ads, ad)
+		}
+	}
+	if out.Deals > 0 {
+		share := float64(out.After) / float64(out.Deals)
+		out.Share = &share
+	}
+	return out, nil
+}
+
+// maxAdsClickedBefore is how many ads are listed; the rest only counts.
+const maxAdsClickedBefore = 200
+
 type reasonRow struct {
 	Reason string
 	Count  int64

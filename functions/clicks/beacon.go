@@ -1,6 +1,7 @@
 package clicks
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,22 +22,29 @@ import (
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
-// beacon is what a landing page tells. The body is open: what is not named here
-// is kept beside the click. null and "" are the same as not said, because that
-// is what a page's URLSearchParams gives for a parameter that is not there.
+// beacon is the body that a landing page sends, as it is documented. Only the
+// first three members can get a click refused; every other that cannot be used is
+// dropped and named in the answer. The body is open: members that are not named
+// here are stored beside the click. null and "" mean that a member is not there,
+// since that is what a page's URLSearchParams gives.
 type beacon struct {
 	_                     struct{}       `additionalProperties:"true"`
-	TenantID              string         `json:"tenant_id" minLength:"1" maxLength:"100" doc:"The publishable key's tenant."`
-	AdID                  string         `json:"ad_id" minLength:"1" maxLength:"128" pattern:"\\S" patternDescription:"text that is not blank"`
+	TenantID              string         `json:"tenant_id" minLength:"1" maxLength:"100" doc:"The key's tenant."`
+	AdID                  string         `json:"ad_id" minLength:"1" maxLength:"128" pattern:"\\S" patternDescription:"text that is not blank" doc:"A macro that nobody filled in, such as {{ad.id}}, is no ad: the click is stored and credited with nothing."`
 	CampaignID            string         `json:"campaign_id" minLength:"1" maxLength:"128" pattern:"\\S" patternDescription:"text that is not blank"`
-	PublishableKey        *string        `json:"publishable_key,omitempty" nullable:"true" maxLength:"200" doc:"Or in the header X-Publishable-Key."`
+	PublishableKey        *string        `json:"publishable_key,omitempty" nullable:"true" maxLength:"200" doc:"Or in the header X-Publishable-Key. Never a server key."`
 	ClickID               *string        `json:"click_id,omitempty" nullable:"true" maxLength:"200" doc:"Your own id of the click; made where absent. Known again, it is the same click."`
 	FBCLID                *string        `json:"fbclid,omitempty" nullable:"true" maxLength:"1024"`
 	GCLID                 *string        `json:"gclid,omitempty" nullable:"true" maxLength:"1024"`
-	IPAddress             *string        `json:"ip_address,omitempty" nullable:"true" maxLength:"64" doc:"Absent: the caller's."`
-	UserAgent             *string        `json:"user_agent,omitempty" nullable:"true" maxLength:"1024" doc:"Absent: the caller's."`
+	GBRAID                *string        `json:"gbraid,omitempty" nullable:"true" maxLength:"1024"`
+	WBRAID                *string        `json:"wbraid,omitempty" nullable:"true" maxLength:"1024"`
+	TTCLID                *string        `json:"ttclid,omitempty" nullable:"true" maxLength:"1024"`
+	FBC                   *string        `json:"fbc,omitempty" nullable:"true" maxLength:"1100" doc:"The cookie _fbc, fb.1.<ms>.X: the click id X."`
+	FBP                   *string        `json:"fbp,omitempty" nullable:"true" maxLength:"200" doc:"The cookie _fbp; not stored without consent."`
+	IPAddress             *string        `json:"ip_address,omitempty" nullable:"true" maxLength:"64" doc:"With a server key: the visitor's. With a publishable key the request's own counts."`
+	UserAgent             *string        `json:"user_agent,omitempty" nullable:"true" maxLength:"1024" doc:"As ip_address."`
 	DeviceType            *string        `json:"device_type,omitempty" nullable:"true" maxLength:"64"`
-	FingerprintComponents map[string]any `json:"fingerprint_components,omitempty" maxProperties:"100" doc:"Only their salted hash is kept."`
+	FingerprintComponents map[string]any `json:"fingerprint_components,omitempty" maxProperties:"100" doc:"Only their salted hash is stored."`
 	FingerprintHash       *string        `json:"fingerprint_hash,omitempty" nullable:"true" maxLength:"128" doc:"Where you hash the components yourself; it counts where both are given."`
 	LandingPageURL        *string        `json:"landing_page_url,omitempty" nullable:"true" maxLength:"4096"`
 	UTMSource             *string        `json:"utm_source,omitempty" nullable:"true" maxLength:"500"`
@@ -44,21 +52,19 @@ type beacon struct {
 	UTMCampaign           *string        `json:"utm_campaign,omitempty" nullable:"true" maxLength:"500"`
 	UTMTerm               *string        `json:"utm_term,omitempty" nullable:"true" maxLength:"500"`
 	UTMContent            *string        `json:"utm_content,omitempty" nullable:"true" maxLength:"500"`
-	Consent               *bool          `json:"consent,omitempty" nullable:"true" doc:"false: no address, agent or fingerprint is stored."`
-	ClickedAt             *string        `json:"clicked_at,omitempty" nullable:"true" format:"date-time" doc:"For a beacon that waited to be sent; absent: now."`
-	Timestamp             *string        `json:"timestamp,omitempty" nullable:"true" format:"date-time" doc:"The same as clicked_at."`
-
-	at    time.Time
-	extra map[string]any
+	Consent               any            `json:"consent,omitempty" doc:"Absent: not asked. true, \"granted\" and 1 are yes; anything else is no, and then no address, agent or fingerprint is stored."`
+	ClickedAt             any            `json:"clicked_at,omitempty" doc:"RFC 3339, or Unix seconds or milliseconds. With a server key the click's time, at most 7 days ago; with a publishable key it is stored and decides nothing."`
+	Timestamp             any            `json:"timestamp,omitempty" doc:"The same as clicked_at."`
 }
 
 const (
-	maxBody  = 64 << 10 // what sendBeacon itself refuses to exceed
-	maxExtra = 50
-	maxDepth = 6
-	// A page's clock may be a little ahead; an older click could not be credited any more.
-	maxAhead = 5 * time.Minute
-	maxAge   = attribution.Window
+	maxBody = 64 << 10 // what sendBeacon itself refuses to exceed
+	// maxUnkeyed is what is read of a body that must hold the key itself.
+	maxUnkeyed = 32 << 10
+	maxExtra   = 50
+	maxDepth   = 6
+	maxName    = 100
+	maxAge     = attribution.Window // an older click could not be credited any more
 )
 
 // rules are the beacon's own tags, as a schema: what is documented is what is checked.
@@ -72,114 +78,238 @@ func describeBeacon(op *huma.Operation) {
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/json": {Schema: rules}, "text/plain": {Schema: rules},
 	}}
-	op.Parameters = append(op.Parameters, &huma.Param{
-		Name: "X-Publishable-Key", In: "header", Description: "The tenant's publishable key, here or in the body.", Schema: &huma.Schema{Type: huma.TypeString},
-	})
+	text := &huma.Schema{Type: huma.TypeString}
+	op.Parameters = append(op.Parameters,
+		&huma.Param{Name: "X-Publishable-Key", In: "header", Description: "The tenant's publishable key, here or in the body.", Schema: text},
+		&huma.Param{Name: "Authorization", In: "header", Description: "Bearer and a server key, which begins with gvs_, instead: for servers, never from a web page.", Schema: text},
+	)
 	op.Responses["200"] = &huma.Response{
 		Description: "The click is recorded.", Content: map[string]*huma.MediaType{"application/json": {Schema: answers}},
 	}
 }
 
 // readBody returns the members of the request's JSON object, of whichever
-// content type a page can send it as.
-func readBody(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+// content type a page can send it as. Members that are null are left out.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) (map[string]any, error) {
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if kind, _, _ = mime.ParseMediaType(kind); kind != "application/json" && kind != "text/plain" {
 			return nil, serve.Problem(http.StatusUnsupportedMediaType, "send JSON, as application/json or, from sendBeacon, as text/plain")
 		}
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
 	}
 	var (
-		body  map[string]any
-		wrong *json.UnmarshalTypeError
+		body   map[string]any
+		wrong  *json.UnmarshalTypeError
+		reader = json.NewDecoder(bytes.NewReader(data))
 	)
-	switch err := json.Unmarshal(data, &body); {
-	case errors.As(err, &wrong) && strings.HasPrefix(wrong.Value, "number "):
-		return nil, fault.Field("body", "holds a number that is not finite")
+	reader.UseNumber() // an id of 17 digits or a number out of range costs its member, not the click
+	err = reader.Decode(&body)
+	if err == nil && reader.More() {
+		return nil, serve.Problem(http.StatusBadRequest, "the body holds more than one JSON value")
+	}
+	switch {
 	case errors.As(err, &wrong), err == nil && body == nil:
 		return nil, fault.Field("body", "must be a JSON object")
 	case err != nil:
 		return nil, serve.Problem(http.StatusBadRequest, "the body is not valid JSON")
 	}
+	maps.DeleteFunc(body, func(_ string, v any) bool { return v == nil })
 	return body, nil
 }
 
-// parseBeacon returns what body tells, or an Invalid fault naming every field
-// that breaks a rule.
-func parseBeacon(body map[string]any, now time.Time) (*beacon, error) {
-	maps.DeleteFunc(body, func(_ string, v any) bool { return v == nil })
+// parsed is a beacon's click and the members that could not be used.
+type parsed struct {
+	tenant  string
+	click   attribution.Click
+	dropped []string
+}
+
+// drop notes that a member cannot be used, once.
+func (p *parsed) drop(name string) {
+	if !slices.Contains(p.dropped, name) {
+		p.dropped = append(p.dropped, name)
+	}
+}
+
+// parseBeacon returns the click that body describes, or an Invalid fault naming
+// every field that a click cannot do without and that breaks a rule.
+func parseBeacon(body map[string]any, from sender, now time.Time) (*parsed, error) {
+	required := map[string]any{}
+	for _, name := range rules.Required {
+		if v, ok := body[name]; ok {
+			required[name] = v
+		}
+	}
 	result := &huma.ValidateResult{}
-	huma.Validate(registry, rules, huma.NewPathBuffer([]byte("body"), 4), huma.ModeWriteToServer, body, result)
-	for _, name := range slices.Sorted(maps.Keys(body)) {
-		if rule := unsound(body[name], 1); rule != "" || unsound(name, 1) != "" || len(name) > 100 {
-			result.Errors = append(result.Errors, &huma.ErrorDetail{Location: path(name), Message: or(rule, "is not a usable name")})
+	huma.Validate(registry, rules, huma.NewPathBuffer([]byte("body"), 4), huma.ModeWriteToServer, required, result)
+	for _, name := range rules.Required {
+		if text, _ := body[name].(string); strings.ContainsRune(text, 0) {
+			result.Errors = append(result.Errors, &huma.ErrorDetail{Location: "body." + name, Message: "must not hold the character NUL"})
 		}
 	}
 	if len(result.Errors) > 0 {
 		return nil, huma.NewError(http.StatusUnprocessableEntity, "validation failed", result.Errors...)
 	}
-	b := &beacon{}
-	data, err := json.Marshal(body)
-	if err == nil {
-		err = json.Unmarshal(data, b)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read beacon: %w", err) // the schema has let pass what the type does not hold
-	}
-	if b.IPAddress != nil && *b.IPAddress != "" {
-		if _, ok := attribution.NormaliseIP(*b.IPAddress); !ok {
-			return nil, fault.Field("body.ip_address", "must be an IPv4 or IPv6 address")
+	p := &parsed{tenant: body["tenant_id"].(string)}
+	c := &p.click
+	c.AdID, c.CampaignID = strings.TrimSpace(body["ad_id"].(string)), strings.TrimSpace(body["campaign_id"].(string))
+	for name, id := range map[string]*string{"ad_id": &c.AdID, "campaign_id": &c.CampaignID} {
+		if unfilled(*id) {
+			*id = ""
+			p.drop(name)
 		}
 	}
-	if b.at, err = b.clickedAt(now); err != nil {
-		return nil, err
-	}
-	b.extra, err = b.others(body)
-	return b, err
+	p.readIDs(body)
+	p.readConsent(body)
+	p.readVisitor(body, from, now)
+	c.Extra = p.others(body)
+	slices.Sort(p.dropped)
+	return p, nil
 }
 
-// clickedAt returns when the click was: not later than now, whatever the page's
-// clock says, since otherwise its conversion would seem to come before it.
-func (b *beacon) clickedAt(now time.Time) (time.Time, error) {
-	field, text := "body.clicked_at", b.ClickedAt
-	if text == nil {
-		field, text = "body.timestamp", b.Timestamp
+// readIDs takes the ids that a later conversion may carry.
+func (p *parsed) readIDs(body map[string]any) {
+	c := &p.click
+	for name, id := range map[string]*string{
+		"click_id": &c.ClickID, "fbclid": &c.FBCLID, "gclid": &c.GCLID, "gbraid": &c.GBRAID, "wbraid": &c.WBRAID, "ttclid": &c.TTCLID,
+	} {
+		*id = p.text(body, name)
+		if unfilled(*id) {
+			*id = ""
+			p.drop(name)
+		}
 	}
-	if text == nil {
-		return now, nil
+	c.FBCLID = attribution.FBCLIDOf(c.FBCLID)
+	if fbc := p.text(body, "fbc"); fbc != "" {
+		switch id, ok := attribution.ParseFBC(fbc); {
+		case !ok:
+			p.drop("fbc")
+		case c.FBCLID == "":
+			c.FBCLID = id
+		case c.FBCLID != id: // the cookie is of an earlier click; the link speaks of this one
+			p.drop("fbc")
+		}
 	}
-	at, err := time.Parse(time.RFC3339, *text)
-	switch {
-	case err != nil:
-		return at, fault.Field(field, "must be an RFC 3339 time")
-	case at.After(now.Add(maxAhead)):
-		return at, fault.Field(field, "must not be more than 5 minutes in the future")
-	case at.Before(now.Add(-maxAge)):
-		return at, fault.Field(field, "must not be more than 7 days ago")
-	case at.After(now):
-		return now, nil
+	if c.ClickID == "" {
+		c.ClickID = uuid.Must(uuid.NewV7()).String()
 	}
-	return at, nil
 }
 
-// others returns the members that have no column of their own. Without consent
-// only the campaign's own labels are among them.
-func (b *beacon) others(body map[string]any) (map[string]any, error) {
-	extra := map[string]any{}
-	for name, value := range body {
-		label := strings.HasPrefix(name, "utm_")
-		if !label && (columns[name] || b.Consent != nil && !*b.Consent) {
+// readConsent reads a tri-state: not asked, yes, or no.
+func (p *parsed) readConsent(body map[string]any) {
+	v, asked := body["consent"]
+	if !asked || v == "" {
+		return
+	}
+	yes := v == true || v == "granted" || v == json.Number("1")
+	if !yes && v != false {
+		p.drop("consent")
+	}
+	p.click.Consent = &yes
+}
+
+// readVisitor takes when and from where the click came: of a page's beacon the
+// request's own time, address and agent, of a server's what the body says.
+func (p *parsed) readVisitor(body map[string]any, from sender, now time.Time) {
+	c := &p.click
+	c.ClickedAt = now
+	c.IP, c.UserAgent = from.ip, from.agent
+	address, agent := p.text(body, "ip_address"), p.text(body, "user_agent")
+	if from.server {
+		c.IP, c.UserAgent = "", agent
+		if address != "" {
+			if c.IP = addressOf(address); c.IP == "" {
+				p.drop("ip_address")
+			}
+		}
+	} else {
+		for name, said := range map[string]string{"ip_address": address, "user_agent": agent} {
+			if said != "" {
+				p.drop(name)
+			}
+		}
+	}
+	c.FingerprintHash = p.text(body, "fingerprint_hash")
+	if v, told := body["fingerprint_components"]; told && v != "" {
+		components, ok := v.(map[string]any)
+		if !ok || len(components) > 100 || unsound(components, 1) {
+			p.drop("fingerprint_components")
+		} else if c.FingerprintHash == "" {
+			c.FingerprintHash = attribution.FingerprintHash(components, strings.ToLower(p.tenant))
+		}
+	}
+	c.FBP = p.text(body, "fbp")
+	c.DeviceType, c.LandingPageURL = p.text(body, "device_type"), p.text(body, "landing_page_url")
+	p.readTime(body, from, now)
+}
+
+func (p *parsed) readTime(body map[string]any, from sender, now time.Time) {
+	for _, name := range []string{"clicked_at", "timestamp"} {
+		v, told := body[name]
+		if !told || v == "" {
 			continue
 		}
-		extra[name] = value
+		at, ok := timeOf(v)
+		if !ok || at.Before(now.Add(-maxAge)) {
+			p.drop(name)
+			continue
+		}
+		if at.After(now) {
+			at = now // a clock that is ahead would make the click come after its conversion
+		}
+		if p.click.ClaimedAt == nil {
+			p.click.ClaimedAt = &at
+			if from.server {
+				p.click.ClickedAt = at
+			}
+		}
 	}
-	if len(extra) > maxExtra {
-		return nil, fault.Field("body", fmt.Sprintf("must have at most %d members of its own", maxExtra))
+}
+
+// text returns a member's text. One that is no text, too long for its rule or not
+// storable is dropped.
+func (p *parsed) text(body map[string]any, name string) string {
+	v, told := body[name]
+	if !told {
+		return ""
 	}
-	return extra, nil
+	text, ok := v.(string)
+	longest := rules.Properties[name].MaxLength
+	if !ok || unsound(text, 1) || longest != nil && len([]rune(text)) > *longest {
+		p.drop(name)
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+// others returns the members that have no column of their own, up to maxExtra.
+// Without consent only the campaign's own labels are among them.
+func (p *parsed) others(body map[string]any) map[string]any {
+	extra := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		label := strings.HasPrefix(name, "utm_")
+		if !label && (columns[name] || p.click.Consent != nil && !*p.click.Consent) {
+			continue
+		}
+		if columns[name] { // a known label
+			if text := p.text(body, name); text != "" || body[name] == "" {
+				extra[name] = text
+			}
+			continue
+		}
+		switch {
+		case len(name) > maxName || unsound(name, 1):
+			p.drop("a member whose name cannot be used")
+		case unsound(body[name], 1) || len(extra) >= maxExtra:
+			p.drop(name)
+		default:
+			extra[name] = body[name]
+		}
+	}
+	return extra
 }
 
 // columns are the beacon's members that are stored in their own place, or not at all.
@@ -190,69 +320,6 @@ var columns = func() map[string]bool {
 	}
 	return names
 }()
-
-// unsound says what keeps a value from being stored, or "".
-func unsound(v any, depth int) string {
-	if depth > maxDepth {
-		return "is nested too deeply"
-	}
-	switch v := v.(type) {
-	case string:
-		if strings.ContainsRune(v, 0) {
-			return "must not hold the character NUL"
-		}
-	case []any:
-		for _, one := range v {
-			if rule := unsound(one, depth+1); rule != "" {
-				return rule
-			}
-		}
-	case map[string]any:
-		for name, one := range v {
-			if rule := or(unsound(name, depth), unsound(one, depth+1)); rule != "" {
-				return rule
-			}
-		}
-	}
-	return ""
-}
-
-func path(name string) string {
-	if len(name) > 100 || unsound(name, 1) != "" {
-		return "body"
-	}
-	return "body." + name
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// click is the beacon as a click to record. Its fingerprint is salted with the
-// tenant, so that no two tenants can put theirs together.
-func (b *beacon) click(tenant string) attribution.Click {
-	hash := attribution.FingerprintHash(b.FingerprintComponents, tenant)
-	c := attribution.Click{
-		ClickID: strings.TrimSpace(value(b.ClickID)), AdID: b.AdID, CampaignID: b.CampaignID, ClickedAt: b.at,
-		FBCLID: value(b.FBCLID), GCLID: value(b.GCLID), FingerprintHash: or(value(b.FingerprintHash), hash),
-		IP: value(b.IPAddress), UserAgent: value(b.UserAgent), DeviceType: value(b.DeviceType),
-		LandingPageURL: value(b.LandingPageURL), Extra: b.extra, Consent: b.Consent,
-	}
-	if c.ClickID == "" {
-		c.ClickID = uuid.Must(uuid.NewV7()).String()
-	}
-	return c
-}
-
-func value(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
 
 func writeJSON(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")

@@ -1,7 +1,7 @@
-// Package clicks is the click beacon: a landing page tells of a click on an ad,
-// and conversions that came before the news of it are credited anew. It serves
-// POST /api/ml/attribution/track-click to anyone with a tenant's publishable key;
-// a beacon that comes again with its click_id is the same click.
+// Package clicks is the click beacon: a landing page, or a tenant's server, reports
+// a click on an ad, and conversions recorded before it are credited again. It serves
+// POST /api/ml/attribution/track-click to anyone with a tenant's publishable or
+// server key; a beacon that comes again with its click_id is the same click.
 package clicks
 
 import (
@@ -66,38 +66,58 @@ func New(db *pg.DB, queue outbox.Publisher, limits Limits) http.Handler {
 	api.Check("postgres", db.Ping)
 	serve.Raw(api, "POST /api/ml/attribution/track-click", auth.Public, f.track,
 		serve.MaxBody(maxBody),
-		serve.Summary("Takes the news of a click on an ad."), describeBeacon)
+		serve.Summary("Records a click on an ad."), describeBeacon)
 	return api
 }
 
-// track reads, checks and records one click. What can be refused without the
-// database is refused first.
+// bodyDeadline is how long a body may take that must hold the key itself.
+const bodyDeadline = 5 * time.Second
+
+// track admits, reads, checks and records one click, in this order: a request
+// whose key is not good costs no body, and a body that must bring its key costs no
+// database connection while it is read.
 func (f *function) track(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now().UTC()
-	ip := clientIP(r, f.proxies)
-	if err := f.perIP.take(network(ip), now); err != nil {
+	from := sender{ip: clientIP(r, f.proxies), agent: r.UserAgent(), origin: r.Header.Get("Origin")}
+	if err := f.perIP.take(network(from.ip), now); err != nil {
 		return err
 	}
-	body, err := readBody(w, r)
+	var err error
+	if from.key, from.server, err = headerKey(r); err != nil {
+		return err
+	}
+	var (
+		body   map[string]any
+		tenant string
+	)
+	if from.key != "" {
+		if tenant, err = f.admit(r.Context(), from, now); err != nil {
+			return err
+		}
+		if body, err = readBody(w, r, maxBody); err != nil {
+			return err
+		}
+	} else {
+		// A recorder in a test, or a server without deadlines, has none to set.
+		_ = http.NewResponseController(w).SetReadDeadline(now.Add(bodyDeadline))
+		if body, err = readBody(w, r, maxUnkeyed); err != nil {
+			return err
+		}
+		if from.key, err = bodyKey(body); err != nil {
+			return err
+		}
+		if tenant, err = f.admit(r.Context(), from, now); err != nil {
+			return err
+		}
+	}
+	p, err := parseBeacon(body, from, now)
 	if err != nil {
 		return err
 	}
-	key, err := publishableKey(r, body)
+	answer, err := f.record(r.Context(), tenant, p)
 	if err != nil {
 		return err
 	}
-	if err := f.perKey.take(key, now); err != nil {
-		return err
-	}
-	b, err := parseBeacon(body, now)
-	if err != nil {
-		return err
-	}
-	b.fillFrom(r, ip)
-	answer, err := f.record(r.Context(), key, r.Header.Get("Origin"), b)
-	if err != nil {
-		return err
-	}
-	serve.Note(r.Context(), "tenant", b.TenantID, "ad", b.AdID, "click", answer.ClickID)
+	serve.Note(r.Context(), "tenant", tenant, "ad", p.click.AdID, "click", answer.ClickID)
 	return writeJSON(w, answer)
 }

@@ -1,8 +1,11 @@
 package clicks_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +21,7 @@ const (
 	anyKey   = "gv_pk_any_origin"
 	shopKey  = "gv_pk_shop"
 	otherKey = "gv_pk_other"
+	srvKey   = "gvs_northside"
 	shop     = "https://shop.example"
 )
 
@@ -38,6 +42,8 @@ func newWorld(t *testing.T, limits clicks.Limits) world {
 		w.Exec(`INSERT INTO gv.publishable_keys (tenant_id, key_hash, prefix, origins, created_by) VALUES ($1, $2, $3, $4, 'test')`,
 			c.tenant, attribution.KeyHash(key), key[:8], c.origins)
 	}
+	w.Exec(`INSERT INTO gv.publishable_keys (tenant_id, kind, key_hash, prefix, created_by) VALUES ($1, 'server', $2, 'gvs_', 'test')`,
+		apitest.Tenant, attribution.KeyHash(srvKey))
 	return world{w, clicks.New(w.App, w.Queue, limits)}
 }
 
@@ -46,12 +52,19 @@ func roomy(t *testing.T) world {
 	return newWorld(t, clicks.Limits{Proxies: 1, PerIP: 10_000, PerKey: 10_000})
 }
 
-// send sends a beacon of ad a1 with more members, as a server with the key that
-// is good from anywhere would.
+// send sends a beacon of ad a1 with more members, as a page with the key that is
+// good from anywhere would.
 func (w world) send(more string, headers ...string) apitest.Answer {
 	w.T.Helper()
 	body := fmt.Sprintf(`{"tenant_id": %q, "ad_id": "a1", "campaign_id": "c1"%s}`, apitest.Tenant, more)
 	return w.Call(w.handler, "POST", path, "", body, append([]string{"X-Publishable-Key", anyKey}, headers...)...)
+}
+
+// fromServer sends a beacon of ad a1 with more members, as the tenant's server does.
+func (w world) fromServer(more string, headers ...string) apitest.Answer {
+	w.T.Helper()
+	body := fmt.Sprintf(`{"tenant_id": %q, "ad_id": "a1", "campaign_id": "c1"%s}`, apitest.Tenant, more)
+	return w.Call(w.handler, "POST", path, srvKey, body, headers...)
 }
 
 func TestAClickIsRecordedWithWhatTheRequestTells(t *testing.T) {
@@ -170,47 +183,24 @@ func TestBrowsersMaySendItAsTheyCan(t *testing.T) {
 	}
 }
 
-func TestBadInputIsRefusedByFieldAndStoresNothing(t *testing.T) {
+func TestOnlyWhatAClickCannotDoWithoutIsRefused(t *testing.T) {
 	t.Parallel()
 	w := roomy(t)
 	long := func(n int) string { return strings.Repeat("x", n) }
-	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
-	deep := strings.Repeat(`[`, 30) + strings.Repeat(`]`, 30)
-	var many strings.Builder
-	for i := range 51 {
-		fmt.Fprintf(&many, `, "own_%d": 1`, i)
-	}
 	for _, c := range []struct{ more, field string }{
 		{`, "ad_id": 120208`, "body.ad_id"},
 		{`, "ad_id": ""`, "body.ad_id"},
 		{`, "ad_id": "  "`, "body.ad_id"},
 		{`, "ad_id": null`, "body.ad_id"},
+		{`, "ad_id": "a\u0000b"`, "body.ad_id"},
 		{`, "campaign_id": {}`, "body.campaign_id"},
 		{`, "tenant_id": false`, "body.tenant_id"},
-		{`, "fbclid": 1`, "body.fbclid"},
-		{`, "fbclid": "` + long(1025) + `"`, "body.fbclid"},
-		{`, "fbclid": "a\u0000b"`, "body.fbclid"},
-		{`, "click_id": ["k"]`, "body.click_id"},
-		{`, "utm_source": 5`, "body.utm_source"},
-		{`, "consent": "yes"`, "body.consent"},
-		{`, "ip_address": "localhost"`, "body.ip_address"},
-		{`, "user_agent": "` + long(1025) + `"`, "body.user_agent"},
-		{`, "fingerprint_components": "x"`, "body.fingerprint_components"},
-		{`, "clicked_at": 1773489600000`, "body.clicked_at"},
-		{`, "clicked_at": "soon"`, "body.clicked_at"},
-		{`, "timestamp": "` + at(6*time.Minute) + `"`, "body.timestamp"},
-		{`, "clicked_at": "` + at(-169*time.Hour) + `"`, "body.clicked_at"},
-		{`, "cart": {"note": "a\u0000b"}`, "body.cart"},
-		{`, "cart": ` + deep, "body.cart"},
-		{`, "cart": 1e999`, "body"},
-		{`, "` + long(101) + `": 1`, "body"},
-		{many.String(), "body"},
 	} {
 		if a := w.send(c.more); a.Status != 422 || !a.Names(c.field) {
 			t.Errorf("%.60s: %d %.300s, want 422 naming %s", c.more, a.Status, a.Body, c.field)
 		}
 	}
-	for body, status := range map[string]int{`{"tenant_id": `: 400, ``: 400, `[]`: 422, `null`: 422, `{}`: 422, `{"x": "` + long(70_000) + `"}`: 413} {
+	for body, status := range map[string]int{`{"tenant_id": `: 400, ``: 400, `[]`: 422, `null`: 422, `{}`: 422, `{} {}`: 400, `{"x": "` + long(70_000) + `"}`: 413} {
 		if a := w.Call(w.handler, "POST", path, "", body, "X-Publishable-Key", anyKey); a.Status != status {
 			t.Errorf("%.30q: %d %s, want %d", body, a.Status, a.Body, status)
 		}
@@ -218,8 +208,174 @@ func TestBadInputIsRefusedByFieldAndStoresNothing(t *testing.T) {
 	if a := w.send(`, "x": "`+long(70_000)+`"`, "Idempotency-Key", "k"); a.Status != 413 {
 		t.Errorf("a large body with a key: %d %s", a.Status, a.Body)
 	}
+	if a := w.send(`, "publishable_key": "`+anyKey+`", "x": "`+long(40_000)+`"`, "X-Publishable-Key", ""); a.Status != 413 {
+		t.Errorf("a body of 40 kB that has to bring its key: %d %s", a.Status, a.Body)
+	}
 	if got := w.Text(`SELECT count(*) FROM gv.clicks`); got != "0" {
 		t.Errorf("refused beacons left %s clicks", got)
+	}
+}
+
+func TestAMemberThatCannotBeUsedNeverCostsTheClick(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	long := func(n int) string { return strings.Repeat("x", n) }
+	deep := strings.Repeat(`[`, 30) + strings.Repeat(`]`, 30)
+	var many strings.Builder
+	for i := range 51 {
+		fmt.Fprintf(&many, `, "own_%02d": 1`, i)
+	}
+	for _, c := range []struct{ more, dropped string }{
+		{`, "fbclid": 1`, "fbclid"},
+		{`, "fbclid": "` + long(1025) + `"`, "fbclid"},
+		{`, "fbclid": "a\u0000b"`, "fbclid"},
+		{`, "gclid": "{{gclid}}"`, "gclid"},
+		{`, "click_id": ["k"]`, "click_id"},
+		{`, "click_id": "undefined"`, "click_id"},
+		{`, "utm_source": 5`, "utm_source"},
+		{`, "utm_term": "` + long(501) + `"`, "utm_term"},
+		{`, "landing_page_url": "https://shop.example/?q=` + long(5000) + `"`, "landing_page_url"},
+		{`, "ip_address": "203.0.113.7"`, "ip_address"},
+		{`, "user_agent": "` + long(1025) + `"`, "user_agent"},
+		{`, "fingerprint_components": "x"`, "fingerprint_components"},
+		{`, "clicked_at": "soon"`, "clicked_at"},
+		{`, "clicked_at": {"a": 1}`, "clicked_at"},
+		{`, "cart": {"note": "a\u0000b"}`, "cart"},
+		{`, "cart": ` + deep, "cart"},
+		{`, "cart": 1e999`, "cart"},
+		{`, "` + long(101) + `": 1`, "a member whose name cannot be used"},
+		{many.String(), "own_50"},
+		{`, "consent": "granted"`, ""},
+		{`, "consent": 1`, ""},
+		{`, "consent": true`, ""},
+		{`, "consent": false`, ""},
+		{`, "consent": "yes"`, "consent"},
+		{`, "consent": 0`, "consent"},
+		{`, "timestamp": 1795986541737`, ""},
+		{`, "fbc": "fb.1.1795986541737.case-fbc-1"`, ""},
+		{`, "fbc": "nonsense"`, "fbc"},
+		{`, "ad_id": "{{ad.id}}", "campaign_id": "__CID__"`, "ad_id campaign_id"},
+	} {
+		a := w.send(strings.ReplaceAll(c.more, "1795986541737", fmt.Sprint(time.Now().Add(-time.Hour).UnixMilli())))
+		if a.Status != 200 {
+			t.Errorf("%.60s: %d %.300s, want 200", c.more, a.Status, a.Body)
+			continue
+		}
+		var names []string
+		for _, name := range a.JSON(t)["dropped"].([]any) {
+			names = append(names, name.(string))
+		}
+		if got := strings.Join(names, " "); got != c.dropped {
+			t.Errorf("%.60s: dropped %q, want %q", c.more, got, c.dropped)
+		}
+		if got := w.Text(`SELECT count(*) FROM gv.clicks WHERE click_id = $1`, a.JSON(t)["click_id"]); got != "1" {
+			t.Errorf("%.60s: the click is not there", c.more)
+		}
+	}
+	if got := w.Text(`SELECT count(*) FROM gv.clicks WHERE fbclid = 'case-fbc-1'`); got != "1" {
+		t.Errorf("%s clicks by the cookie's id", got)
+	}
+	if got := w.Text(`SELECT string_agg(concat_ws(',', consent, count), ' ' ORDER BY consent) FROM (SELECT consent, count(*) FROM gv.clicks WHERE consent IS NOT NULL GROUP BY consent) x`); got != "f,3 t,3" {
+		t.Errorf("consents: %s, want 3 of each", got)
+	}
+}
+
+func TestAMacroThatNobodyFilledInIsNoAd(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	for _, id := range []string{"{{ad.id}}", "{{ad_id}}", "undefined", "NULL", "__AID__", "%7B%7Bad.id%7D%7D", "{creative}", "${ad}", "%%ADID%%", "[AD]", "(not set)"} {
+		a := w.send(`, "ad_id": "` + id + `"`)
+		if got := w.Text(`SELECT ad_id FROM gv.clicks WHERE click_id = $1`, a.JSON(t)["click_id"]); a.Status != 200 || got != "" {
+			t.Errorf("%s: %d, stored as %q", id, a.Status, got)
+		}
+	}
+	for _, id := range []string{"120900000000000001", "ad-1", "summer_sale", "a{b"} {
+		a := w.send(`, "ad_id": "` + id + `"`)
+		if got := w.Text(`SELECT ad_id FROM gv.clicks WHERE click_id = $1`, a.JSON(t)["click_id"]); got != id {
+			t.Errorf("%s is stored as %q", id, got)
+		}
+	}
+}
+
+func TestOnlyAServersWordOnTimeAddressAndAgentCounts(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	now := time.Now().UTC()
+	stored := func(a apitest.Answer) string {
+		t.Helper()
+		if a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return w.Text(`SELECT concat_ws('|', coalesce(ip_address, '-'), coalesce(user_agent, '-'), extract(epoch FROM $2::timestamptz - clicked_at)::int / 60,
+			extract(epoch FROM $2::timestamptz - claimed_at)::int / 60) FROM gv.clicks WHERE click_id = $1`, a.JSON(t)["click_id"], now)
+	}
+	said := `, "ip_address": "198.51.100.9:51234", "user_agent": "Theirs", "clicked_at": ` + fmt.Sprint(now.Add(-2*time.Hour).UnixMilli())
+	if got := stored(w.send(said, "X-Forwarded-For", "203.0.113.7", "User-Agent", "Mine")); got != "203.0.113.7|Mine|0|120" {
+		t.Errorf("with a publishable key: %s", got)
+	}
+	if got := stored(w.fromServer(said, "X-Forwarded-For", "203.0.113.7", "User-Agent", "Mine")); got != "198.51.100.9|Theirs|120|120" {
+		t.Errorf("with a server key: %s", got)
+	}
+	if got := stored(w.fromServer(``, "User-Agent", "curl")); got != "-|-|0" {
+		t.Errorf("of a server that does not say: %s, want neither its own address nor its agent", got)
+	}
+	for _, c := range []struct {
+		at      any
+		minutes string
+		dropped string
+	}{
+		{now.Add(-3 * time.Hour).Format(time.RFC3339), "180", "[]"}, {now.Add(-3 * time.Hour).Unix(), "180", "[]"}, {fmt.Sprint(now.Add(-3 * time.Hour).UnixMilli()), "180", "[]"},
+		{now.Add(time.Hour).Format(time.RFC3339), "0", "[]"}, {now.Add(-169 * time.Hour).Unix(), "0", "[clicked_at]"},
+	} {
+		text, _ := json.Marshal(c.at)
+		a := w.fromServer(`, "clicked_at": ` + string(text))
+		got := w.Text(`SELECT (extract(epoch FROM $2::timestamptz - clicked_at)::int / 60)::text FROM gv.clicks WHERE click_id = $1`, a.JSON(t)["click_id"], now)
+		if a.Status != 200 || got != c.minutes || fmt.Sprint(a.JSON(t)["dropped"]) != c.dropped {
+			t.Errorf("at %v: %d, %s minutes ago, %v", c.at, a.Status, got, a.Body)
+		}
+	}
+}
+
+func TestEachKindOfKeyOpensItsOwnDoor(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	body := fmt.Sprintf(`{"tenant_id": %q, "ad_id": "a1", "campaign_id": "c1"}`, apitest.Tenant)
+	inBody := fmt.Sprintf(`{"tenant_id": %q, "ad_id": "a1", "campaign_id": "c1", "publishable_key": %q}`, apitest.Tenant, srvKey)
+	for name, c := range map[string]struct {
+		token, body string
+		headers     []string
+		status      int
+	}{
+		"server key as a bearer":       {srvKey, body, nil, 200},
+		"from a web page":              {srvKey, body, []string{"Origin", shop}, 401},
+		"server key in the body":       {"", inBody, nil, 401},
+		"as a publishable key":         {"", body, []string{"X-Publishable-Key", srvKey}, 401},
+		"unknown server key":           {"gvs_unknown", body, nil, 401},
+		"publishable key as a bearer":  {anyKey, body, nil, 401},
+		"another tenant's in the body": {srvKey, strings.Replace(body, apitest.Tenant, apitest.Other, 1), nil, 403},
+	} {
+		if a := w.Call(w.handler, "POST", path, c.token, c.body, c.headers...); a.Status != c.status {
+			t.Errorf("%s: %d %s, want %d", name, a.Status, a.Body, c.status)
+		}
+	}
+}
+
+func TestARequestWithoutAGoodKeyCostsNoBody(t *testing.T) {
+	t.Parallel()
+	w := roomy(t)
+	for name, set := range map[string]func(h http.Header){
+		"unknown": func(h http.Header) { h.Set("X-Publishable-Key", "made-up") },
+		"server":  func(h http.Header) { h.Set("Authorization", "Bearer gvs_made_up") },
+	} {
+		body := strings.NewReader(`{"tenant_id": "x"}`)
+		r := httptest.NewRequestWithContext(t.Context(), "POST", path, nil)
+		r.Body = io.NopCloser(body)
+		set(r.Header)
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		if rec.Code != 401 || body.Len() != 18 {
+			t.Errorf("%s: %d, %d bytes read", name, rec.Code, 18-body.Len())
+		}
 	}
 }
 

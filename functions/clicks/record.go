@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,38 +18,28 @@ import (
 )
 
 type answer struct {
-	Status                string `json:"status"`
-	ClickID               string `json:"click_id"`
-	FingerprintHash       string `json:"fingerprint_hash" doc:"Empty where there is no fingerprint, or no consent to keep one."`
-	AttributionWindowDays int    `json:"attribution_window_days"`
+	Status                string   `json:"status"`
+	ClickID               string   `json:"click_id"`
+	FingerprintHash       string   `json:"fingerprint_hash" doc:"Empty where there is no fingerprint, or no consent to store one."`
+	AttributionWindowDays int      `json:"attribution_window_days"`
+	Dropped               []string `json:"dropped" nullable:"false" doc:"The members that could not be used; the click is recorded without them."`
 }
 
-// topic is where deals wait to be credited anew.
+// topic is where deals wait to be credited again.
 const topic = "crm-events"
 
-// record stores the click, credits anew what it takes over, and answers.
-func (f *function) record(ctx context.Context, key, origin string, b *beacon) (answer, error) {
-	tenant, err := tenantOf(ctx, f.db, key)
-	if err != nil {
-		return answer{}, err
-	}
-	if !strings.EqualFold(tenant, b.TenantID) {
-		return answer{}, fault.Forbiddenf("tenant_id is not the publishable key's tenant")
-	}
-	click := b.click(tenant)
-	if click.Consent != nil && !*click.Consent {
-		click.FingerprintHash = ""
+// record stores the click, credits again what it may take over, and answers.
+func (f *function) record(ctx context.Context, tenant string, p *parsed) (answer, error) {
+	if !strings.EqualFold(tenant, p.tenant) {
+		return answer{}, fault.Forbiddenf("tenant_id is not the key's tenant")
 	}
 	var waiting bool
 	done, err := idempotency.Run(ctx, f.db, tenant, func(tx pgx.Tx) (answer, error) {
-		if err := admit(ctx, tx, key, origin); err != nil {
-			return answer{}, err
-		}
-		deals, err := store(ctx, tx, click)
+		stored, deals, err := store(ctx, tx, p.click)
 		waiting = deals > 0
 		return answer{
-			Status: "click_tracked", ClickID: click.ClickID, FingerprintHash: click.FingerprintHash,
-			AttributionWindowDays: int(attribution.Window.Hours() / 24),
+			Status: "click_tracked", ClickID: stored.ClickID, FingerprintHash: stored.FingerprintHash,
+			AttributionWindowDays: int(attribution.Window.Hours() / 24), Dropped: append([]string{}, p.dropped...),
 		}, err
 	})
 	if err != nil {
@@ -60,21 +51,22 @@ func (f *function) record(ctx context.Context, key, origin string, b *beacon) (a
 	return done, nil
 }
 
-// store records the click and, where it is new, credits anew the conversions
-// that it takes over; deals, whose value the ad's figures hold, are left to the
-// one who keeps their ledger. It returns how many deals those are.
-func store(ctx context.Context, tx pgx.Tx, click attribution.Click) (int, error) {
+// store records the click and, where it is new, credits again the conversions
+// that it may take over; deals, whose value the ad's figures hold, are left to the
+// function that writes their ledger. It returns the click as it is stored, and how
+// many deals those are.
+func store(ctx context.Context, tx pgx.Tx, click attribution.Click) (attribution.Click, int, error) {
 	clicks := attribution.NewStore(tx)
 	if err := clicks.Lock(ctx, click.Keys()); err != nil {
-		return 0, err
+		return click, 0, err
 	}
-	isNew, err := clicks.Record(ctx, click)
+	click, isNew, err := clicks.Record(ctx, click)
 	if err != nil || !isNew {
-		return 0, err
+		return click, 0, err
 	}
 	deals, conversions, err := clicks.Affected(ctx, click)
 	if err != nil {
-		return 0, err
+		return click, 0, err
 	}
 	for _, d := range deals {
 		data, err := json.Marshal(struct {
@@ -83,42 +75,48 @@ func store(ctx context.Context, tx pgx.Tx, click attribution.Click) (int, error)
 			DealID   int64  `json:"deal_id"`
 		}{"attribute", d.PortalID, d.DealID})
 		if err != nil {
-			return 0, err
+			return click, 0, err
 		}
 		if err := outbox.Put(ctx, tx, message.Message{Topic: topic, Data: data}); err != nil {
-			return 0, err
+			return click, 0, err
 		}
 	}
-	return len(deals), clicks.Rederive(ctx, conversions)
+	return click, len(deals), clicks.Rederive(ctx, conversions)
 }
 
-// admit refuses a request from a web page that the key is not meant for. What is
-// no browser sends no origin, and could send any.
-func admit(ctx context.Context, tx pgx.Tx, key, origin string) error {
-	origins, err := originsOf(ctx, tx, key)
-	if err != nil {
-		return err
+// admit returns whose key it is. An unknown one is Unauthorized; one from a web
+// page that it is not meant for is forbidden. What is no browser sends no origin,
+// and could send any.
+func (f *function) admit(ctx context.Context, from sender, now time.Time) (string, error) {
+	if err := f.perKey.take(from.key, now); err != nil {
+		return "", err
 	}
-	if origin == "" || len(origins) == 0 || slices.ContainsFunc(origins, func(o string) bool {
-		return strings.EqualFold(strings.TrimSuffix(o, "/"), origin)
-	}) {
-		return nil
-	}
-	return fault.Forbiddenf("the publishable key may not be used from this origin")
-}
-
-// tenantOf returns whose the key is, or an Unauthorized fault.
-func tenantOf(ctx context.Context, db *pg.DB, key string) (string, error) {
 	var tenant *string
-	err := pg.WithoutTenant(ctx, db, func(tx pgx.Tx) (err error) {
-		tenant, err = keyTenant(ctx, tx, key)
+	err := pg.WithoutTenant(ctx, f.db, func(tx pgx.Tx) (err error) {
+		tenant, err = keyTenant(ctx, tx, from)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	if tenant == nil {
-		return "", fault.Unauthorizedf("the publishable key is not known, or was revoked")
+		return "", fault.Unauthorizedf("the key is not known, or was revoked")
 	}
-	return *tenant, nil
+	if from.origin == "" {
+		return *tenant, nil
+	}
+	var origins []string
+	err = pg.InTenant(ctx, f.db, *tenant, func(tx pgx.Tx) (err error) {
+		origins, err = originsOf(ctx, tx, from.key)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if len(origins) == 0 || slices.ContainsFunc(origins, func(o string) bool {
+		return strings.EqualFold(strings.TrimSuffix(o, "/"), from.origin)
+	}) {
+		return *tenant, nil
+	}
+	return "", fault.Forbiddenf("the publishable key may not be used from this origin")
 }

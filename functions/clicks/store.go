@@ -9,10 +9,15 @@ import (
 	"github.com/geminivideo/geminivideo/shared/attribution"
 )
 
-// keyTenant returns the tenant whose key it is, nil where it is nobody's.
-func keyTenant(ctx context.Context, tx pgx.Tx, key string) (tenant *string, err error) {
-	if err := tx.QueryRow(ctx, `SELECT gv.key_tenant($1)`, attribution.KeyHash(key)).Scan(&tenant); err != nil {
-		return nil, fmt.Errorf("look up publishable key: %w", err)
+// keyTenant returns the tenant whose key it is, nil where it is nobody's, or of
+// the other kind.
+func keyTenant(ctx context.Context, tx pgx.Tx, from sender) (tenant *string, err error) {
+	kind := "publishable"
+	if from.server {
+		kind = "server"
+	}
+	if err := tx.QueryRow(ctx, `SELECT gv.key_tenant($1, $2)`, attribution.KeyHash(from.key), kind).Scan(&tenant); err != nil {
+		return nil, fmt.Errorf("look up %s key: %w", kind, err)
 	}
 	return tenant, nil
 }

@@ -14,8 +14,11 @@ import (
 	"github.com/geminivideo/geminivideo/shared/message"
 )
 
-// day is a moment in the story that the tests tell.
-func day(n int) time.Time { return time.Date(2026, 10, n, 12, 0, 0, 0, time.UTC) }
+// day is noon of the nth day of the tests' story, which lies in the past: what is
+// dated ahead of the clock counts as now.
+func day(n int) time.Time { return begun.AddDate(0, 0, n) }
+
+var begun = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -60).Add(12 * time.Hour)
 
 // lead makes a contact that clicked with fbclid and converted on day n, and its
 // deal; it returns the deal's id and all events.
@@ -248,13 +251,17 @@ func TestAnErasedContactStaysErased(t *testing.T) {
 	}
 	w.handle(messages(t, erasure...)...)
 	w.handle(messages(t, append(old, more...)...)...) // older redeliveries
-	for _, table := range []string{"clicks", "contacts", "contact_keys", "deal_contacts"} {
+	for _, table := range []string{"contacts", "contact_keys", "deal_contacts"} {
 		if got := one[int64](w, `SELECT count(*) FROM gv.`+table); got != 0 {
 			t.Errorf("%d rows left in %s", got, table)
 		}
 	}
-	if got := one[string](w, `SELECT concat_ws(' ', fbclid, ip_address, user_agent, click_id, ad_id) FROM gv.conversions`); got != "erased a1" {
-		t.Errorf("the conversion still says %q", got)
+	if got := w.holding("fb-1", "192.0.2.1", "browser"); len(got) != 0 {
+		t.Errorf("personal data is left in %v", got)
+	}
+	// What was found stays: for the deal and the conversion, under one new id.
+	if got := one[string](w, `SELECT concat_ws(' ', d.ad_id, v.ad_id, k.ad_id) FROM gv.deals d JOIN gv.conversions v USING (click_id) JOIN gv.clicks k USING (click_id)`); got != "a1 a1 a1" {
+		t.Errorf("the deal, its conversion and their click are of %q", got)
 	}
 	if got := one[int64](w, `SELECT count(*) FROM gv.inbox WHERE subject IS NOT NULL`); got != 0 {
 		t.Errorf("%d handled events still name the contact", got)
@@ -285,5 +292,66 @@ func TestATroubledCRMIsTriedAgain(t *testing.T) {
 	}
 	if got := one[int64](w, `SELECT count(*) FROM gv.hubspot_connections WHERE last_error IS NULL`); got != 1 {
 		t.Error("a connection that works again does not say so")
+	}
+}
+
+func TestAnEventDatedAheadOfTheClockCountsAsNow(t *testing.T) {
+	t.Parallel()
+	c := newCRM(t, fakehubspot.Options{})
+	w := newWorld(t, c)
+	deal, events := must[int64](t)(c.CreateDeal(fakehubspot.NewDeal{At: day(2)}))
+	w.handle(messages(t, events...)...)
+	ahead := fakehubspot.Event{
+		PortalID: portalID, EventID: 99, OccurredAt: time.Now().Add(10 * time.Minute).UnixMilli(), SubscriptionType: "deal.propertyChange",
+		ObjectID: deal, PropertyName: "dealstage", PropertyValue: &[]string{"closedlost"}[0],
+	}
+	stage := func() string { return one[string](w, `SELECT stage_name FROM gv.deals`) }
+	w.handle(messages(t, ahead)...)
+	if got := stage(); got != "closed_lost" {
+		t.Errorf("the event leaves the deal at %s", got)
+	}
+	moved, err := c.MoveStage(deal, "closedwon", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.handle(messages(t, moved...)...)
+	w.handle(messages(t, ahead)...) // delivered again
+	if got := stage(); got != "closed_won" {
+		t.Errorf("a change after it leaves the deal at %s, want closed_won", got)
+	}
+	if got := one[int64](w, `SELECT count(*) FROM gv.deal_stages WHERE occurred_at > now()`); got != 0 {
+		t.Errorf("%d moves lie in the future", got)
+	}
+}
+
+func TestADealCreatedAndDeletedBeforeItWasReadIsNoDeadLetter(t *testing.T) {
+	t.Parallel()
+	c := newCRM(t, fakehubspot.Options{})
+	w := newWorld(t, c)
+	deal, events := lead(t, c, "fb-1", 2)
+	events = append(events, move(t, c, deal, "closedwon", 3)...)
+	gone, err := c.DeleteDeal(deal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range messages(t, append(events, gone...)...) {
+		if err := w.consumer.Handle(t.Context(), m); err != nil {
+			t.Errorf("%s: %v", m.Data, err)
+		}
+	}
+	if got := one[string](w, `SELECT state FROM gv.deals`); got != "gone" {
+		t.Errorf("the deal is %s", got)
+	}
+}
+
+func TestACookieOfMetasStandsForItsClickID(t *testing.T) {
+	t.Parallel()
+	c := newCRM(t, fakehubspot.Options{})
+	w := newWorld(t, c)
+	w.click("a1", "case-fbc-1", day(1))
+	_, events := lead(t, c, "fb.1.1795986541737.case-fbc-1", 2)
+	w.handle(messages(t, events...)...)
+	if got := one[string](w, `SELECT attribution_method || ' ' || ad_id FROM gv.deals`); got != "url_param a1" {
+		t.Errorf("credited by %s", got)
 	}
 }

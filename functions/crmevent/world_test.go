@@ -198,6 +198,7 @@ func (w *world) dump() []string {
 		`SELECT to_jsonb(x)::text FROM gv.contact_keys x ORDER BY contact_id, kind, value`,
 		`SELECT to_jsonb(x)::text FROM gv.deal_contacts x ORDER BY deal_id, contact_id`,
 		`SELECT contact_id::text FROM gv.erasures ORDER BY contact_id`,
+		`SELECT to_jsonb(x)::text FROM gv.deal_touches x JOIN gv.deals d USING (portal_id, deal_id) WHERE d.state = 'live' ORDER BY deal_id, x.click_id`,
 		`SELECT (to_jsonb(x) - 'updated_at' - 'created_at')::text FROM gv.ads x ORDER BY ad_id`,
 	} {
 		rows, _ := w.admin.Query(context.Background(), sql)
@@ -208,6 +209,26 @@ func (w *world) dump() []string {
 		lines = append(append(lines, "-- "+sql), part...)
 	}
 	return lines
+}
+
+// holding returns the tables of which a row says any of texts.
+func (w *world) holding(texts ...string) []string {
+	w.t.Helper()
+	tables, err := w.admin.Query(context.Background(), `SELECT relname FROM pg_class WHERE relnamespace = 'gv'::regnamespace AND relkind = 'r' ORDER BY relname`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	names, err := pgx.CollectRows(tables, pgx.RowTo[string])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var found []string
+	for _, name := range names {
+		if n := one[int64](w, `SELECT count(*) FROM gv.`+name+` x WHERE EXISTS (SELECT FROM unnest($1::text[]) AS s WHERE position(s IN to_jsonb(x)::text) > 0)`, texts); n > 0 {
+			found = append(found, fmt.Sprintf("%s (%d)", name, n))
+		}
+	}
+	return found
 }
 
 // one reads a single value.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/attribution"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -45,10 +47,33 @@ func clearAll(ctx context.Context, db *pg.Worker, cleared map[string]int64) erro
 			}
 		}
 	}
+	if err := retain(ctx, db, time.Now().UTC(), cleared); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := execute(ctx, db, `SELECT gv.partition_decisions((now() AT TIME ZONE 'UTC')::date)`); err != nil {
 		errs = append(errs, fmt.Errorf("partition decisions: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// retain clears the personal data of visitors whose time is over at now.
+func retain(ctx context.Context, db *pg.Worker, now time.Time, cleared map[string]int64) error {
+	for more := true; more && ctx.Err() == nil; {
+		var done attribution.Cleared
+		err := pg.Across(ctx, db, func(tx pgx.Tx) (err error) {
+			done, more, err = attribution.Retain(ctx, tx, now, clearBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for what, n := range map[string]int64{"click_devices": done.Devices, "clicks": done.Deleted, "conversion_keys": done.Conversions} {
+			if n > 0 {
+				cleared[what] += n
+			}
+		}
+	}
+	return nil
 }
 
 func execute(ctx context.Context, db *pg.Worker, sql string) (n int64, err error) {

@@ -192,6 +192,7 @@ type fixture struct {
 	admin   *pgxpool.Pool
 	queue   *pstest.Server
 	client  *publish.Client
+	db      *pg.Worker
 }
 
 func open(t *testing.T) *fixture {
@@ -210,7 +211,7 @@ func open(t *testing.T) *fixture {
 	client := publish.New(publish.Config{Project: "p"}, option.WithEndpoint(queue.Addr), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
 	t.Cleanup(func() { _ = client.Close() })
-	f := &fixture{serve.Wrap("relay", serve.Tick(relay.New(worker, client))), made.Admin(t), queue, client}
+	f := &fixture{serve.Wrap("relay", serve.Tick(relay.New(worker, client))), made.Admin(t), queue, client, worker}
 	f.exec(t, `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'A')`, tenant)
 	return f
 }
@@ -220,6 +221,14 @@ func (f *fixture) exec(t *testing.T, sql string, args ...any) {
 	if _, err := f.admin.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (f *fixture) text(t *testing.T, sql string) (text string) {
+	t.Helper()
+	if err := f.admin.QueryRow(t.Context(), sql).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func (f *fixture) count(t *testing.T, from string) (n int) {

@@ -15,6 +15,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/changes"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -166,6 +167,9 @@ func change(ctx context.Context, tx pgx.Tx, in *putAccountInput, set map[string]
 	}
 	if valuesChange(before, a) {
 		err = recompute(ctx, tx, store, in.ID)
+	}
+	if err == nil && a.AttributionModel != before.AttributionModel {
+		err = ledger.CreditAccount(ctx, tx, in.ID) // deals are credited again from their recorded clicks
 	}
 	return shown(a), err
 }

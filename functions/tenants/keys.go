@@ -20,9 +20,10 @@ import (
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
-// Key is a publishable key as it is shown: by its beginning.
+// Key is a key as it is shown: by its beginning.
 type Key struct {
 	KeyID     string     `json:"key_id"`
+	Kind      string     `json:"kind" enum:"publishable,server" doc:"publishable: stands in web pages. server: a secret of your server, which may say when and from where a click came."`
 	Prefix    string     `json:"prefix" doc:"How the key begins."`
 	Label     string     `json:"label"`
 	Origins   []string   `json:"origins" nullable:"false" doc:"Web origins that may use it; empty: any."`
@@ -32,7 +33,7 @@ type Key struct {
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 }
 
-const keyColumns = `key_id::text, prefix, label, origins, created_by, created_at, coalesce(revoked_by, '') AS revoked_by, revoked_at`
+const keyColumns = `key_id::text, kind, prefix, label, origins, created_by, created_at, coalesce(revoked_by, '') AS revoked_by, revoked_at`
 
 func collectKeys(rows pgx.Rows) ([]Key, error) {
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Key])
@@ -59,7 +60,7 @@ func (f *function) listKeys(ctx context.Context, _ *struct{}) (*keysOutput, erro
 			SELECT `+keyColumns+` FROM gv.publishable_keys
 			WHERE  tenant_id = gv.tenant() ORDER BY (revoked_at IS NOT NULL), created_at DESC, key_id`)
 		if out.Body.Keys, err = collectKeys(rows); err != nil {
-			return fmt.Errorf("list publishable keys: %w", err)
+			return fmt.Errorf("list keys: %w", err)
 		}
 		return nil
 	})
@@ -71,7 +72,8 @@ func (f *function) listKeys(ctx context.Context, _ *struct{}) (*keysOutput, erro
 
 type keyInput struct {
 	Body struct {
-		Origins []string `json:"origins,omitempty" maxItems:"50" doc:"Web origins that may use the key, such as https://www.example.com; absent or empty: any."`
+		Kind    string   `json:"kind,omitempty" enum:"publishable,server" default:"publishable" doc:"publishable for web pages; server for your own server, which sends it as Authorization: Bearer."`
+		Origins []string `json:"origins,omitempty" maxItems:"50" doc:"Web origins that may use a publishable key, such as https://www.example.com; absent or empty: any. A server key has none."`
 		Label   string   `json:"label,omitempty" maxLength:"100" doc:"For people."`
 	}
 }
@@ -80,16 +82,21 @@ type keyOutput struct{ Body keyAnswer }
 
 type keyAnswer struct {
 	Key
-	Secret string `json:"key" doc:"The key itself. It is shown here once."`
+	Secret string `json:"key" doc:"The key itself. It is shown here once; a server key is empty where a request is repeated with its Idempotency-Key."`
 }
 
 // maxKeys is how many keys in use a tenant may have.
 const maxKeys = 100
 
-// postKey makes a key. The key is public by nature, it stands in web pages: that
-// a repeated request is answered with it for a day gives nothing away.
+// postKey makes a key. A publishable key stands in web pages: that a repeated
+// request is answered with it for a day gives nothing away. A server key is a
+// secret: nothing but its hash is stored, so a repeat is answered without it.
 func (f *function) postKey(ctx context.Context, in *keyInput) (*keyOutput, error) {
 	id := auth.From(ctx)
+	server := in.Body.Kind == "server"
+	if server && len(in.Body.Origins) > 0 {
+		return nil, fault.Field("body.origins", "must be absent: a server key never comes from a web page")
+	}
 	origins := make([]string, len(in.Body.Origins))
 	for i, text := range in.Body.Origins {
 		var ok bool
@@ -97,44 +104,58 @@ func (f *function) postKey(ctx context.Context, in *keyInput) (*keyOutput, error
 			return nil, fault.Field("body.origins["+strconv.Itoa(i)+"]", "must be a web origin such as https://www.example.com: scheme, host and port, and nothing after them")
 		}
 	}
+	var secret string
 	answer, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer keyAnswer, err error) {
+		secret = ""
 		if err := lockMembers(ctx, tx); err != nil {
 			return answer, err
 		}
 		var inUse int
 		err = tx.QueryRow(ctx, `SELECT count(*) FROM gv.publishable_keys WHERE tenant_id = gv.tenant() AND revoked_at IS NULL`).Scan(&inUse)
 		if err != nil {
-			return answer, fmt.Errorf("count publishable keys: %w", err)
+			return answer, fmt.Errorf("count keys: %w", err)
 		}
 		if inUse >= maxKeys {
 			return answer, fault.Conflictf("there are %d keys in use already: revoke one first", maxKeys)
 		}
-		answer.Secret = newKey()
+		made := newKey(in.Body.Kind)
 		rows, _ := tx.Query(ctx, `
-			INSERT INTO gv.publishable_keys (tenant_id, key_hash, prefix, origins, label, created_by)
-			VALUES (gv.tenant(), @hash, @prefix, @origins, @label, @who)
+			INSERT INTO gv.publishable_keys (tenant_id, kind, key_hash, prefix, origins, label, created_by)
+			VALUES (gv.tenant(), @kind, @hash, @prefix, @origins, @label, @who)
 			RETURNING `+keyColumns,
 			pgx.StrictNamedArgs{
-				"hash": attribution.KeyHash(answer.Secret), "prefix": answer.Secret[:10], "origins": origins, "label": in.Body.Label, "who": id.Who(),
+				"kind": in.Body.Kind, "hash": attribution.KeyHash(made), "prefix": made[:10], "origins": origins, "label": in.Body.Label, "who": id.Who(),
 			})
-		made, err := collectKeys(rows)
+		stored, err := collectKeys(rows)
 		if err != nil {
-			return answer, fmt.Errorf("make a publishable key: %w", err)
+			return answer, fmt.Errorf("make a %s key: %w", in.Body.Kind, err)
 		}
-		answer.Key = made[0]
+		answer.Key = stored[0]
+		if server {
+			secret = made
+		} else {
+			answer.Secret = made
+		}
 		return answer, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	serve.Note(ctx, "by", id.Subject, "key_id", answer.KeyID)
+	if server {
+		answer.Secret = secret
+	}
+	serve.Note(ctx, "by", id.Subject, "key_id", answer.KeyID, "kind", answer.Kind)
 	return &keyOutput{answer}, nil
 }
 
-func newKey() string {
+func newKey(kind string) string {
 	var raw [20]byte
 	_, _ = rand.Read(raw[:]) // never fails
-	return "gv_pk_" + hex.EncodeToString(raw[:])
+	prefix := "gv_pk_"
+	if kind == "server" {
+		prefix = "gvs_"
+	}
+	return prefix + hex.EncodeToString(raw[:])
 }
 
 // originOf returns a web origin as browsers send it.

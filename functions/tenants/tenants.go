@@ -70,9 +70,9 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 	serve.Get(api, "/api/tenants/members", auth.Admin, f.listMembers, serve.Summary("Lists the tenant's members."))
 	serve.Post(api, "/api/tenants/members", auth.Admin, f.postMember, serve.Summary("Adds a member, or gives one another role."))
 	serve.Post(api, "/api/tenants/members/remove", auth.Admin, f.removeMember, serve.Summary("Removes a member; never the last admin."))
-	serve.Get(api, "/api/tenants/keys", auth.Admin, f.listKeys, serve.Summary("Lists the tenant's publishable keys, without the keys."))
-	serve.Post(api, "/api/tenants/keys", auth.Admin, f.postKey, serve.Summary("Makes a publishable key, which is shown once."))
-	serve.Post(api, "/api/tenants/keys/{id}/revoke", auth.Admin, f.revokeKey, serve.Summary("Revokes a publishable key."))
+	serve.Get(api, "/api/tenants/keys", auth.Admin, f.listKeys, serve.Summary("Lists the tenant's keys, without the keys themselves."))
+	serve.Post(api, "/api/tenants/keys", auth.Admin, f.postKey, serve.Summary("Makes a publishable key or a server key, which is shown once."))
+	serve.Post(api, "/api/tenants/keys/{id}/revoke", auth.Admin, f.revokeKey, serve.Summary("Revokes a key."))
 	serve.Get(api, "/api/accounts", auth.Viewer, f.listAccounts, serve.Summary("Lists the tenant's ad accounts, and the tenant."))
 	serve.Get(api, "/api/accounts/{id}", auth.Viewer, f.getAccount, serve.Summary("Shows an ad account."))
 	serve.Put(api, "/api/accounts/{id}", auth.Admin, f.putAccount,

@@ -114,6 +114,37 @@ func TestWhatIsNoMemberIsNamed(t *testing.T) {
 	}
 }
 
+func TestAServerKeyIsStoredAsAHashAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body := `{"kind": "server", "label": "shop server"}`
+	made := w.want(200, "POST", keys, body, "Idempotency-Key", "k").JSON(t)
+	key := made["key"].(string)
+	if !strings.HasPrefix(key, "gvs_") || len(key) < 40 || made["kind"] != "server" {
+		t.Errorf("made %v", made)
+	}
+	again := w.want(200, "POST", keys, body, "Idempotency-Key", "k").JSON(t)
+	if again["key"] != "" || again["key_id"] != made["key_id"] {
+		t.Errorf("a repeat shows %v", again)
+	}
+	if n := w.Text(`SELECT count(*) FROM gv.idempotency_keys k WHERE position($1 IN convert_from(answer, 'UTF8')) > 0`, key); n != "0" {
+		t.Errorf("the key stands in %s kept answers", n)
+	}
+	if got := w.Text(`SELECT concat_ws(' ', gv.key_tenant(sha256($1::bytea), 'server'), gv.key_tenant(sha256($1::bytea), 'publishable')) FROM gv.publishable_keys`, key); got != apitest.Tenant {
+		t.Errorf("the key opens %q", got)
+	}
+	if a := w.want(422, "POST", keys, `{"kind": "server", "origins": ["https://shop.example"]}`); !a.Names("body.origins") {
+		t.Error(a.Body)
+	}
+	if a := w.want(422, "POST", keys, `{"kind": "secret"}`); !a.Names("body.kind") {
+		t.Error(a.Body)
+	}
+	w.want(200, "POST", keys+"/"+made["key_id"].(string)+"/revoke", nil)
+	if got := w.Text(`SELECT gv.key_tenant(sha256($1::bytea), 'server')`, key); got != "" {
+		t.Errorf("revoked, it opens %q", got)
+	}
+}
+
 func TestAKeyIsShownOnceAndRevoked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -23,6 +23,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/learn"
 	_ "github.com/geminivideo/geminivideo/functions/notify"
 	_ "github.com/geminivideo/geminivideo/functions/predict"
+	_ "github.com/geminivideo/geminivideo/functions/privacy"
 	_ "github.com/geminivideo/geminivideo/functions/reconcile"
 	_ "github.com/geminivideo/geminivideo/functions/refresh"
 	_ "github.com/geminivideo/geminivideo/functions/relay"

@@ -70,9 +70,9 @@ func (p *process) play(began time.Time, from, until int) {
 	for n := from; n < until; n++ {
 		at := func(hours int) string { return began.Add(time.Duration(hours-150) * time.Hour).Format(time.RFC3339) }
 		fbclid := fmt.Sprintf("story-%d", n)
-		p.want(200, "POST", "/api/ml/attribution/track-click", "", fmt.Sprintf(
-			`{"publishable_key": %q, "tenant_id": %q, "ad_id": "story-ad-%d", "campaign_id": "story", "click_id": "click-%d", "fbclid": %q, "clicked_at": %q}`,
-			p.env["PUBLISHABLE_KEY"], p.env["TENANT_ID"], n%storyAds, n, fbclid, at(0)))
+		p.want(200, "POST", "/api/ml/attribution/track-click", "SERVER_KEY", fmt.Sprintf(
+			`{"tenant_id": %q, "ad_id": "story-ad-%d", "campaign_id": "story", "click_id": "click-%d", "fbclid": %q, "clicked_at": %q}`,
+			p.env["TENANT_ID"], n%storyAds, n, fbclid, at(0)))
 		contact := p.made(portal+"/contacts", fmt.Sprintf(
 			`{"properties": {"hs_facebook_click_id": %q, "first_conversion_date": %q}, "at": %q}`, fbclid, at(1), at(1)))
 		deal := p.made(portal+"/deals", fmt.Sprintf(

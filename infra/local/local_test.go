@@ -39,7 +39,7 @@ func TestTheSystemServesStopsAndFindsItsDataAgain(t *testing.T) {
 		t.Errorf("the file env: %v %v", info.Mode(), err)
 	}
 	for _, name := range []string{
-		"BASE_URL", "TOKEN", "ADMIN_TOKEN", "VIEWER_TOKEN", "OTHER_TENANT_TOKEN", "HUBSPOT_CLIENT_SECRET", "PUBLIC_BASE_URL", "PUBLISHABLE_KEY",
+		"BASE_URL", "TOKEN", "ADMIN_TOKEN", "VIEWER_TOKEN", "OTHER_TENANT_TOKEN", "HUBSPOT_CLIENT_SECRET", "PUBLIC_BASE_URL", "PUBLISHABLE_KEY", "SERVER_KEY",
 		"DATABASE_URL", "ADMIN_DATABASE_URL", "TENANT_ID", "ACCOUNT_ID", "PORTAL_ID", "HUBSPOT_API_URL", "META_API_URL",
 	} {
 		if p.env[name] == "" {

@@ -28,6 +28,8 @@ type state struct {
 	OtherPublishableKey string `json:"other_publishable_key"`
 	AnonKey             string `json:"anon_key"`
 	DemoPassword        string `json:"demo_password"`
+	ServerKey           string `json:"server_key"`
+	OtherServerKey      string `json:"other_server_key"`
 }
 
 // loadState reads the folder's state, and makes up what it does not have.
@@ -58,6 +60,8 @@ func loadState(dir string) (state, error) {
 		{&s.OtherPublishableKey, "gv_pk_"},
 		{&s.AnonKey, "sb_publishable_"},
 		{&s.DemoPassword, ""},
+		{&s.ServerKey, "gvs_"},
+		{&s.OtherServerKey, "gvs_"},
 	} {
 		if *one.value == "" {
 			*one.value = one.prefix + random()

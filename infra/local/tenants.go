@@ -33,12 +33,12 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 		home: demo.Tenant{
 			ID: "1f0c5c2e-6f0a-4c1d-9a51-7d3c0f6b2a10", Name: "Northside Fitness", Currency: "USD",
 			AccountID: "act_2401", TimeZone: "America/Chicago",
-			PortalID: 62515, WebhookSecret: keep.HubSpotClientSecret, PublishableKey: keep.PublishableKey,
+			PortalID: 62515, WebhookSecret: keep.HubSpotClientSecret, PublishableKey: keep.PublishableKey, ServerKey: keep.ServerKey,
 		},
 		other: demo.Tenant{
 			ID: "8a4e7b93-2d55-4f0e-b6c4-51e09d7f3c22", Name: "Harbour Dental", Currency: "EUR",
 			AccountID: "act_7702", TimeZone: "Europe/Berlin",
-			PortalID: 71920, WebhookSecret: keep.OtherWebhookSecret, PublishableKey: keep.OtherPublishableKey,
+			PortalID: 71920, WebhookSecret: keep.OtherWebhookSecret, PublishableKey: keep.OtherPublishableKey, ServerKey: keep.OtherServerKey,
 		},
 	}
 	conn, err := pgx.Connect(ctx, s.database.adminURL)
@@ -116,6 +116,7 @@ func writeTenant(ctx context.Context, tx pgx.Tx, t demo.Tenant, domain string, n
 	args := pgx.NamedArgs{
 		"tenant": t.ID, "name": t.Name, "currency": t.Currency, "domain": domain, "account": t.AccountID, "zone": t.TimeZone,
 		"hash": attribution.KeyHash(t.PublishableKey), "prefix": t.PublishableKey[:10],
+		"server_hash": attribution.KeyHash(t.ServerKey), "server_prefix": t.ServerKey[:10],
 		"portal": t.PortalID, "client": names.client, "token": names.token, "meta": names.meta,
 	}
 	for _, sql := range []string{
@@ -127,9 +128,11 @@ func writeTenant(ctx context.Context, tx pgx.Tx, t demo.Tenant, domain string, n
 		 VALUES (@tenant, @account, @name, @currency, @zone) ON CONFLICT DO NOTHING`,
 		// A key that the folder no longer knows is good no more.
 		`UPDATE gv.publishable_keys SET revoked_at = now()
-		 WHERE  tenant_id = @tenant AND created_by = 'infra/local' AND key_hash <> @hash AND revoked_at IS NULL`,
+		 WHERE  tenant_id = @tenant AND created_by = 'infra/local' AND key_hash NOT IN (@hash, @server_hash) AND revoked_at IS NULL`,
 		`INSERT INTO gv.publishable_keys (tenant_id, key_hash, prefix, created_by)
 		 VALUES (@tenant, @hash, @prefix, 'infra/local') ON CONFLICT DO NOTHING`,
+		`INSERT INTO gv.publishable_keys (tenant_id, kind, key_hash, prefix, created_by)
+		 VALUES (@tenant, 'server', @server_hash, @server_prefix, 'infra/local') ON CONFLICT DO NOTHING`,
 		`INSERT INTO gv.hubspot_connections (tenant_id, portal_id, client_secret, access_token, connected_by)
 		 VALUES (@tenant, @portal, @client, @token, 'infra/local') ON CONFLICT DO NOTHING`,
 		`INSERT INTO gv.meta_connections (tenant_id, account_id, access_token, connected_by)

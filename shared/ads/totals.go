@@ -142,9 +142,15 @@ WITH target AS MATERIALIZED (
 	LEFT   JOIN LATERAL (
 		SELECT count(*) AS deals, sum(d.value_minor)::bigint AS pipeline,
 		       -- A won deal without an amount counts at its stage's value, which nobody paid: pipeline, and no revenue.
-		       coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won' AND d.amount_minor IS NOT NULL), 0)::bigint AS revenue,
-		       coalesce(sum(d.attribution_confidence * d.value_minor) / nullif(sum(d.value_minor), 0), avg(d.attribution_confidence)) AS confidence
-		FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = t.ad_id AND d.state = 'live'
+		       coalesce(sum(d.value_minor) FILTER (WHERE d.paid), 0)::bigint AS revenue,
+		       coalesce(sum(d.confidence * d.value_minor) / nullif(sum(d.value_minor), 0), avg(d.confidence)) AS confidence
+		FROM  (SELECT d.value_minor, d.stage_name = 'closed_won' AND d.amount_minor IS NOT NULL AS paid, d.attribution_confidence AS confidence
+		       FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = t.ad_id AND d.state = 'live' AND NOT d.split
+		       UNION ALL -- of a deal that several ads share, the ad's part: the parts add up to the minor unit
+		       SELECT round(d.value_minor * c.share_to) - round(d.value_minor * c.share_from), d.stage_name = 'closed_won' AND d.amount_minor IS NOT NULL,
+		              d.attribution_confidence
+		       FROM   gv.deal_credits c JOIN gv.deals d USING (tenant_id, portal_id, deal_id)
+		       WHERE  c.tenant_id = gv.tenant() AND c.ad_id = t.ad_id AND d.state = 'live' AND d.split) AS d
 	) l ON t.same_currency
 	LEFT   JOIN LATERAL (
 		SELECT f.* FROM gv.ad_figures f WHERE f.tenant_id = gv.tenant() AND f.ad_id = t.ad_id AND f.source = 'feedback' OFFSET 0

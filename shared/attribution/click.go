@@ -1,11 +1,17 @@
 // Package attribution finds the click that led to a conversion, in three layers:
 // what the URL carried, the browser's fingerprint, and its address and agent.
 //
-// Attribution is a choice of the best of a conversion's clicks under one order,
-// so it depends on which clicks there are and not on when each became known.
-// Whoever records a click, and whoever attributes a conversion, first calls
-// Lock: then of a click and a conversion at the same moment one always sees the
-// other.
+// Attribution chooses the best of a conversion's clicks under one order, so it
+// depends on which clicks there are and not on when each became known, with one
+// exception: an ad platform's click id belongs to the first known ad that was
+// reported with it. Whoever records a click, and whoever attributes a conversion,
+// first calls Lock: of a click and a conversion at the same time one always sees
+// the other.
+//
+// A click of an ad that nobody knows wins only where no known one matches, and a
+// click without an ad never wins. A match whose evidence retention or an erasure
+// has cleared stands until a surer or later click replaces it
+// (TestAMatchOutlivesWhatItWasFoundBy).
 package attribution
 
 import (
@@ -18,56 +24,118 @@ import (
 	"unicode/utf8"
 )
 
-// Click is a click on an ad, as its landing page told of it.
+// Click is a click on an ad, as its landing page or the tenant's server reports it.
 type Click struct {
-	ClickID, AdID, CampaignID  string
-	ClickedAt                  time.Time
-	FBCLID, GCLID              string
+	ClickID, AdID, CampaignID string // AdID is empty where the link's macro was not filled in
+	ClickedAt                 time.Time
+	PlatformIDs
 	FingerprintHash            string
 	IP, UserAgent              string
+	FBP                        string // Meta's browser id; it matches nothing
 	DeviceType, LandingPageURL string
-	Extra                      map[string]any // utm_* and whatever else was told
-	Consent                    *bool          // nil: not said
+	Extra                      map[string]any // utm_* and further members of the beacon
+	Consent                    *bool          // nil: not asked
+	ClaimedAt                  *time.Time     // when a page says that it was; it decides nothing
+
+	Known bool // the ad is one of the tenant's; read with the click
+}
+
+// PlatformIDs are the ids that ad platforms put into a link.
+type PlatformIDs struct{ FBCLID, GCLID, GBRAID, WBRAID, TTCLID string }
+
+// platforms names the ids as their columns are.
+var platforms = []struct {
+	column string
+	of     func(*PlatformIDs) *string
+}{
+	{"fbclid", func(p *PlatformIDs) *string { return &p.FBCLID }},
+	{"gclid", func(p *PlatformIDs) *string { return &p.GCLID }},
+	{"gbraid", func(p *PlatformIDs) *string { return &p.GBRAID }},
+	{"wbraid", func(p *PlatformIDs) *string { return &p.WBRAID }},
+	{"ttclid", func(p *PlatformIDs) *string { return &p.TTCLID }},
 }
 
 // Keys returns what a conversion of the click may be known by.
 func (c Click) Keys() Keys {
-	return Keys{
-		ClickID: c.ClickID, FBCLID: c.FBCLID, GCLID: c.GCLID,
-		FingerprintHash: c.FingerprintHash, IP: c.IP, UserAgent: c.UserAgent,
-	}
+	return Keys{ClickID: c.ClickID, PlatformIDs: c.PlatformIDs, FingerprintHash: c.FingerprintHash, IP: c.IP, UserAgent: c.UserAgent}
 }
 
 // normalised returns c as it is stored and compared.
 func (c Click) normalised() Click {
 	k := c.Keys().normalised()
-	c.ClickID, c.FBCLID, c.GCLID, c.FingerprintHash = k.ClickID, k.FBCLID, k.GCLID, k.FingerprintHash
+	c.ClickID, c.PlatformIDs, c.FingerprintHash = k.ClickID, k.PlatformIDs, k.FingerprintHash
 	c.IP, c.UserAgent = k.IP, k.UserAgent
 	c.ClickedAt = c.ClickedAt.UTC().Truncate(time.Microsecond)
 	if c.Consent != nil && !*c.Consent {
-		c.IP, c.UserAgent, c.FingerprintHash = "", "", ""
+		c.IP, c.UserAgent, c.FingerprintHash, c.FBP = "", "", "", ""
 	}
 	return c
 }
 
 // Keys is what a conversion may be recognised by; what is empty is not known.
 type Keys struct {
-	ClickID         string // our own id of the click
-	FBCLID, GCLID   string
+	ClickID string // our own id of the click
+	PlatformIDs
 	FingerprintHash string
 	IP, UserAgent   string // only both together recognise anything
 }
 
 func (k Keys) normalised() Keys {
 	ip, _ := NormaliseIP(k.IP)
-	return Keys{
-		ClickID: strings.TrimSpace(k.ClickID), FBCLID: strings.TrimSpace(k.FBCLID), GCLID: strings.TrimSpace(k.GCLID),
+	n := Keys{
+		ClickID: strings.TrimSpace(k.ClickID), PlatformIDs: k.PlatformIDs,
 		FingerprintHash: strings.TrimSpace(k.FingerprintHash), IP: ip, UserAgent: NormaliseAgent(k.UserAgent),
 	}
+	for _, p := range platforms {
+		id := p.of(&n.PlatformIDs)
+		*id = strings.TrimSpace(*id)
+	}
+	n.FBCLID = FBCLIDOf(n.FBCLID)
+	return n
 }
 
+// KeyOf returns the keys that hold one value, by the name of its column; false
+// where there is no such key.
+func KeyOf(kind, value string) (k Keys, ok bool) {
+	switch kind {
+	case "click_id":
+		k.ClickID = value
+		return k, true
+	case "fingerprint":
+		k.FingerprintHash = value
+		return k, true
+	}
+	for _, p := range platforms {
+		if p.column == kind {
+			*p.of(&k.PlatformIDs) = value
+			return k, true
+		}
+	}
+	return k, false
+}
+
+// ParseFBC returns the click id of Meta's cookie _fbc: fb.1.<ms>.X is of X.
+func ParseFBC(cookie string) (fbclid string, ok bool) {
+	parts := strings.SplitN(strings.TrimSpace(cookie), ".", 4)
+	if len(parts) != 4 || parts[0] != "fb" || parts[3] == "" || !digits(parts[1]) || !digits(parts[2]) {
+		return "", false
+	}
+	return parts[3], true
+}
+
+// FBCLIDOf returns the click id of a value that may be one, or a cookie _fbc: some
+// forms store the cookie where the id belongs.
+func FBCLIDOf(value string) string {
+	if id, ok := ParseFBC(value); ok {
+		return id
+	}
+	return value
+}
+
+func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
 // NormaliseIP writes an address in its one usual form: IPv6 in short form and
-// without zone, an IPv4 address in IPv6 clothes as IPv4. It reports false, and
+// without zone, an IPv4 address that is written as IPv6 as IPv4. It reports false, and
 // returns "", for what is no address.
 func NormaliseIP(text string) (string, bool) {
 	addr, err := netip.ParseAddr(strings.TrimSpace(text))
@@ -104,24 +172,24 @@ func NormaliseAgent(agent string) string {
 // without a value count as absent; without any component there is no hash, since
 // it would make strangers one person.
 func FingerprintHash(components map[string]any, salt string) string {
-	told := make(map[string]any, len(components))
+	given := make(map[string]any, len(components))
 	for name, value := range components {
 		if value != nil && value != "" {
-			told[name] = value
+			given[name] = value
 		}
 	}
-	if len(told) == 0 {
+	if len(given) == 0 {
 		return ""
 	}
-	canonical, err := json.Marshal(told) // members in order, numbers in one form
+	canonical, err := json.Marshal(given) // members in order, numbers in one form
 	if err != nil {
-		return "" // only what JSON cannot hold, which JSON never told
+		return "" // only what JSON cannot hold, and it came as JSON
 	}
 	sum := sha256.Sum256(append([]byte(salt+"\n"), canonical...))
 	return hex.EncodeToString(sum[:])
 }
 
-// KeyHash returns what is stored of a publishable key.
+// KeyHash returns what is stored of a publishable or server key.
 func KeyHash(key string) []byte {
 	sum := sha256.Sum256([]byte(key))
 	return sum[:]

@@ -24,11 +24,29 @@ const (
 	Unattributed  = "unattributed"
 )
 
+// Lookback is how long before a conversion clicks are recorded: those before the
+// window are credited with nothing and show which ads the contact had clicked.
+const Lookback = 90 * 24 * time.Hour
+
+// Touch is a click that somebody made before a conversion.
+type Touch struct {
+	ClickID, AdID, CampaignID string
+	ClickedAt                 time.Time
+	Method                    string
+	Layer                     int // in layers; a smaller one is surer
+	Confidence                float64
+	Reason                    string
+	Eligible                  bool // within its layer's window
+	Known                     bool // the ad is one of the tenant's
+}
+
 // Result is what a conversion is credited to. Where Method is Unattributed there
 // is no click, and the rest but Reason is empty.
 type Result struct {
 	ClickID, AdID, CampaignID string
+	ClickedAt                 time.Time
 	Method                    string
+	Layer                     int
 	Confidence                float64
 	WindowHours               float64 // from the click to the conversion
 	Reason                    string  // in words
@@ -72,65 +90,143 @@ type layer struct {
 	method string
 	window time.Duration
 	says   string
-	match  func(Keys, Click) bool
+	match  func(Keys, Click, owners) bool
 }
 
+// owners says which ad a platform's click id belongs to, where one is known that
+// was reported with it.
+type owners map[platformID]string
+
+type platformID struct{ column, value string }
+
+// layers are numbered from 1: layer 0 is a lead form's own word for its ad.
 var layers = []layer{
-	{URLParam, Window, "the same click id", func(k Keys, c Click) bool { return same(k.ClickID, c.ClickID) }},
-	{URLParam, Window, "the same ad platform's click id", func(k Keys, c Click) bool {
-		return same(k.FBCLID, c.FBCLID) || same(k.GCLID, c.GCLID)
+	{URLParam, Window, "the same click id", func(k Keys, c Click, _ owners) bool { return same(k.ClickID, c.ClickID) }},
+	{URLParam, Window, "the same ad platform's click id", func(k Keys, c Click, o owners) bool {
+		for _, p := range platforms {
+			id := *p.of(&k.PlatformIDs)
+			if !same(id, *p.of(&c.PlatformIDs)) {
+				continue
+			}
+			if owner, owned := o[platformID{p.column, id}]; !owned || owner == c.AdID {
+				return true
+			}
+		}
+		return false
 	}},
-	{Fingerprint, Window, "the same browser fingerprint", func(k Keys, c Click) bool {
+	{Fingerprint, Window, "the same browser fingerprint", func(k Keys, c Click, _ owners) bool {
 		return same(k.FingerprintHash, c.FingerprintHash)
 	}},
-	{Probabilistic, deviceWindow, "the same address and browser", func(k Keys, c Click) bool {
+	{Probabilistic, deviceWindow, "the same address and browser", func(k Keys, c Click, _ owners) bool {
 		return same(k.IP, c.IP) && same(k.UserAgent, c.UserAgent)
 	}},
 }
 
 func same(a, b string) bool { return a != "" && a == b }
 
-// choose returns the click of clicks that a conversion at m is credited to, and
-// the layer that found it; nil where there is none. Within a layer the latest
-// click wins, and of clicks at the same instant the one with the greatest id.
-// The probabilistic layer's score only falls with the hours, so there too.
-func choose(keys []Keys, m Moment, clicks []Click) (*Click, layer) {
-	for _, l := range layers {
-		var best *Click
-		for i, c := range clicks {
-			if c.ClickedAt.After(m.Until) || c.ClickedAt.Before(m.From.Add(-l.window)) {
-				continue
-			}
-			if !slices.ContainsFunc(keys, func(k Keys) bool { return l.match(k, c) }) {
-				continue
-			}
-			if best == nil || later(c, *best) > 0 {
-				best = &clicks[i]
-			}
+// unfilledMacro is why a conversion whose only clicks have no ad is unattributed.
+const unfilledMacro = "the link's macro was not filled in: the clicks that match name no ad"
+
+// touches returns the clicks that keys recognise before m, each by its surest
+// layer, best first. noAd says whether a click without an ad matches as well.
+func touches(keys []Keys, m Moment, clicks []Click, o owners) (found []Touch, noAd bool) {
+	seen := map[string]bool{}
+	for _, c := range clicks {
+		if seen[c.ClickID] || c.ClickedAt.After(m.Until) || c.ClickedAt.Before(m.From.Add(-Lookback)) {
+			continue
 		}
-		if best != nil {
-			return best, l
+		i := slices.IndexFunc(layers, func(l layer) bool {
+			return (l.window == Window || !c.ClickedAt.Before(m.From.Add(-l.window))) &&
+				slices.ContainsFunc(keys, func(k Keys) bool { return l.match(k, c, o) })
+		})
+		if i < 0 {
+			continue
 		}
+		seen[c.ClickID] = true
+		l := layers[i]
+		eligible := !c.ClickedAt.Before(m.From.Add(-l.window))
+		if c.AdID == "" {
+			noAd = noAd || eligible
+			continue
+		}
+		hours := max(m.From.Sub(c.ClickedAt).Hours(), 0)
+		found = append(found, Touch{
+			ClickID: c.ClickID, AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.ClickedAt, Method: l.method, Layer: i + 1,
+			Confidence: confidence(l.method, hours), Eligible: eligible, Known: c.Known,
+			Reason: fmt.Sprintf("the latest click with %s came %s before the conversion", l.says, span(hours)),
+		})
 	}
-	return nil, layer{}
+	slices.SortFunc(found, Touch.compare)
+	return found, noAd
 }
 
-func later(a, b Click) int {
-	return cmp.Or(a.ClickedAt.Compare(b.ClickedAt), strings.Compare(a.ClickID, b.ClickID))
+// compare orders touches, the one to be credited first: eligible ones before
+// others, those of known ads before those of unknown ones, then the surer layer,
+// then the later click, and of clicks at the same instant the greater id. The
+// probabilistic layer's score only falls with the hours, so there too.
+func (t Touch) compare(o Touch) int {
+	first := func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(
+		first(t.Eligible, o.Eligible), first(t.Known, o.Known), cmp.Compare(t.Layer, o.Layer),
+		o.ClickedAt.Compare(t.ClickedAt), strings.Compare(o.ClickID, t.ClickID),
+	)
 }
 
-// credit says what choose found.
-func credit(keys []Keys, m Moment, clicks []Click) Result {
-	c, l := choose(keys, m, clicks)
-	if c == nil {
-		return Result{Method: Unattributed, Reason: unattributed(keys)}
+// Best returns the touch to be credited under the last-click rule, nil where none
+// is eligible.
+func Best(all []Touch) *Touch {
+	if len(all) == 0 {
+		return nil
 	}
-	hours := max(m.From.Sub(c.ClickedAt).Hours(), 0)
-	return Result{
-		ClickID: c.ClickID, AdID: c.AdID, CampaignID: c.CampaignID,
-		Method: l.method, Confidence: confidence(l.method, hours), WindowHours: tidy(hours),
-		Reason: fmt.Sprintf("the latest click with %s came %s before the conversion", l.says, span(hours)),
+	best := slices.MinFunc(all, Touch.compare)
+	if !best.Eligible {
+		return nil
 	}
+	return &best
+}
+
+// credit says what the touches come to.
+func credit(keys []Keys, m Moment, clicks []Click, o owners) Result {
+	found, noAd := touches(keys, m, clicks, o)
+	best := Best(found)
+	switch {
+	case best != nil:
+		return Result{
+			ClickID: best.ClickID, AdID: best.AdID, CampaignID: best.CampaignID, ClickedAt: best.ClickedAt, Method: best.Method, Layer: best.Layer,
+			Confidence: best.Confidence, WindowHours: tidy(max(m.From.Sub(best.ClickedAt).Hours(), 0)), Reason: best.Reason,
+		}
+	case noAd:
+		return Result{Method: Unattributed, Reason: unfilledMacro}
+	}
+	return Result{Method: Unattributed, Reason: unattributed(keys)}
+}
+
+// outlasts reports whether a match whose evidence was cleared stands against what
+// the clicks that are left come to: only a surer layer replaces it, or a later
+// click by the same.
+func (r Result) outlasts(now Result) bool {
+	if r.Method == Unattributed {
+		return false
+	}
+	return now.Method == Unattributed || now.Layer > r.Layer || now.Layer == r.Layer && !now.ClickedAt.After(r.ClickedAt)
+}
+
+// layerOf returns the layer of a stored method, the less sure one where it has two.
+func layerOf(method string) int {
+	for i := len(layers) - 1; i >= 0; i-- {
+		if layers[i].method == method {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // confidence returns how sure a layer's match is.
@@ -163,7 +259,7 @@ func span(hours float64) string {
 	}
 }
 
-// unattributed says what was looked for. It says nothing of clicks outside the
+// unattributed says what was looked for. It does not mention clicks outside the
 // window: they never change a result, not even its words.
 func unattributed(keys []Keys) string {
 	var sought []string
@@ -173,12 +269,13 @@ func unattributed(keys []Keys) string {
 		}
 	}
 	add("click id", func(k Keys) bool { return k.ClickID != "" })
-	add("fbclid", func(k Keys) bool { return k.FBCLID != "" })
-	add("gclid", func(k Keys) bool { return k.GCLID != "" })
+	for _, p := range platforms {
+		add(p.column, func(k Keys) bool { return *p.of(&k.PlatformIDs) != "" })
+	}
 	add("fingerprint", func(k Keys) bool { return k.FingerprintHash != "" })
 	add("address and browser (within 24 hours)", func(k Keys) bool { return k.IP != "" && k.UserAgent != "" })
 	if len(sought) == 0 {
-		return "nothing is known that a click could be recognised by: no click id, fbclid, gclid, fingerprint, or address with user agent"
+		return "nothing is known that a click could be recognised by: no click id, fingerprint, or address with user agent"
 	}
 	return "no click in the 7 days before the conversion has the same " + strings.Join(sought, " or ")
 }

@@ -33,8 +33,9 @@ func (k Keys) lockNames() []string {
 		}
 	}
 	add("click", k.ClickID)
-	add("fbclid", k.FBCLID)
-	add("gclid", k.GCLID)
+	for _, p := range platforms {
+		add(p.column, *p.of(&k.PlatformIDs))
+	}
 	add("fingerprint", k.FingerprintHash)
 	if k.UserAgent != "" {
 		add("address", k.IP)
@@ -55,29 +56,53 @@ func (s Store) lock(ctx context.Context, names []string) error {
 	return nil
 }
 
-// Record stores c and reports whether it is new. A click id that is known
-// already keeps what was said first: a beacon sent twice is one click.
-func (s Store) Record(ctx context.Context, c Click) (inserted bool, err error) {
+// Record stores c and returns it as it is stored, and whether it is new. A click id
+// that is known already keeps what was reported first: a beacon sent twice is one
+// click. A click of somebody whose data was erased is not stored again.
+func (s Store) Record(ctx context.Context, c Click) (stored Click, inserted bool, err error) {
 	c = c.normalised()
 	extra := c.Extra
 	if extra == nil {
 		extra = map[string]any{}
 	}
+	kinds, values := c.Keys().listed()
 	done, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, fbclid, gclid, fingerprint_hash,
-		                       ip_address, user_agent, device_type, landing_page_url, extra, consent)
-		VALUES (gv.tenant(), @click, @ad, @campaign, @at, nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@fingerprint, ''),
-		        nullif(@ip, ''), nullif(@agent, ''), nullif(@device, ''), nullif(@page, ''), @extra, @consent)
+		INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint_hash,
+		                       ip_address, user_agent, fbp, device_type, landing_page_url, extra, consent, claimed_at)
+		SELECT gv.tenant(), @click, @ad, @campaign, @at, nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''),
+		       nullif(@ttclid, ''), nullif(@fingerprint, ''), nullif(@ip, ''), nullif(@agent, ''), nullif(@fbp, ''), nullif(@device, ''),
+		       nullif(@page, ''), @extra::jsonb, @consent::boolean, @claimed::timestamptz
+		WHERE  NOT EXISTS (
+			SELECT FROM gv.contact_hashes h JOIN gv.erasures e USING (tenant_id, portal_id, contact_id)
+			WHERE  h.tenant_id = gv.tenant() AND h.kind <> 'fingerprint' -- a browser may be several people's
+			AND    h.hash IN (SELECT gv.key_hash(gv.tenant(), kind, value) FROM unnest(@kinds::text[], @values::text[]) AS k (kind, value)))
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{
 			"click": c.ClickID, "ad": c.AdID, "campaign": c.CampaignID, "at": c.ClickedAt, "fbclid": c.FBCLID, "gclid": c.GCLID,
-			"fingerprint": c.FingerprintHash, "ip": c.IP, "agent": c.UserAgent, "device": c.DeviceType, "page": c.LandingPageURL,
-			"extra": extra, "consent": c.Consent,
+			"gbraid": c.GBRAID, "wbraid": c.WBRAID, "ttclid": c.TTCLID, "fingerprint": c.FingerprintHash, "ip": c.IP, "agent": c.UserAgent,
+			"fbp": c.FBP, "device": c.DeviceType, "page": c.LandingPageURL, "extra": extra, "consent": c.Consent, "claimed": c.ClaimedAt,
+			"kinds": kinds, "values": values,
 		})
 	if err != nil {
-		return false, fmt.Errorf("record click %s: %w", c.ClickID, err)
+		return c, false, fmt.Errorf("record click %s: %w", c.ClickID, err)
 	}
-	return done.RowsAffected() == 1, nil
+	return c, done.RowsAffected() == 1, nil
+}
+
+// listed returns the keys by kind and value, as gv.contact_keys names them.
+func (k Keys) listed() (kinds, values []string) {
+	kinds, values = []string{}, []string{}
+	add := func(kind, value string) {
+		if value != "" {
+			kinds, values = append(kinds, kind), append(values, value)
+		}
+	}
+	add("click_id", k.ClickID)
+	for _, p := range platforms {
+		add(p.column, *p.of(&k.PlatformIDs))
+	}
+	add("fingerprint", k.FingerprintHash)
+	return kinds, values
 }
 
 // Match returns what a conversion with these keys at that time is credited to.
@@ -88,79 +113,33 @@ func (s Store) Match(ctx context.Context, keys Keys, at time.Time) (Result, erro
 // MatchAny is Match for somebody known by several keys of a kind: the best match
 // of any of them counts.
 func (s Store) MatchAny(ctx context.Context, keys []Keys, m Moment) (Result, error) {
+	known := normalised(keys)
+	clicks, o, err := s.candidates(ctx, known, m)
+	if err != nil {
+		return Result{}, err
+	}
+	return credit(known, m, clicks, o), nil
+}
+
+// Touches returns every click of somebody known by keys in the Lookback before m,
+// best first, and why none is to be credited, empty where one is.
+func (s Store) Touches(ctx context.Context, keys []Keys, m Moment) (found []Touch, why string, err error) {
+	known := normalised(keys)
+	clicks, o, err := s.candidates(ctx, known, m)
+	if err != nil {
+		return nil, "", err
+	}
+	found, _ = touches(known, m, clicks, o)
+	if Best(found) == nil {
+		why = credit(known, m, clicks, o).Reason
+	}
+	return found, why, nil
+}
+
+func normalised(keys []Keys) []Keys {
 	known := make([]Keys, len(keys))
 	for i, k := range keys {
 		known[i] = k.normalised()
 	}
-	clicks, err := s.candidates(ctx, known, m)
-	if err != nil {
-		return Result{}, err
-	}
-	return credit(known, m, clicks), nil
-}
-
-// candidates returns the clicks among which the best is: for each kind of key
-// the latest in its window. choose decides between them.
-func (s Store) candidates(ctx context.Context, keys []Keys, m Moment) ([]Click, error) {
-	a := gather(keys)
-	rows, _ := s.tx.Query(ctx, `
-		SELECT click_id, ad_id, campaign_id, clicked_at, coalesce(fbclid, ''), coalesce(gclid, ''), coalesce(fingerprint_hash, ''),
-		       coalesce(ip_address, ''), coalesce(user_agent, '')
-		FROM (
-			(SELECT * FROM gv.clicks
-			 WHERE  tenant_id = gv.tenant() AND click_id = ANY (@clicks) AND clicked_at BETWEEN @since AND @until
-			 ORDER  BY clicked_at DESC, click_id COLLATE "C" DESC LIMIT 1)
-			UNION ALL
-			(SELECT * FROM gv.clicks
-			 WHERE  tenant_id = gv.tenant() AND fbclid = ANY (@fbclids) AND clicked_at BETWEEN @since AND @until
-			 ORDER  BY clicked_at DESC, click_id COLLATE "C" DESC LIMIT 1)
-			UNION ALL
-			(SELECT * FROM gv.clicks
-			 WHERE  tenant_id = gv.tenant() AND gclid = ANY (@gclids) AND clicked_at BETWEEN @since AND @until
-			 ORDER  BY clicked_at DESC, click_id COLLATE "C" DESC LIMIT 1)
-			UNION ALL
-			(SELECT * FROM gv.clicks
-			 WHERE  tenant_id = gv.tenant() AND fingerprint_hash = ANY (@fingerprints) AND clicked_at BETWEEN @since AND @until
-			 ORDER  BY clicked_at DESC, click_id COLLATE "C" DESC LIMIT 1)
-			UNION ALL
-			(SELECT c.* FROM unnest(@ips::text[], @agents::text[]) AS device (ip, agent)
-			 JOIN   gv.clicks c ON c.tenant_id = gv.tenant() AND c.ip_address = device.ip
-			                   AND md5(c.user_agent) = md5(device.agent) AND c.user_agent = device.agent
-			 WHERE  c.clicked_at BETWEEN @device_since AND @until
-			 ORDER  BY c.clicked_at DESC, c.click_id COLLATE "C" DESC LIMIT 1)
-		) AS c`,
-		pgx.StrictNamedArgs{
-			"clicks": a.clicks, "fbclids": a.fbclids, "gclids": a.gclids, "fingerprints": a.fingerprints, "ips": a.ips, "agents": a.agents,
-			"since": m.From.Add(-Window), "device_since": m.From.Add(-deviceWindow), "until": m.Until,
-		})
-	clicks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Click, err error) {
-		err = row.Scan(&c.ClickID, &c.AdID, &c.CampaignID, &c.ClickedAt, &c.FBCLID, &c.GCLID, &c.FingerprintHash, &c.IP, &c.UserAgent)
-		return c, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find clicks of a conversion: %w", err)
-	}
-	return clicks, nil
-}
-
-// gathered is keys by kind, as SQL takes them; ips and agents go in pairs.
-type gathered struct{ clicks, fbclids, gclids, fingerprints, ips, agents []string }
-
-func gather(keys []Keys) gathered {
-	g := gathered{[]string{}, []string{}, []string{}, []string{}, []string{}, []string{}}
-	add := func(to *[]string, value string) {
-		if value != "" {
-			*to = append(*to, value)
-		}
-	}
-	for _, k := range keys {
-		add(&g.clicks, k.ClickID)
-		add(&g.fbclids, k.FBCLID)
-		add(&g.gclids, k.GCLID)
-		add(&g.fingerprints, k.FingerprintHash)
-		if k.IP != "" && k.UserAgent != "" {
-			g.ips, g.agents = append(g.ips, k.IP), append(g.agents, k.UserAgent)
-		}
-	}
-	return g
+	return known
 }

@@ -41,7 +41,7 @@ func record(w *apitest.World, c attribution.Click, contacts []contact) {
 		if err := s.Lock(ctx, c.Keys()); err != nil {
 			return err
 		}
-		if isNew, err := s.Record(ctx, c); err != nil || !isNew {
+		if _, isNew, err := s.Record(ctx, c); err != nil || !isNew {
 			return err
 		}
 		found, conversions, err := s.Affected(ctx, c)
@@ -97,7 +97,7 @@ func genKeys(t *rapid.T, device bool) attribution.Keys {
 	few := func(kind string) string {
 		return rapid.SampledFrom([]string{"", "", kind + "1", kind + "2"}).Draw(t, kind)
 	}
-	k := attribution.Keys{ClickID: few("click-"), FBCLID: few("fb"), GCLID: few("g"), FingerprintHash: few("fp")}
+	k := attribution.Keys{ClickID: few("click-"), PlatformIDs: attribution.PlatformIDs{FBCLID: few("fb"), GCLID: few("g")}, FingerprintHash: few("fp")}
 	if device {
 		k.IP, k.UserAgent = few("192.0.2."), few("UA")
 	}
@@ -125,7 +125,7 @@ func TestWhateverTheOrderOfClicksAndConversionsTheEndIsTheSame(t *testing.T) {
 			k := genKeys(t, true)
 			c := attribution.Click{
 				ClickID: fmt.Sprintf("click-%d", i), AdID: fmt.Sprintf("ad-%d", i%3), CampaignID: "c1", ClickedAt: genTime(t, "clicked"),
-				FBCLID: k.FBCLID, GCLID: k.GCLID, FingerprintHash: k.FingerprintHash, IP: k.IP, UserAgent: k.UserAgent,
+				PlatformIDs: k.PlatformIDs, FingerprintHash: k.FingerprintHash, IP: k.IP, UserAgent: k.UserAgent,
 			}
 			actions = append(actions, func() { record(w, c, contacts) })
 			if rapid.IntRange(0, 3).Draw(t, "twin") == 0 {
@@ -197,5 +197,91 @@ func TestOfManyClicksWithOneFingerprintTheLatestIsFound(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+func TestAnIDBelongsToTheFirstKnownAdThatWasReportedWithIt(t *testing.T) {
+	t.Parallel()
+	w := apitest.New(t)
+	w.Exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'acc')`, apitest.Tenant)
+	w.Exec(`INSERT INTO gv.campaigns (tenant_id, campaign_id, account_id) VALUES ($1, 'c', 'acc')`, apitest.Tenant)
+	know := func(ad string) {
+		w.Exec(`INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id) VALUES ($1, $2, 'acc', 'c')`, apitest.Tenant, ad)
+	}
+	know("rival")
+	know("real")
+	told := func(id, ad string, hours int) {
+		w.Exec(`INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, fbclid, recorded_at) VALUES ($1, $2, $3, 'c', $4, 'fb', clock_timestamp())`,
+			apitest.Tenant, id, ad, noon.Add(-time.Duration(hours)*time.Hour))
+	}
+	credited := func() (click string) {
+		in(w, func(ctx context.Context, s attribution.Store, _ pgx.Tx) error {
+			found, err := s.Match(ctx, attribution.Keys{PlatformIDs: attribution.PlatformIDs{FBCLID: "fb"}}, noon)
+			click = found.ClickID
+			return err
+		})
+		return click
+	}
+	for _, step := range []struct {
+		click, ad string
+		hours     int
+		want      string
+	}{
+		{"k0", "unheard of", 50, "k0"}, // nobody knows the ad, and there is no other
+		{"k1", "real", 40, "k1"},
+		{"k2", "rival", 30, "k1"}, // later, for another ad
+		{"k3", "rival", 45, "k1"}, // told later, dated earlier
+		{"k4", "", 2, "k1"},
+		{"k5", "real", 20, "k5"}, // the same ad again: the latest click
+	} {
+		told(step.click, step.ad, step.hours)
+		if got := credited(); got != step.want {
+			t.Errorf("after %s of %q: %s wins, want %s", step.click, step.ad, got, step.want)
+		}
+	}
+	for i := range 200 {
+		told(fmt.Sprintf("spam-%d", i), "rival", 1)
+	}
+	if got := credited(); got != "k5" {
+		t.Errorf("after 200 more for another ad: %s wins, want k5", got)
+	}
+	know("unheard of")
+	if got := credited(); got != "k0" {
+		t.Errorf("once its ad is known, %s wins, want k0", got)
+	}
+}
+
+func TestAMatchOutlivesWhatItWasFoundBy(t *testing.T) {
+	t.Parallel()
+	w := apitest.New(t)
+	click := attribution.Click{
+		ClickID: "k1", AdID: "a", CampaignID: "c", ClickedAt: noon.Add(-2 * time.Hour), FingerprintHash: "fp", IP: "192.0.2.1", UserAgent: "UA",
+	}
+	in(w, func(ctx context.Context, s attribution.Store, _ pgx.Tx) error {
+		_, _, err := s.Record(ctx, click)
+		return err
+	})
+	ask := func(keys attribution.Keys, at time.Time) (r attribution.Result) {
+		in(w, func(ctx context.Context, s attribution.Store, _ pgx.Tx) (err error) {
+			r, err = s.Attribute(ctx, attribution.Conversion{ID: "v", Type: "lead", At: attribution.At(at), Keys: keys})
+			return err
+		})
+		return r
+	}
+	if got := ask(attribution.Keys{FingerprintHash: "fp"}, noon); got.ClickID != "k1" || got.Method != attribution.Fingerprint {
+		t.Fatalf("first: %+v", got)
+	}
+	w.Exec(`UPDATE gv.clicks SET ip_address = NULL, user_agent = NULL, fingerprint_hash = NULL, cleared_at = now()`)
+	w.Exec(`UPDATE gv.conversions SET fingerprint_hash = NULL, cleared_at = now()`)
+	if got := ask(attribution.Keys{FingerprintHash: "fp"}, noon); got.ClickID != "k1" || got.Method != attribution.Fingerprint || got.WindowHours != 2 {
+		t.Errorf("once cleared: %+v", got)
+	}
+	if got := ask(attribution.Keys{}, noon.Add(-3*time.Hour)); got.Method != attribution.Unattributed {
+		t.Errorf("as of before its click: %+v", got)
+	}
+	ask(attribution.Keys{}, noon)
+	w.Exec(`INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, gclid) VALUES ($1, 'k2', 'b', 'c', $2, 'g')`, apitest.Tenant, noon.Add(-100*time.Hour))
+	if got := ask(attribution.Keys{PlatformIDs: attribution.PlatformIDs{GCLID: "g"}}, noon); got.ClickID != "k2" {
+		t.Errorf("a surer click comes: %+v", got)
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
-// creditAnew handles a click that arrived after its deal.
-func (p *Processor) creditAnew(ctx context.Context, m message.Message) error {
+// creditAgain handles a click that arrived after its deal.
+func (p *Processor) creditAgain(ctx context.Context, m message.Message) error {
 	var own struct {
 		PortalID int64 `json:"portal_id"`
 		DealID   int64 `json:"deal_id"`
@@ -43,8 +43,8 @@ func (p *Processor) creditAnew(ctx context.Context, m message.Message) error {
 	return err
 }
 
-// creditAll credits recorded deals anew and recomputes the ads that lose or gain.
-// It reports whether there is a message to be sent of it.
+// creditAll credits recorded deals that are live again and recomputes the ads that
+// lose or gain. It reports whether there is a message to be sent of it.
 func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (needsFlush bool, err error) {
 	store := ledger.NewStore(tx, portal)
 	locked, err := store.Lock(ctx, deals)
@@ -53,18 +53,18 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 	}
 	affected := map[string]bool{}
 	for _, id := range slices.Sorted(maps.Keys(locked)) {
-		if was := locked[id].AdID; was != nil {
-			affected[*was] = true
+		if !locked[id].Live {
+			continue
 		}
 		contacts, err := store.Contacts(ctx, id)
 		if err != nil {
 			return false, err
 		}
-		ad, err := credit(ctx, tx, portal, id, contacts)
+		ads, err := credit(ctx, tx, portal, id, contacts)
 		if err != nil {
 			return false, err
 		}
-		if ad != "" {
+		for _, ad := range append(ads, locked[id].AdIDs...) {
 			affected[ad] = true
 		}
 	}
@@ -72,71 +72,124 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 	return slices.ContainsFunc(settled, ads.Totals.NewWinner), err
 }
 
-// credit derives what a deal is credited to from its recorded contacts and the
-// clicks, and returns the ad, empty where there is none. It is a function of
-// those alone, as of each contact's first conversion, so the deal keeps its
-// click however long it takes, and however often this is repeated.
-func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledger.Contact) (string, error) {
-	c := ledger.Credit{Method: "unattributed", Reason: "the deal has no contact in the CRM"}
+// credit derives what a deal is credited to and returns the ads. It is a function
+// of the deal's recorded contacts, the clicks, and the clicks that were found
+// before and whose evidence is gone, as of each contact's first conversion: the
+// deal keeps its credit however long it takes, and however often this is repeated.
+func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledger.Contact) ([]string, error) {
+	store := ledger.NewStore(tx, portal)
+	c := ledger.Credit{Method: attribution.Unattributed, Reason: "the deal has no contact in the CRM"}
 	if len(contacts) > 0 {
 		c.ContactID, c.ConvertedAt = &contacts[0].ID, &contacts[0].ConvertedAt
 		c.Reason = "none of the deal's contacts is known by a click id or fingerprint"
 	}
-	var best attribution.Result
+	found, why, err := find(ctx, tx, contacts)
+	if err != nil {
+		return nil, fmt.Errorf("credit deal %d: %w", deal, err)
+	}
+	if why != "" {
+		c.Reason = why
+	}
+	before, err := store.Touches(ctx, deal)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := store.SaveTouches(ctx, deal, withStanding(found, before, contacts))
+	if err != nil {
+		return nil, err
+	}
+	touches := make([]attribution.Touch, len(recorded))
+	for i, t := range recorded {
+		touches[i] = attribution.Touch{
+			ClickID: t.ClickID, AdID: t.AdID, CampaignID: t.CampaignID, ClickedAt: t.ClickedAt, Method: t.Method, Layer: t.Layer,
+			Confidence: t.Confidence, Reason: t.Reason, Eligible: t.Eligible, Known: t.Known,
+		}
+	}
+	best := attribution.Best(touches)
+	if best == nil {
+		return nil, store.SetCredit(ctx, deal, c)
+	}
+	of := func(click string) ledger.Touch {
+		return recorded[slices.IndexFunc(recorded, func(t ledger.Touch) bool { return t.ClickID == click })]
+	}
+	credited, shares := attribution.Share(of(best.ClickID).Model, touches)
+	from := of(credited.ClickID)
+	c = ledger.Credit{
+		ContactID: from.ContactID, ClickID: &credited.ClickID, AdID: &credited.AdID, CampaignID: &credited.CampaignID,
+		Method: credited.Method, Confidence: credited.Confidence, Reason: credited.Reason,
+	}
+	for _, contact := range contacts {
+		if from.ContactID != nil && contact.ID == *from.ContactID {
+			c.ConvertedAt = &contact.ConvertedAt
+		}
+	}
+	all := []string{credited.AdID}
+	for _, s := range shares {
+		c.Shares, all = append(c.Shares, ledger.Share{AdID: s.AdID, From: s.From, To: s.To}), append(all, s.AdID)
+	}
+	return all, store.SetCredit(ctx, deal, c)
+}
+
+// find returns the clicks of a deal's contacts, and why none is to be credited,
+// where that can be said.
+func find(ctx context.Context, tx pgx.Tx, contacts []ledger.Contact) (all []ledger.Touch, why string, err error) {
 	for _, contact := range contacts {
 		if len(contact.Keys) == 0 {
 			continue
 		}
-		found, err := match(ctx, tx, contact)
+		var keys []attribution.Keys
+		for _, k := range contact.Keys {
+			if one, ok := attribution.KeyOf(k.Kind, k.Value); ok {
+				keys = append(keys, one)
+			}
+		}
+		store := attribution.NewStore(tx)
+		if err := store.Lock(ctx, keys...); err != nil {
+			return nil, "", err
+		}
+		touches, reason, err := store.Touches(ctx, keys, attribution.At(contact.ConvertedAt))
 		if err != nil {
-			return "", fmt.Errorf("credit deal %d: %w", deal, err)
+			return nil, "", err
 		}
-		if c.ClickID == nil {
-			c.Reason = found.Reason
+		if why == "" {
+			why = reason
 		}
-		if found.ClickID != "" && better(found, best) {
-			best = found
-			c = ledger.Credit{
-				ContactID: &contact.ID, ConvertedAt: &contact.ConvertedAt, ClickID: &found.ClickID, AdID: &found.AdID,
-				CampaignID: &found.CampaignID, Method: found.Method, Confidence: found.Confidence, Reason: found.Reason,
+		for _, t := range touches {
+			one := ledger.Touch{
+				ClickID: t.ClickID, ContactID: &contact.ID, AdID: t.AdID, CampaignID: t.CampaignID, ClickedAt: t.ClickedAt, Method: t.Method,
+				Layer: t.Layer, Confidence: t.Confidence, Reason: t.Reason, Eligible: t.Eligible,
+			}
+			// Two contacts may have one click: the surer match of the two counts, then the first contact's.
+			i := slices.IndexFunc(all, func(o ledger.Touch) bool { return o.ClickID == t.ClickID })
+			switch {
+			case i < 0:
+				all = append(all, one)
+			case one.Eligible && !all[i].Eligible, one.Eligible == all[i].Eligible && one.Layer < all[i].Layer:
+				all[i] = one
 			}
 		}
 	}
-	return best.AdID, ledger.NewStore(tx, portal).SetCredit(ctx, deal, c)
+	return all, why, nil
 }
 
-// match finds the best click for all that a contact is known by. A contact may
-// have clicked several times and carry an id of each.
-func match(ctx context.Context, tx pgx.Tx, c ledger.Contact) (attribution.Result, error) {
-	sets := make([]attribution.Keys, len(c.Keys))
-	for i, k := range c.Keys {
-		switch k.Kind {
-		case ledger.KeyClick:
-			sets[i].ClickID = k.Value
-		case ledger.KeyFacebook:
-			sets[i].FBCLID = k.Value
-		case ledger.KeyGoogle:
-			sets[i].GCLID = k.Value
-		case ledger.KeyFingerprint:
-			sets[i].FingerprintHash = k.Value
+// withStanding adds to the clicks that were found those that were found before and
+// stand: of contacts that the deal lost because they were deleted, erased or
+// merged away, and those whose evidence retention or an erasure has cleared.
+func withStanding(found, before []ledger.Touch, contacts []ledger.Contact) []ledger.Touch {
+	for _, t := range before {
+		if slices.ContainsFunc(found, func(o ledger.Touch) bool { return o.ClickID == t.ClickID }) {
+			continue
+		}
+		i := slices.IndexFunc(contacts, func(c ledger.Contact) bool { return t.ContactID != nil && c.ID == *t.ContactID })
+		stands := i < 0
+		if i >= 0 {
+			at := contacts[i].ConvertedAt
+			stands = t.Cleared && !t.ClickedAt.After(at) && !t.ClickedAt.Before(at.Add(-attribution.Lookback))
+			t.Eligible = t.Eligible && !t.ClickedAt.Before(at.Add(-attribution.Window))
+		}
+		if stands {
+			found = append(found, t)
 		}
 	}
-	store := attribution.NewStore(tx)
-	if err := store.Lock(ctx, sets...); err != nil {
-		return attribution.Result{}, err
-	}
-	return store.MatchAny(ctx, sets, attribution.At(c.ConvertedAt))
-}
-
-// better prefers the surer match, then the later click, then the smaller id.
-func better(a, b attribution.Result) bool {
-	switch {
-	case (a.ClickID == "") != (b.ClickID == ""):
-		return a.ClickID != ""
-	case a.Confidence != b.Confidence:
-		return a.Confidence > b.Confidence
-	case a.WindowHours != b.WindowHours:
-		return a.WindowHours < b.WindowHours
-	}
-	return a.ClickID < b.ClickID
+	return found
 }

@@ -71,9 +71,11 @@ func (p *Processor) Handle(ctx context.Context, m message.Message) error {
 	if err := json.Unmarshal(m.Data, &own); err == nil {
 		switch own.Kind {
 		case "attribute":
-			return p.creditAnew(ctx, m)
+			return p.creditAgain(ctx, m)
 		case dealsource.Kind:
 			return p.recordReport(ctx, m)
+		case ledger.ModelKind:
+			return p.creditAccount(ctx, m)
 		}
 	}
 	e, err := hubspot.ParseMessage(m.Data)
@@ -141,13 +143,17 @@ type work struct {
 }
 
 func (w *work) do(ctx context.Context) error {
-	done, err := w.isDone(ctx)
+	done, erased, err := w.isDone(ctx)
 	if err != nil || done {
 		return err
 	}
-	if w.event.Erasure() {
-		err = w.erase(ctx)
-	} else {
+	switch {
+	case w.event.Erasure():
+		err = w.erase(ctx, w.event.ObjectID)
+	case len(erased) > 0:
+		// Contacts that were merged are one person: who is erased is so under every id.
+		err = w.erase(ctx, w.event.Contacts()...)
+	default:
 		err = w.refresh(ctx)
 		w.watch(ctx, err)
 	}
@@ -176,21 +182,23 @@ func (w *work) watch(ctx context.Context, err error) {
 	}
 }
 
-// isDone reports whether there is nothing to do: the event was handled,
-// or it is about a contact whose data was erased and must not come back.
-func (w *work) isDone(ctx context.Context) (done bool, err error) {
+// isDone reports whether there is nothing to do: the event was handled, or it is
+// about a contact whose data was erased and must not come back. Of a merge of
+// contacts it returns those that were erased.
+func (w *work) isDone(ctx context.Context) (done bool, erased []int64, err error) {
 	err = w.in(ctx, func(tx pgx.Tx) error {
 		if done, err = inbox.Seen(ctx, tx, consumer, w.key); err != nil || done {
 			return err
 		}
-		if w.subject == "" || w.event.Erasure() {
+		merge := w.event.Type == hubspot.ContactMerge
+		if w.subject == "" && !merge || w.event.Erasure() {
 			return nil
 		}
-		erased, err := ledger.NewStore(tx, w.event.PortalID).Erased(ctx, w.event.Contacts()...)
-		done = len(erased) > 0
+		erased, err = ledger.NewStore(tx, w.event.PortalID).Erased(ctx, w.event.Contacts()...)
+		done = len(erased) > 0 && !merge
 		return err
 	})
-	return done, err
+	return done, erased, err
 }
 
 func (w *work) in(ctx context.Context, fn func(tx pgx.Tx) error) error {

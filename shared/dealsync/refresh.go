@@ -2,19 +2,23 @@ package dealsync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/ads"
+	"github.com/geminivideo/geminivideo/shared/attribution"
+	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/ledger"
+	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/revenue"
 )
 
@@ -24,7 +28,13 @@ type reading struct {
 	ids      []int64                // every deal concerned, ascending
 	deals    map[int64]hubspot.Deal // the live ones, by their own id
 	gone     map[int64]*int64       // the others: nil, or the deal they were merged into
+	deleted  map[int64]bool         // those of gone that are in the CRM's recycle bin
 	contacts map[int64]hubspot.Contact
+	// bin holds the event's contacts that are in the recycle bin.
+	bin map[int64]hubspot.Contact
+	// parted holds, by deal, its recorded contacts that somebody took from it and
+	// that live on; one that was deleted, erased or merged away is not among them.
+	parted map[int64][]int64
 }
 
 func (w *work) refreshOnce(ctx context.Context) error {
@@ -77,9 +87,14 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 		return reading{}, err
 	}
 	for {
-		r := reading{ids: ids, deals: map[int64]hubspot.Deal{}, gone: map[int64]*int64{}}
+		r := reading{ids: ids, deals: map[int64]hubspot.Deal{}, gone: map[int64]*int64{}, deleted: map[int64]bool{}, parted: map[int64][]int64{}}
+		var linked map[int64][]int64
 		err := w.in(ctx, func(tx pgx.Tx) error {
-			r.before, err = ledger.NewStore(tx, w.event.PortalID).Versions(ctx, ids)
+			store := ledger.NewStore(tx, w.event.PortalID)
+			if r.before, err = store.Versions(ctx, ids); err != nil {
+				return err
+			}
+			linked, err = store.RecordedContacts(ctx, ids)
 			return err
 		})
 		if err != nil {
@@ -94,6 +109,11 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 			deal, exists := found[id]
 			if !exists {
 				r.gone[id] = nil
+				if _, recorded := r.before[id]; !recorded {
+					if r.deleted[id], err = client.Deleted(ctx, id); err != nil {
+						return r, fmt.Errorf("look for deal %d in the recycle bin of portal %d: %w", id, w.event.PortalID, err)
+					}
+				}
 				continue
 			}
 			r.deals[deal.ID] = deal
@@ -109,28 +129,49 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 			ids = all
 			continue
 		}
-		r.contacts, err = w.readContacts(ctx, client, r.deals)
-		return r, err
+		return r, w.readContacts(ctx, client, &r, linked)
 	}
 }
 
 // maxContacts bounds how many contacts of a deal are looked at for a click.
 const maxContacts = 20
 
-func (w *work) readContacts(ctx context.Context, client *hubspot.Client, deals map[int64]hubspot.Deal) (map[int64]hubspot.Contact, error) {
-	var ids []int64
-	for id := range deals {
-		ids = append(ids, first(deals[id].Contacts, maxContacts)...)
+// readContacts reads the deals' contacts, those that deals have lost since they
+// were recorded, and those that the event is about.
+func (w *work) readContacts(ctx context.Context, client *hubspot.Client, r *reading, linked map[int64][]int64) error {
+	ids := w.event.Contacts()
+	for id := range r.deals {
+		ids = append(append(ids, first(r.deals[id].Contacts, maxContacts)...), linked[id]...)
 	}
 	if len(ids) == 0 {
-		return nil, nil
+		return nil
 	}
 	slices.Sort(ids)
-	contacts, err := client.Contacts(ctx, slices.Compact(ids)...)
-	if err != nil {
-		return nil, fmt.Errorf("read contacts of portal %d: %w", w.event.PortalID, err)
+	var err error
+	if r.contacts, err = client.Contacts(ctx, slices.Compact(ids)...); err != nil {
+		return fmt.Errorf("read contacts of portal %d: %w", w.event.PortalID, err)
 	}
-	return contacts, nil
+	for id, deal := range r.deals {
+		for _, contact := range linked[id] {
+			if found, exists := r.contacts[contact]; exists && found.ID == contact && !slices.Contains(deal.Contacts, contact) {
+				r.parted[id] = append(r.parted[id], contact)
+			}
+		}
+	}
+	var missing []int64
+	for _, id := range w.event.Contacts() {
+		if _, exists := r.contacts[id]; !exists {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	// An erasure may follow, and then nobody can say any more what the contact was known by.
+	if r.bin, err = client.DeletedContacts(ctx, missing...); err != nil {
+		return fmt.Errorf("read deleted contacts of portal %d: %w", w.event.PortalID, err)
+	}
+	return nil
 }
 
 // record writes what was read, if nobody has written since.
@@ -151,8 +192,8 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 		if locked[id].Version != r.before[id] {
 			return errStale
 		}
-		if was := locked[id].AdID; was != nil {
-			affected[*was] = true
+		for _, was := range locked[id].AdIDs {
+			affected[was] = true
 		}
 	}
 	var digests map[int64]string
@@ -163,17 +204,17 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	}
 	for _, id := range r.ids {
 		if deal, live := r.deals[id]; live {
-			ad, err := w.recordLive(ctx, tx, deal, r.contacts)
+			ads, err := w.recordLive(ctx, tx, deal, r)
 			if err != nil {
 				return err
 			}
-			if ad != "" {
+			for _, ad := range ads {
 				affected[ad] = true
 			}
 			continue
 		}
 		_, recorded := locked[id]
-		if into := r.gone[id]; recorded || into != nil || w.event.Type == "deal.deletion" || w.event.Type == hubspot.DealMerge {
+		if into := r.gone[id]; recorded || into != nil || r.deleted[id] || w.event.Type == "deal.deletion" || w.event.Type == hubspot.DealMerge {
 			if err := store.MarkGone(ctx, id, into); err != nil {
 				return err
 			}
@@ -183,6 +224,9 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 			return fault.NotFoundf("deal %d does not exist in portal %d", id, w.event.PortalID)
 		}
 	}
+	if err := w.recordHashes(ctx, store, r); err != nil {
+		return err
+	}
 	settled, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	w.needsFlush = slices.ContainsFunc(settled, ads.Totals.NewWinner)
 	if err == nil && w.batch != nil {
@@ -191,25 +235,54 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	return err
 }
 
-// recordLive records a deal that the CRM has and returns the ad that it is
-// credited to, empty where there is none.
-func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, contacts map[int64]hubspot.Contact) (string, error) {
+// recordHashes records what the event's contacts, and those that others were
+// merged into, are known by: for an erasure that finds nothing else of them.
+func (w *work) recordHashes(ctx context.Context, store ledger.Store, r reading) error {
+	concerned := map[int64]hubspot.Contact{}
+	for _, id := range w.event.Contacts() {
+		if c, exists := r.contacts[id]; exists {
+			concerned[c.ID] = c
+		} else if c, exists := r.bin[id]; exists {
+			concerned[c.ID] = c
+		}
+	}
+	for _, c := range r.contacts {
+		if len(c.MergedIDs) > 0 {
+			concerned[c.ID] = c
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(concerned)) {
+		if err := store.SaveHashes(ctx, recognisable(concerned[id]), concerned[id].MergedIDs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordLive records a deal that the CRM has and returns the ads that it is
+// credited to.
+func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, r reading) ([]string, error) {
 	store := ledger.NewStore(tx, w.event.PortalID)
-	latest, err := store.AddStages(ctx, deal.ID, w.moves(deal), deal.Stage)
+	latest, err := store.AddStages(ctx, deal.ID, w.moves(deal), deal.Stage, time.Now())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	d := ledger.Deal{ID: deal.ID, PipelineID: deal.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
 	d.Amount, d.AmountIssue = amount(deal, money.Currency(w.connection.Currency))
 	if err := appraise(ctx, tx, store, &d); err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := store.Save(ctx, d); err != nil {
-		return "", err
+		return nil, err
 	}
-	recorded, err := store.SaveContacts(ctx, deal.ID, known(deal, contacts))
+	if parted := r.parted[deal.ID]; len(parted) > 0 {
+		if err := store.DropTouches(ctx, deal.ID, parted); err != nil {
+			return nil, err
+		}
+	}
+	recorded, err := store.SaveContacts(ctx, deal.ID, known(deal, r.contacts))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return credit(ctx, tx, w.event.PortalID, deal.ID, recorded)
 }
@@ -249,22 +322,57 @@ func (w *work) moves(deal hubspot.Deal) []ledger.StageAt {
 	return slices.DeleteFunc(moves, func(m ledger.StageAt) bool { return m.ID == "" })
 }
 
-// erase removes a contact's personal data, once, and credits its deals anew.
-func (w *work) erase(ctx context.Context) error {
+// erase erases contacts' personal data, once: what they were known by, the clicks
+// that carry it, and every message about them, handled, waiting or failed. Their
+// deals, and other people's, keep the credit that was found.
+func (w *work) erase(ctx context.Context, contacts ...int64) error {
 	err := w.in(ctx, func(tx pgx.Tx) error {
-		store := ledger.NewStore(tx, w.event.PortalID)
-		deals, err := store.Erase(ctx, w.event.ObjectID, w.subject)
-		if err != nil {
-			return err
+		w.needsFlush = false
+		var deals []int64
+		for _, contact := range contacts {
+			theirs, err := eraseContact(ctx, tx, w.event.PortalID, contact)
+			if err != nil {
+				return err
+			}
+			deals = append(deals, theirs...)
 		}
 		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
 			return err
 		}
-		w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, deals)
+		slices.Sort(deals)
+		var err error
+		w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, slices.Compact(deals))
 		return err
 	})
-	if err != nil && !errors.Is(err, errStale) {
-		return fmt.Errorf("erase contact %d of portal %d: %w", w.event.ObjectID, w.event.PortalID, err)
+	if err != nil {
+		return fmt.Errorf("erase contacts %v of portal %d: %w", contacts, w.event.PortalID, err)
 	}
-	return err
+	return nil
+}
+
+// eraseContact erases one contact and returns its deals.
+func eraseContact(ctx context.Context, tx pgx.Tx, portal, contact int64) ([]int64, error) {
+	store := ledger.NewStore(tx, portal)
+	known, deals, err := store.Erase(ctx, contact)
+	if err != nil {
+		return nil, err
+	}
+	hashes := make([]attribution.Hash, len(known))
+	for i, h := range known {
+		hashes[i] = attribution.Hash(h)
+	}
+	renamed, err := attribution.NewStore(tx).Erase(ctx, hashes)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.RenameClicks(ctx, renamed); err != nil {
+		return nil, err
+	}
+	subject := message.ContactSubject(portal, contact)
+	for _, erase := range []func(context.Context, pgx.Tx, string) error{inbox.Erase, outbox.Erase, deadletter.Erase} {
+		if err := erase(ctx, tx, subject); err != nil {
+			return nil, err
+		}
+	}
+	return deals, nil
 }

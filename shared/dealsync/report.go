@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -85,23 +86,23 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 	}
 	affected := map[string]bool{}
 	for _, one := range ids {
-		if was := locked[one].AdID; was != nil {
-			affected[*was] = true
+		for _, was := range locked[one].AdIDs {
+			affected[was] = true
 		}
 		deal, err := sources.Deal(ctx, r.PortalID, one)
 		if err != nil {
 			return false, err
 		}
-		ad := ""
+		var credited []string
 		if deal.Deleted {
 			err = store.MarkGone(ctx, one, nil)
 		} else {
-			ad, err = recordReported(ctx, tx, r.PortalID, one, deal)
+			credited, err = recordReported(ctx, tx, r.PortalID, one, deal)
 		}
 		if err != nil {
 			return false, err
 		}
-		if ad != "" {
+		for _, ad := range credited {
 			affected[ad] = true
 		}
 	}
@@ -109,47 +110,64 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 
-// recordReported records a deal that its source has not deleted and returns the ad
-// that it is credited to, empty where there is none.
-func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal dealsource.Deal) (string, error) {
+// recordReported records a deal that its source has not deleted and returns the ads
+// that it is credited to.
+func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal dealsource.Deal) ([]string, error) {
 	store := ledger.NewStore(tx, portal)
 	moves := make([]ledger.StageAt, len(deal.Moves))
 	for i, m := range deal.Moves {
 		moves[i] = ledger.StageAt{ID: m.Stage, At: m.At}
 	}
-	latest, err := store.AddStages(ctx, id, moves, deal.Stage)
+	latest, err := store.AddStages(ctx, id, moves, deal.Stage, time.Now())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	home, err := revenue.NewStore(tx).Currency(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	d := ledger.Deal{ID: id, PipelineID: dealsource.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
 	d.Amount, d.AmountIssue = reportedAmount(deal, home)
 	if err := appraise(ctx, tx, store, &d); err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := store.Save(ctx, d); err != nil {
-		return "", err
+		return nil, err
 	}
 	var contacts []ledger.Contact
 	if deal.ContactID != nil {
 		first, keys, err := dealsource.NewStore(tx).Contact(ctx, portal, *deal.ContactID)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		one := ledger.Contact{ID: *deal.ContactID, ConvertedAt: first}
 		for _, k := range keys {
 			one.Keys = append(one.Keys, ledger.Key{Kind: k.Kind, Value: k.Value})
 		}
 		contacts = append(contacts, one)
+		if err := dropOthers(ctx, store, id, one.ID); err != nil {
+			return nil, err
+		}
 	}
 	recorded, err := store.SaveContacts(ctx, id, contacts)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return credit(ctx, tx, portal, id, recorded)
+}
+
+// dropOthers takes the clicks of other contacts from a deal whose source names
+// contact now.
+func dropOthers(ctx context.Context, store ledger.Store, deal, contact int64) error {
+	recorded, err := store.RecordedContacts(ctx, []int64{deal})
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(recorded[deal], func(id int64) bool { return id == contact })
+	if len(others) == 0 {
+		return nil
+	}
+	return store.DropTouches(ctx, deal, others)
 }
 
 // reportedAmount returns the deal's amount in the tenant's currency, or why it

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geminivideo/geminivideo/shared/attribution"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -45,31 +46,42 @@ func known(deal hubspot.Deal, contacts map[int64]hubspot.Contact) []ledger.Conta
 	var all []ledger.Contact
 	for _, id := range first(deal.Contacts, maxContacts) {
 		c, ok := contacts[id]
-		at := c.ConvertedAt()
-		if !ok || at.IsZero() || slices.ContainsFunc(all, func(o ledger.Contact) bool { return o.ID == c.ID }) {
+		if !ok || c.ConvertedAt().IsZero() || slices.ContainsFunc(all, func(o ledger.Contact) bool { return o.ID == c.ID }) {
 			continue
 		}
-		one := ledger.Contact{ID: c.ID, ConvertedAt: at}
-		add := func(kind string, values ...string) {
-			for _, v := range values {
-				if v = strings.TrimSpace(v); v != "" && len(v) <= maxKey && !slices.Contains(one.Keys, ledger.Key{Kind: kind, Value: v}) {
-					one.Keys = append(one.Keys, ledger.Key{Kind: kind, Value: v})
-				}
-			}
-		}
-		add(ledger.KeyClick, c.ClickIDs...)
-		add(ledger.KeyFacebook, c.FacebookClickIDs...)
-		add(ledger.KeyGoogle, c.GoogleClickIDs...)
-		add(ledger.KeyFingerprint, c.FingerprintHashes...)
-		if u, err := url.Parse(c.FirstURL); err == nil {
-			q := u.Query()
-			add(ledger.KeyClick, q.Get("gv_click_id"))
-			add(ledger.KeyFacebook, q.Get("fbclid"))
-			add(ledger.KeyGoogle, q.Get("gclid"))
-		}
-		all = append(all, one)
+		all = append(all, recognisable(c))
 	}
 	return all
+}
+
+// recognisable returns the contact with all that it can be recognised by.
+func recognisable(c hubspot.Contact) ledger.Contact {
+	one := ledger.Contact{ID: c.ID, ConvertedAt: c.ConvertedAt()}
+	add := func(kind string, values ...string) {
+		for _, v := range values {
+			if v = strings.TrimSpace(v); kind == ledger.KeyFacebook {
+				v = attribution.FBCLIDOf(v) // a form may store the cookie _fbc where the id belongs
+			}
+			if v != "" && len(v) <= maxKey && !slices.Contains(one.Keys, ledger.Key{Kind: kind, Value: v}) {
+				one.Keys = append(one.Keys, ledger.Key{Kind: kind, Value: v})
+			}
+		}
+	}
+	add(ledger.KeyClick, c.ClickIDs...)
+	add(ledger.KeyFacebook, c.FacebookClickIDs...)
+	add(ledger.KeyGoogle, c.GoogleClickIDs...)
+	add(ledger.KeyTikTok, c.TikTokClickIDs...)
+	add(ledger.KeyFingerprint, c.FingerprintHashes...)
+	if u, err := url.Parse(c.FirstURL); err == nil {
+		q := u.Query()
+		for parameter, kind := range map[string]string{
+			"gv_click_id": ledger.KeyClick, "fbclid": ledger.KeyFacebook, "gclid": ledger.KeyGoogle,
+			"gbraid": ledger.KeyGBRAID, "wbraid": ledger.KeyWBRAID, "ttclid": ledger.KeyTikTok,
+		} {
+			add(kind, q.Get(parameter))
+		}
+	}
+	return one
 }
 
 // maxKey is longer than any click id, and short enough for an index.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -13,11 +14,11 @@ import (
 // Contact is what attribution needs of a contact, and no more of the person.
 type Contact struct {
 	ID int64
-	// FacebookClickIDs and GoogleClickIDs are what HubSpot's own script kept, and
+	// FacebookClickIDs, GoogleClickIDs and TikTokClickIDs are what HubSpot's own script kept, and
 	// ClickIDs and FingerprintHashes are ours, in custom properties of the portal:
 	// every value there has ever been, for a later click overwrites the one that
 	// led to the conversion. Sorted.
-	FacebookClickIDs, GoogleClickIDs, ClickIDs, FingerprintHashes []string
+	FacebookClickIDs, GoogleClickIDs, TikTokClickIDs, ClickIDs, FingerprintHashes []string
 	// FirstURL is the first page seen; its query may hold the click id.
 	FirstURL                              string
 	CreatedAt                             time.Time
@@ -29,7 +30,7 @@ type Contact struct {
 // ConvertedAt is when the contact first converted: its first form, or else its creation.
 func (c Contact) ConvertedAt() time.Time { return or(c.FirstConversionAt, c.CreatedAt) }
 
-var keyProperties = []string{"hs_facebook_click_id", "hs_google_click_id", "gv_click_id", "gv_fingerprint_hash"}
+var keyProperties = []string{"hs_facebook_click_id", "hs_google_click_id", "hs_tiktok_click_id", "gv_click_id", "gv_fingerprint_hash"}
 
 var contactProperties = append(slices.Clone(keyProperties), "hs_analytics_first_url",
 	"createdate", "first_conversion_date", "recent_conversion_date", "hs_merged_object_ids",
@@ -41,21 +42,34 @@ const batch = 50
 // Contacts returns the contacts by the id that was asked for: a merged one as
 // the contact that it was merged into, a deleted one not at all.
 func (c *Client) Contacts(ctx context.Context, ids ...int64) (map[int64]Contact, error) {
+	return c.contactsOf(ctx, false, ids)
+}
+
+// DeletedContacts returns those of the contacts that are in the portal's recycle
+// bin, where HubSpot leaves a deleted contact for some time.
+func (c *Client) DeletedContacts(ctx context.Context, ids ...int64) (map[int64]Contact, error) {
+	return c.contactsOf(ctx, true, ids)
+}
+
+func (c *Client) contactsOf(ctx context.Context, deleted bool, ids []int64) (map[int64]Contact, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	found := make(map[int64]Contact, len(ids))
 	for chunk := range slices.Chunk(ids, batch) {
-		if err := c.contacts(ctx, chunk, found); err != nil {
+		if err := c.contacts(ctx, deleted, chunk, found); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
 }
 
-func (c *Client) contacts(ctx context.Context, ids []int64, found map[int64]Contact) error {
+func (c *Client) contacts(ctx context.Context, deleted bool, ids []int64, found map[int64]Contact) error {
 	r := request{
 		method: http.MethodPost, path: "/crm/v3/objects/contacts/batch/read",
 		body: map[string]any{"inputs": inputs(ids), "properties": contactProperties, "propertiesWithHistory": keyProperties},
 		what: fmt.Sprintf("%d contacts", len(ids)),
+	}
+	if deleted {
+		r.query = url.Values{"archived": {"true"}}
 	}
 	var answer struct {
 		Results []object     `json:"results"`
@@ -82,7 +96,7 @@ func contact(o object) Contact {
 	p := o.Properties
 	return Contact{
 		ID: int64(o.ID), FacebookClickIDs: o.ever("hs_facebook_click_id"), GoogleClickIDs: o.ever("hs_google_click_id"),
-		ClickIDs: o.ever("gv_click_id"), FingerprintHashes: o.ever("gv_fingerprint_hash"), FirstURL: p.get("hs_analytics_first_url"),
+		TikTokClickIDs: o.ever("hs_tiktok_click_id"), ClickIDs: o.ever("gv_click_id"), FingerprintHashes: o.ever("gv_fingerprint_hash"), FirstURL: p.get("hs_analytics_first_url"),
 		CreatedAt:         or(p.time("createdate"), time.Time(o.CreatedAt)),
 		FirstConversionAt: p.time("first_conversion_date"), RecentConversionAt: p.time("recent_conversion_date"),
 		MergedIDs: p.ids("hs_merged_object_ids"),

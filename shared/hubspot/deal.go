@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
@@ -125,6 +126,21 @@ func (c *Client) Deal(ctx context.Context, id int64) (Deal, error) {
 	var err error
 	deal.Contacts, err = c.restOfContacts(ctx, deal.ID, answer.Associations["contacts"])
 	return deal, err
+}
+
+// Deleted reports whether the deal is in the portal's recycle bin: one that is in
+// neither place never was there, or was deleted for good.
+func (c *Client) Deleted(ctx context.Context, id int64) (bool, error) {
+	r := request{
+		method: http.MethodGet, path: "/crm/v3/objects/deals/" + strconv.FormatInt(id, 10),
+		query: url.Values{"archived": {"true"}}, what: fmt.Sprintf("deleted deal %d", id),
+	}
+	var answer object
+	err := c.call(ctx, r, &answer)
+	if fault.Of(err) == fault.NotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (c *Client) deal(o object) Deal {

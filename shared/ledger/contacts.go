@@ -7,15 +7,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/geminivideo/geminivideo/shared/deadletter"
-	"github.com/geminivideo/geminivideo/shared/inbox"
-	"github.com/geminivideo/geminivideo/shared/outbox"
 )
 
 // SaveContacts records who a deal's contacts are, in their order, and returns
-// them as recorded: contacts whose data was erased are passed over, and those
-// that no deal has any more forgotten.
+// them as recorded: contacts whose data was erased are left out, and those that no
+// deal has any more are deleted, but for the hashes of what they were known by.
 func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact) ([]Contact, error) {
 	contacts, err := s.withoutErased(ctx, contacts)
 	if err != nil {
@@ -69,8 +65,8 @@ func (s Store) withoutErased(ctx context.Context, contacts []Contact) ([]Contact
 	return slices.DeleteFunc(slices.Clone(contacts), func(c Contact) bool { return slices.Contains(erased, c.ID) }), nil
 }
 
-// unlink parts the deal from its contacts and forgets those that no deal has any
-// more, other than keep. Contacts are locked, so that one is not forgotten while
+// unlink takes its contacts from the deal and deletes those that no deal has any
+// more, other than keep. Contacts are locked, so that one is not deleted while
 // another deal gains it.
 func (s Store) unlink(ctx context.Context, deal int64, keep []int64) error {
 	rows, _ := s.tx.Query(ctx, `
@@ -121,7 +117,10 @@ func (s Store) saveContact(ctx context.Context, c Contact) error {
 		INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value)
 		SELECT gv.tenant(), @portal, @contact, kind, value FROM unnest(@kinds::text[], @values::text[]) AS k (kind, value)
 		ON CONFLICT DO NOTHING`, args)
-	return err
+	if err != nil {
+		return err
+	}
+	return s.SaveHashes(ctx, c, nil)
 }
 
 // Contacts returns the deal's recorded contacts in their order.
@@ -179,54 +178,4 @@ func (s Store) Erased(ctx context.Context, contacts ...int64) ([]int64, error) {
 		return nil, fmt.Errorf("look up erasures of contacts %v: %w", contacts, err)
 	}
 	return erased, nil
-}
-
-// Erase removes the contact's personal data and leaves a tombstone, so that
-// nothing delivered later brings it back: what the contact was known by, the
-// clicks that carry it, what conversions say of it (their credit to an ad stays),
-// and every message about the contact, handled, waiting or
-// failed. It returns the deals that belonged to the contact, to be credited anew.
-func (s Store) Erase(ctx context.Context, contact int64, subject string) ([]int64, error) {
-	if err := s.lock(ctx, "contact", []int64{contact}); err != nil {
-		return nil, fmt.Errorf("erase contact %d: %w", contact, err)
-	}
-	deals, err := s.DealsOfContact(ctx, contact)
-	if err != nil {
-		return nil, err
-	}
-	args := pgx.StrictNamedArgs{"portal": s.portal, "contact": contact}
-	steps := []struct {
-		sql  string
-		args pgx.StrictNamedArgs
-	}{
-		{`INSERT INTO gv.erasures (tenant_id, portal_id, contact_id) VALUES (gv.tenant(), @portal, @contact) ON CONFLICT DO NOTHING`, args},
-		{`WITH mine AS (
-			SELECT kind, value FROM gv.contact_keys WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact
-		  ), clicks AS (
-			DELETE FROM gv.clicks c USING mine k
-			WHERE  c.tenant_id = gv.tenant()
-			AND    k.value = CASE k.kind WHEN 'click_id' THEN c.click_id WHEN 'fbclid' THEN c.fbclid
-			                             WHEN 'gclid' THEN c.gclid ELSE c.fingerprint_hash END
-			RETURNING c.click_id
-		  )
-		  UPDATE gv.conversions v
-		  SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, fingerprint_hash = NULL, ip_address = NULL, user_agent = NULL,
-		         click_id = CASE WHEN v.click_id IS NOT NULL THEN 'erased' END
-		  WHERE  v.tenant_id = gv.tenant()
-		  AND   (v.click_id IN (SELECT click_id FROM clicks) OR EXISTS (
-			SELECT FROM mine k WHERE k.value = CASE k.kind WHEN 'click_id' THEN v.key_click_id WHEN 'fbclid' THEN v.fbclid
-			                                               WHEN 'gclid' THEN v.gclid ELSE v.fingerprint_hash END))`, args},
-		{`DELETE FROM gv.contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact`, args},
-	}
-	for _, step := range steps {
-		if _, err := s.tx.Exec(ctx, step.sql, step.args); err != nil {
-			return nil, fmt.Errorf("erase contact %d: %w", contact, err)
-		}
-	}
-	for _, erase := range []func(context.Context, pgx.Tx, string) error{inbox.Erase, outbox.Erase, deadletter.Erase} {
-		if err := erase(ctx, s.tx, subject); err != nil {
-			return nil, fmt.Errorf("erase contact %d: %w", contact, err)
-		}
-	}
-	return deals, nil
 }

@@ -66,6 +66,9 @@ const (
 	KeyClick       = "click_id"
 	KeyFacebook    = "fbclid"
 	KeyGoogle      = "gclid"
+	KeyGBRAID      = "gbraid"
+	KeyWBRAID      = "wbraid"
+	KeyTikTok      = "ttclid"
 	KeyFingerprint = "fingerprint"
 	KeyLead        = "lead_id" // of a lead form on Meta
 )
@@ -81,16 +84,45 @@ type Credit struct {
 	Method      string
 	Confidence  float64
 	Reason      string
+	// Shares are the ads that share the credit, where there are several.
+	Shares []Share
+}
+
+// Share is an ad's part of a deal's credit, from From to To of 0 to 1.
+type Share struct {
+	AdID     string
+	From, To float64
+}
+
+// Touch is a recorded click of a deal's contact.
+type Touch struct {
+	ClickID    string
+	ContactID  *int64 // nil once the contact's data was erased
+	AdID       string
+	CampaignID string
+	ClickedAt  time.Time
+	Method     string
+	Layer      int
+	Confidence float64
+	Reason     string
+	Eligible   bool
+	// Cleared says that what the click was found by is gone.
+	Cleared bool
+	// Known says that the ad is one of the tenant's, and Model is its account's
+	// attribution model.
+	Known bool
+	Model string
 }
 
 // Versions holds what was recorded of some deals when the CRM was read: who
 // writes later must find it unchanged, or read the CRM again.
 type Versions map[int64]string
 
-// Row is what the ledger holds of a deal, under lock.
+// Row is what the ledger has of a deal, under lock.
 type Row struct {
 	Version string
-	AdID    *string
+	Live    bool
+	AdIDs   []string // the ads that have credit for it
 }
 
 // prefilled maps the stage ids that every portal starts with.

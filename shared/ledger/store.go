@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,21 +41,29 @@ func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 		return nil, err
 	}
 	rows, _ := s.tx.Query(ctx, `
-		SELECT deal_id, xmin::text, ad_id FROM gv.deals
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@ids)
-		ORDER  BY deal_id FOR UPDATE`,
+		SELECT d.deal_id, d.xmin::text, d.state = 'live',
+		       CASE WHEN d.split THEN ARRAY(SELECT c.ad_id FROM gv.deal_credits c
+		                                    WHERE c.tenant_id = d.tenant_id AND c.portal_id = d.portal_id AND c.deal_id = d.deal_id)
+		            ELSE array_remove(ARRAY[d.ad_id], NULL) END
+		FROM   gv.deals d
+		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = ANY (@ids)
+		ORDER  BY d.deal_id FOR UPDATE`,
 		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids})
 	locked := map[int64]Row{}
 	var id int64
 	var row Row
-	if _, err := pgx.ForEachRow(rows, []any{&id, &row.Version, &row.AdID}, func() error { locked[id] = row; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &row.Version, &row.Live, &row.AdIDs}, func() error {
+		row.AdIDs = slices.Clone(row.AdIDs) // the next row is scanned into the same array
+		locked[id] = row
+		return nil
+	}); err != nil {
 		return nil, fmt.Errorf("lock deals %v: %w", ids, err)
 	}
 	return locked, nil
 }
 
-// lock takes a lock a record, recorded or not, in one order, so that two
-// transactions that want the same ones do not deadlock.
+// lock locks records by id, whether they are recorded or not, in one order, so that
+// two transactions that want the same ones do not deadlock.
 func (s Store) lock(ctx context.Context, kind string, ids []int64) error {
 	_, err := s.tx.Exec(ctx, `
 		SELECT pg_advisory_xact_lock(key)
@@ -69,8 +78,9 @@ func (s Store) lock(ctx context.Context, kind string, ids []int64) error {
 
 // AddStages records moves of a deal, each once, and returns the latest of all
 // that are recorded. Of two in the same millisecond it is the one that the CRM
-// shows, current.
-func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, current string) (StageAt, error) {
+// shows, current. A move that is dated ahead of now counts as of now: otherwise
+// nothing that happens until then could change the deal.
+func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, current string, now time.Time) (StageAt, error) {
 	ids, ats := make([]string, len(moves)), make([]time.Time, len(moves))
 	for i, m := range moves {
 		ids[i], ats[i] = m.ID, m.At
@@ -78,10 +88,14 @@ func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, curre
 	var latest StageAt
 	err := s.tx.QueryRow(ctx, `
 		WITH moves AS (
-			SELECT stage_id, occurred_at FROM unnest(@ids::text[], @ats::timestamptz[]) AS m (stage_id, occurred_at)
+			SELECT DISTINCT m.stage_id, least(m.said_at, @now) AS occurred_at, CASE WHEN m.said_at > @now THEN m.said_at END AS dated_at
+			FROM   unnest(@ids::text[], @ats::timestamptz[]) AS m (stage_id, said_at)
+			WHERE  NOT EXISTS ( -- heard of before, when its date lay ahead
+				SELECT FROM gv.deal_stages k WHERE k.tenant_id = gv.tenant() AND k.portal_id = @portal AND k.deal_id = @deal
+				AND    k.stage_id = m.stage_id AND k.dated_at = m.said_at)
 		), added AS (
-			INSERT INTO gv.deal_stages (tenant_id, portal_id, deal_id, stage_id, occurred_at)
-			SELECT DISTINCT gv.tenant(), @portal::bigint, @deal::bigint, stage_id, occurred_at FROM moves
+			INSERT INTO gv.deal_stages (tenant_id, portal_id, deal_id, stage_id, occurred_at, dated_at)
+			SELECT gv.tenant(), @portal::bigint, @deal::bigint, stage_id, occurred_at, dated_at FROM moves
 			ON CONFLICT DO NOTHING
 		)
 		SELECT stage_id, occurred_at FROM (
@@ -92,7 +106,7 @@ func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, curre
 			 ORDER  BY occurred_at DESC LIMIT 10) -- more than can fall into one millisecond
 		) AS known
 		ORDER BY occurred_at DESC, (stage_id = @current) DESC, stage_id DESC LIMIT 1`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current}).Scan(&latest.ID, &latest.At)
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current, "now": now}).Scan(&latest.ID, &latest.At)
 	if err != nil {
 		return latest, fmt.Errorf("record stages of deal %d: %w", deal, err)
 	}
@@ -159,15 +173,18 @@ func (s Store) Save(ctx context.Context, d Deal) error {
 	return nil
 }
 
-// MarkGone records that the CRM has no such deal any more: it was deleted, or merged
-// into another. Nothing else of it stays.
+// MarkGone records that the CRM has no such deal any more: it was deleted, or
+// merged into another. Its value and credit go; the clicks that were found for it
+// wait in gv.deal_touches for its return, when its contacts may be gone.
 func (s Store) MarkGone(ctx context.Context, deal int64, mergedInto *int64) error {
 	if err := s.unlink(ctx, deal, nil); err != nil {
-		return fmt.Errorf("mark deal %d as gone: %w", deal, err)
+		return fmt.Errorf("mark deal %d gone: %w", deal, err)
 	}
 	_, err := s.tx.Exec(ctx, `
 		WITH stages AS (
 			DELETE FROM gv.deal_stages WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
+		), credits AS (
+			DELETE FROM gv.deal_credits WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
 		)
 		INSERT INTO gv.deals AS d (tenant_id, portal_id, deal_id, state, merged_into)
 		VALUES (gv.tenant(), @portal, @deal, 'gone', @into)
@@ -175,26 +192,39 @@ func (s Store) MarkGone(ctx context.Context, deal int64, mergedInto *int64) erro
 		SET state = 'gone', merged_into = excluded.merged_into, pipeline_id = '', stage_id = '', stage_name = NULL, stage_at = NULL,
 		    amount_minor = NULL, amount_issue = NULL, value_minor = 0, stage_confidence = 0, contact_id = NULL, created_at = NULL,
 		    converted_at = NULL, click_id = NULL, ad_id = NULL, campaign_id = NULL, attribution_method = 'unattributed',
-		    attribution_confidence = 0, attribution_reason = '', processed_at = now()`,
+		    attribution_confidence = 0, attribution_reason = '', split = false, processed_at = now()`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "into": mergedInto})
 	if err != nil {
-		return fmt.Errorf("mark deal %d as gone: %w", deal, err)
+		return fmt.Errorf("mark deal %d gone: %w", deal, err)
 	}
 	return nil
 }
 
-// SetCredit records what the deal is credited to.
+// SetCredit records what a live deal is credited to.
 func (s Store) SetCredit(ctx context.Context, deal int64, c Credit) error {
-	_, err := s.tx.Exec(ctx, `
+	ads, from, to := make([]string, len(c.Shares)), make([]float64, len(c.Shares)), make([]float64, len(c.Shares))
+	for i, share := range c.Shares {
+		ads[i], from[i], to[i] = share.AdID, share.From, share.To
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`
 		UPDATE gv.deals
 		SET    contact_id = @contact, converted_at = @converted, click_id = @click, ad_id = @ad, campaign_id = @campaign,
-		       attribution_method = @method, attribution_confidence = @confidence, attribution_reason = @reason, processed_at = now()
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
+		       attribution_method = @method, attribution_confidence = @confidence, attribution_reason = @reason, split = @split, processed_at = now()
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal AND state = 'live'`,
 		pgx.StrictNamedArgs{
 			"portal": s.portal, "deal": deal, "contact": c.ContactID, "converted": c.ConvertedAt, "click": c.ClickID,
-			"ad": c.AdID, "campaign": c.CampaignID, "method": c.Method, "confidence": c.Confidence, "reason": c.Reason,
+			"ad": c.AdID, "campaign": c.CampaignID, "method": c.Method, "confidence": c.Confidence, "reason": c.Reason, "split": len(ads) > 0,
 		})
-	if err != nil {
+	batch.Queue(`DELETE FROM gv.deal_credits WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
+	if len(ads) > 0 {
+		batch.Queue(`
+			INSERT INTO gv.deal_credits (tenant_id, portal_id, deal_id, ad_id, share_from, share_to)
+			SELECT gv.tenant(), @portal, @deal, ad, a::numeric, b::numeric FROM unnest(@ads::text[], @from::float8[], @to::float8[]) AS s (ad, a, b)`,
+			pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ads": ads, "from": from, "to": to})
+	}
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("credit deal %d: %w", deal, err)
 	}
 	return nil

@@ -26,10 +26,12 @@ func (p *play) click(ctx context.Context) error {
 	}
 	_, err := caller{base: p.sys.BaseURL}.do(ctx, request{
 		method: http.MethodPost, path: "/api/ml/attribution/track-click",
-		header: http.Header{"X-Publishable-Key": {p.tenant.PublishableKey}},
+		header: http.Header{
+			"X-Publishable-Key": {p.tenant.PublishableKey},
+			"User-Agent":        {"Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) Mobile/15E148"},
+		},
 		body: map[string]any{
 			"ad_id": p.ad.ID, "campaign_id": p.ad.CampaignID, "tenant_id": p.tenant.ID, "fbclid": p.fbclid, "device_type": "mobile",
-			"ip_address": "198.51.100.23", "user_agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) Mobile/15E148",
 			"fingerprint_components": map[string]any{"screen": "390x844", "time_zone": p.tenant.TimeZone},
 			"landing_page_url":       "https://northside-fitness.example/book?ad_id=" + p.ad.ID + "&fbclid=" + p.fbclid,
 			"utm_source":             "facebook", "utm_campaign": p.ad.CampaignID,

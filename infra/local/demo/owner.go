@@ -101,7 +101,7 @@ func (o owner) record(ctx context.Context, tenant string, clicks []attribution.C
 		err := pg.InTenant(ctx, o.db, tenant, func(tx pgx.Tx) error {
 			store := attribution.NewStore(tx)
 			for _, c := range part {
-				if _, err := store.Record(ctx, c); err != nil {
+				if _, _, err := store.Record(ctx, c); err != nil {
 					return err
 				}
 			}

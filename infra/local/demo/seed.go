@@ -151,14 +151,15 @@ func (s *seeder) track(ctx context.Context) error {
 		beacons.Go(func() error {
 			return caller{base: s.sys.BaseURL}.patiently(ctx, request{
 				method: http.MethodPost, path: "/api/ml/attribution/track-click", body: s.beacon(click),
-				header: http.Header{"X-Publishable-Key": {s.tenant.PublishableKey}},
+				header: http.Header{"Authorization": {"Bearer " + s.tenant.ServerKey}},
 			}, nil)
 		})
 	}
 	return errors.Join(s.owner.record(ctx, s.tenant.ID, old), beacons.Wait())
 }
 
-// beacon is the body that the tenant's landing page sends.
+// beacon is the body that the tenant's server sends for its landing page: the
+// clicks are up to some days old, and only a server may say so.
 func (s *seeder) beacon(c sim.Click) map[string]any {
 	body := map[string]any{
 		"tenant_id": s.tenant.ID, "click_id": c.ID, "ad_id": c.AdID, "campaign_id": c.CampaignID, "clicked_at": c.At.Format(time.RFC3339Nano),
@@ -180,7 +181,8 @@ func (s *seeder) stored(c sim.Click) attribution.Click {
 		extra[name] = value
 	}
 	return attribution.Click{
-		ClickID: c.ID, AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.At, FBCLID: c.FBCLID, FingerprintHash: s.fingerprint(c),
+		ClickID: c.ID, AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.At,
+		PlatformIDs: attribution.PlatformIDs{FBCLID: c.FBCLID}, FingerprintHash: s.fingerprint(c),
 		IP: c.IP, UserAgent: c.UserAgent, DeviceType: c.Device, LandingPageURL: c.URL, Extra: extra, Consent: &c.Consent,
 	}
 }

@@ -62,6 +62,8 @@ type Tenant struct {
 	MetaToken string
 	// PublishableKey is its web pages' key.
 	PublishableKey string
+	// ServerKey is its own server's.
+	ServerKey string
 
 	AdminToken, EditorToken, ViewerToken string
 }

@@ -160,12 +160,13 @@ func (f *Fake) batchRead(w http.ResponseWriter, r *http.Request) {
 	p := portalOf(r)
 	results, missing := []object{}, []string{}
 	seen := make(map[string]bool)
+	archived := r.URL.Query().Get("archived") == "true" // then the recycle bin, and nothing else
 	for _, input := range in.Inputs {
 		id, _ := strconv.ParseInt(input.ID, 10, 64)
 		var o object
-		if c := p.contact(id); kind == "contacts" && c != nil && !c.Archived {
+		if c := p.contact(id); kind == "contacts" && c != nil && c.Archived == archived {
 			o = contactObject(c, in.Properties, in.PropertiesWithHistory)
-		} else if d := p.deal(id); kind == "deals" && d != nil && !d.Archived {
+		} else if d := p.deal(id); kind == "deals" && d != nil && d.Archived == archived {
 			o = p.dealObject(d, in.Properties, in.PropertiesWithHistory)
 		} else {
 			missing = append(missing, input.ID)

@@ -1,0 +1,118 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Touches returns the deal's recorded clicks, the latest first.
+func (s Store) Touches(ctx context.Context, deal int64) ([]Touch, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT   t.click_id, t.contact_id, t.ad_id, t.campaign_id, t.clicked_at, t.method, t.layer::int, t.confidence::float8, t.reason, t.eligible,
+		         k.click_id IS NULL OR t.click_id LIKE 'erased%' OR t.method IN ('fingerprint', 'probabilistic') AND k.cleared_at IS NOT NULL AS cleared,
+		         a.ad_id IS NOT NULL AS known, coalesce(acc.attribution_model, 'last') AS model
+		FROM     gv.deal_touches t
+		LEFT     JOIN gv.clicks k ON k.tenant_id = t.tenant_id AND k.click_id = t.click_id
+		LEFT     JOIN gv.ads a ON a.tenant_id = t.tenant_id AND a.ad_id = t.ad_id
+		LEFT     JOIN gv.accounts acc ON acc.tenant_id = a.tenant_id AND acc.account_id = a.account_id
+		WHERE    t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = @deal
+		ORDER BY t.clicked_at DESC, t.click_id`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Touch])
+	if err != nil {
+		return nil, fmt.Errorf("read the clicks of deal %d: %w", deal, err)
+	}
+	return all, nil
+}
+
+// SaveTouches makes found the deal's recorded clicks, and returns them as they are
+// recorded.
+func (s Store) SaveTouches(ctx context.Context, deal int64, found []Touch) ([]Touch, error) {
+	n := len(found)
+	ids, contacts, ads, campaigns := make([]string, n), make([]*int64, n), make([]string, n), make([]string, n)
+	ats, methods, layers, confidences := make([]time.Time, n), make([]string, n), make([]int16, n), make([]float64, n)
+	reasons, eligible := make([]string, n), make([]bool, n)
+	for i, t := range found {
+		ids[i], contacts[i], ads[i], campaigns[i], ats[i] = t.ClickID, t.ContactID, t.AdID, t.CampaignID, t.ClickedAt
+		methods[i], layers[i], confidences[i], reasons[i], eligible[i] = t.Method, int16(t.Layer), t.Confidence, t.Reason, t.Eligible
+	}
+	args := pgx.StrictNamedArgs{
+		"portal": s.portal, "deal": deal, "ids": ids, "contacts": contacts, "ads": ads, "campaigns": campaigns, "ats": ats,
+		"methods": methods, "layers": layers, "confidences": confidences, "reasons": reasons, "eligible": eligible,
+	}
+	_, err := s.tx.Exec(ctx, `
+		WITH others AS (
+			DELETE FROM gv.deal_touches WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal AND click_id <> ALL (@ids)
+		)
+		INSERT INTO gv.deal_touches AS t (tenant_id, portal_id, deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer, confidence, reason, eligible)
+		SELECT gv.tenant(), @portal, @deal, f.* FROM unnest(@ids::text[], @contacts::bigint[], @ads::text[], @campaigns::text[], @ats::timestamptz[],
+			@methods::text[], @layers::smallint[], @confidences::float8[], @reasons::text[], @eligible::boolean[]) AS f
+		ON CONFLICT (tenant_id, portal_id, deal_id, click_id) DO UPDATE
+		SET contact_id = excluded.contact_id, ad_id = excluded.ad_id, campaign_id = excluded.campaign_id, clicked_at = excluded.clicked_at,
+		    method = excluded.method, layer = excluded.layer, confidence = excluded.confidence, reason = excluded.reason, eligible = excluded.eligible
+		WHERE (t.contact_id, t.method, t.layer, t.confidence, t.reason, t.eligible)
+		      IS DISTINCT FROM (excluded.contact_id, excluded.method, excluded.layer, excluded.confidence, excluded.reason, excluded.eligible)`, args)
+	if err != nil {
+		return nil, fmt.Errorf("record the clicks of deal %d: %w", deal, err)
+	}
+	return s.Touches(ctx, deal)
+}
+
+// DropTouches deletes the recorded clicks of contacts that somebody took from the
+// deal while the contacts live on: their clicks led elsewhere.
+func (s Store) DropTouches(ctx context.Context, deal int64, contacts []int64) error {
+	_, err := s.tx.Exec(ctx, `
+		DELETE FROM gv.deal_touches
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal AND contact_id = ANY (@contacts)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "contacts": contacts})
+	if err != nil {
+		return fmt.Errorf("take contacts from deal %d: %w", deal, err)
+	}
+	return nil
+}
+
+// RecordedContacts returns, by deal, the contacts that are recorded for it, and those
+// whose clicks are.
+func (s Store) RecordedContacts(ctx context.Context, deals []int64) (map[int64][]int64, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT deal_id, contact_id FROM gv.deal_contacts
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals)
+		UNION
+		SELECT deal_id, contact_id FROM gv.deal_touches
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals) AND contact_id IS NOT NULL
+		ORDER  BY deal_id, contact_id`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals})
+	linked := map[int64][]int64{}
+	var deal, contact int64
+	if _, err := pgx.ForEachRow(rows, []any{&deal, &contact}, func() error { linked[deal] = append(linked[deal], contact); return nil }); err != nil {
+		return nil, fmt.Errorf("read contacts of deals %v: %w", deals, err)
+	}
+	return linked, nil
+}
+
+// Shared returns, after a deal, the next n deals of the tenant that clicks on an
+// account's ads led to and that more than one click led to: those whose credit
+// depends on the account's attribution model.
+func Shared(ctx context.Context, tx pgx.Tx, account string, afterPortal, afterDeal int64, n int) (portals, deals []int64, err error) {
+	rows, _ := tx.Query(ctx, `
+		SELECT   t.portal_id, t.deal_id
+		FROM     gv.deal_touches t
+		WHERE    t.tenant_id = gv.tenant() AND t.eligible AND (t.portal_id, t.deal_id) > (@portal, @deal)
+		AND      EXISTS (SELECT FROM gv.deals d WHERE d.tenant_id = t.tenant_id AND d.portal_id = t.portal_id AND d.deal_id = t.deal_id AND d.state = 'live')
+		GROUP BY t.portal_id, t.deal_id
+		HAVING   count(*) > 1 AND bool_or(EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account))
+		ORDER BY t.portal_id, t.deal_id LIMIT @n`,
+		pgx.StrictNamedArgs{"account": account, "portal": afterPortal, "deal": afterDeal, "n": n})
+	var portal, deal int64
+	_, err = pgx.ForEachRow(rows, []any{&portal, &deal}, func() error {
+		portals, deals = append(portals, portal), append(deals, deal)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list deals of account %s that several clicks led to: %w", account, err)
+	}
+	return portals, deals, nil
+}
