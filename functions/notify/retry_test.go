@@ -30,7 +30,7 @@ func TestANoticeIsSentAgainForADayAndEveryAttemptIsListed(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.receiver.answers(http.StatusBadGateway)
-	m := w.told(notice.Notice{Kind: notice.ChangeFailed, Text: "failed"})
+	m := w.published(notice.Notice{Kind: notice.ChangeFailed, Text: "failed"})
 	w.push(m)
 	w.push(m) // the queue delivers it twice: one attempt, one repetition
 	for range 9 {
@@ -56,14 +56,14 @@ func TestAWebhookThatFailsForAWeekIsSwitchedOffAndSaysSo(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.receiver.answers(http.StatusInternalServerError)
-	w.push(w.told(notice.Notice{Kind: notice.ChangeCut, Text: "one"}))
+	w.push(w.published(notice.Notice{Kind: notice.ChangeCut, Text: "one"}))
 	w.Exec(`UPDATE gv.webhooks SET failing_since = now() - interval '6 days 23 hours'`)
-	w.push(w.told(notice.Notice{Kind: notice.ChangeCut, Text: "two"}))
+	w.push(w.published(notice.Notice{Kind: notice.ChangeCut, Text: "two"}))
 	if strings.Contains(w.state(), "a week") {
 		t.Errorf("before the week is over it says %s", w.state())
 	}
 	w.Exec(`UPDATE gv.webhooks SET failing_since = now() - interval '7 days 1 second'`)
-	w.push(w.told(notice.Notice{Kind: notice.ChangeCut, Text: "three"}))
+	w.push(w.published(notice.Notice{Kind: notice.ChangeCut, Text: "three"}))
 	if !strings.Contains(w.state(), "every delivery failed for a week") {
 		t.Errorf("after a week it says %s", w.state())
 	}

@@ -77,16 +77,16 @@ func TestABackfillLeavesTheLedgerThatEventsWouldHaveLeft(t *testing.T) {
 	for range *deals {
 		events = append(events, c.change(t, ids, random)...)
 	}
-	told, fresh := newWorld(t, c), newWorld(t, c)
+	evented, fresh := newWorld(t, c), newWorld(t, c)
 	for _, e := range events {
-		told.deliver(e, 5)
+		evented.deliver(e, 5)
 	}
 	before := c.fake.Requests("")
 	report := fresh.run()
 	if report.Completed != 1 || report.Repaired != 0 {
 		t.Errorf("the run reports %+v, want one completed portal and nothing repaired", report)
 	}
-	if diff := cmp.Diff(told.ledger(), fresh.ledger()); diff != "" {
+	if diff := cmp.Diff(evented.ledger(), fresh.ledger()); diff != "" {
 		t.Errorf("by events (-), by backfill (+):\n%s", diff)
 	}
 	live := one[int](fresh, `SELECT count(*)::int FROM gv.deals WHERE state = 'live'`)
@@ -229,14 +229,14 @@ func TestARepairIsANoticeAndALostContactChangeIsOne(t *testing.T) {
 	if gone := one[int](w, `SELECT last_gone FROM gv.crm_syncs`); gone != 1 {
 		t.Errorf("%d are counted as gone, want 1", gone)
 	}
-	var told []string
+	var sent []string
 	for _, m := range w.queue.sent {
 		if m.Topic == notice.Topic && strings.Contains(string(m.Data), notice.CRMRepaired) {
-			told = append(told, string(m.Data))
+			sent = append(sent, string(m.Data))
 		}
 	}
-	if len(told) != 1 || !strings.Contains(told[0], `"repaired":2`) || !strings.Contains(told[0], fmt.Sprint(ids[1])) {
-		t.Errorf("notices: %v, want one that names 2 repaired deals and their ids", told)
+	if len(sent) != 1 || !strings.Contains(sent[0], `"repaired":2`) || !strings.Contains(sent[0], fmt.Sprint(ids[1])) {
+		t.Errorf("notices: %v, want one that names 2 repaired deals and their ids", sent)
 	}
 }
 
