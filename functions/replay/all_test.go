@@ -27,9 +27,9 @@ func TestLettersAreReplayedByFilterAfterADryRunAndEachOnce(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for n := range 6 {
-		f.keep(t, tenantA, fmt.Sprint("key-", n))
+		f.store(t, tenantA, fmt.Sprint("key-", n))
 	}
-	f.keep(t, tenantB, "theirs")
+	f.store(t, tenantB, "theirs")
 	f.exec(t, `UPDATE gv.dead_letters SET reason = 'HubSpot does not answer' WHERE message_id IN ('key-0', 'key-1', 'key-2')`)
 	f.exec(t, `UPDATE gv.dead_letters SET received_at = '2026-01-01' WHERE message_id = 'key-0'`)
 	const filter = `"topic":"winner-found","reason":"hubspot","received_after":"2026-02-01T00:00:00Z"`
