@@ -233,7 +233,7 @@ func (p *parsed) readVisitor(body map[string]any, from sender, now time.Time) {
 		}
 	}
 	c.FingerprintHash = p.text(body, "fingerprint_hash")
-	if v, told := body["fingerprint_components"]; told && v != "" {
+	if v, given := body["fingerprint_components"]; given && v != "" {
 		components, ok := v.(map[string]any)
 		if !ok || len(components) > 100 || unsound(components, 1) {
 			p.drop("fingerprint_components")
@@ -248,8 +248,8 @@ func (p *parsed) readVisitor(body map[string]any, from sender, now time.Time) {
 
 func (p *parsed) readTime(body map[string]any, from sender, now time.Time) {
 	for _, name := range []string{"clicked_at", "timestamp"} {
-		v, told := body[name]
-		if !told || v == "" {
+		v, given := body[name]
+		if !given || v == "" {
 			continue
 		}
 		at, ok := timeOf(v)
@@ -272,8 +272,8 @@ func (p *parsed) readTime(body map[string]any, from sender, now time.Time) {
 // text returns a member's text. One that is no text, too long for its rule or not
 // storable is dropped.
 func (p *parsed) text(body map[string]any, name string) string {
-	v, told := body[name]
-	if !told {
+	v, given := body[name]
+	if !given {
 		return ""
 	}
 	text, ok := v.(string)

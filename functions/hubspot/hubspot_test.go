@@ -225,10 +225,19 @@ func TestASignedBatchThatIsNoneIsRefusedByItsForm(t *testing.T) {
 	}
 }
 
+func TestABodyWithoutASignatureIsNotRead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	if w := f.post(bytes.Repeat([]byte("x"), 11<<20), http.Header{}); w.Code != http.StatusUnauthorized {
+		t.Errorf("%d %s, want 401", w.Code, w.Body)
+	}
+}
+
 func TestABodyWithoutEndIsCutOff(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	if w := f.post(bytes.Repeat([]byte("x"), 11<<20), http.Header{}); w.Code != http.StatusRequestEntityTooLarge {
+	body := bytes.Repeat([]byte("x"), 11<<20)
+	if w := f.post(body, signed(secret, body, time.Now())); w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -100,7 +100,9 @@ func Recompute(ctx context.Context, tx pgx.Tx, adIDs []string) ([]Totals, error)
 // fewer days than an old report covers, so the import by itself may know more.
 const recompute = `
 WITH target AS MATERIALIZED (
-	SELECT a.ad_id, a.is_winner AS was_winner, a.deal_credited, acc.currency, acc.settings, coalesce(acc.conversion_value_minor, 0) AS worth,
+	SELECT a.ad_id, a.is_winner AS was_winner, acc.currency,
+	       -- a deal was once credited to the ad, or would be if it came back: no report takes the ledger's place
+	       EXISTS (SELECT FROM gv.deal_touches x WHERE x.tenant_id = gv.tenant() AND x.ad_id = a.ad_id AND x.eligible) AS deal_credited, acc.settings, coalesce(acc.conversion_value_minor, 0) AS worth,
 	       acc.currency = t.currency AS same_currency,
 	       (10 ^ gv.decimals(acc.currency))::numeric AS minor
 	FROM   gv.ads a
@@ -109,7 +111,7 @@ WITH target AS MATERIALIZED (
 	WHERE  a.tenant_id = gv.tenant() AND a.ad_id = ANY (@ads)
 ), valued AS (
 	SELECT t.*, coalesce(o.impressions, 0) AS impressions, coalesce(o.clicks, 0) AS clicks,
-	       coalesce(greatest(d.spend, fb.spend_minor, im.spend_minor), 0) AS spend_minor, l.deals > 0 AS has_deals,
+	       coalesce(greatest(d.spend, fb.spend_minor, im.spend_minor), 0) AS spend_minor,
 	       CASE WHEN l.deals > 0 OR t.deal_credited AND (fb.pipeline_minor IS NOT NULL OR r.known) THEN 'ledger'
 	            WHEN fb.pipeline_minor IS NOT NULL THEN 'feedback' WHEN r.known THEN 'import' ELSE 'none' END AS source,
 	       coalesce(l.pipeline, 0) AS ledger_pipeline, coalesce(l.revenue, 0) AS ledger_revenue, l.confidence,
@@ -186,7 +188,7 @@ WITH target AS MATERIALIZED (
 		WHERE  s.impressions IS NOT NULL ORDER BY s.impressions DESC, s.clicks DESC NULLS LAST LIMIT 1
 	) o ON true
 ), fresh AS (
-	SELECT v.ad_id, v.was_winner, v.currency, v.impressions, v.clicks, v.spend_minor, v.source, v.minor, v.settings, v.has_deals,
+	SELECT v.ad_id, v.was_winner, v.currency, v.impressions, v.clicks, v.spend_minor, v.source, v.minor, v.settings,
 	       CASE v.source WHEN 'ledger' THEN v.ledger_pipeline WHEN 'feedback' THEN v.fb_pipeline WHEN 'import' THEN v.report_value ELSE 0 END AS known,
 	       CASE v.source WHEN 'import' THEN v.report_assumed ELSE 0 END AS assumed,
 	       CASE v.source WHEN 'ledger' THEN v.ledger_revenue WHEN 'feedback' THEN least(v.fb_revenue, v.fb_pipeline) WHEN 'import' THEN v.report_revenue ELSE 0 END AS revenue,
@@ -206,7 +208,7 @@ WITH target AS MATERIALIZED (
 UPDATE gv.ads a
 SET    impressions = j.impressions::bigint, clicks = j.clicks::bigint, spend_minor = j.spend_minor::bigint, pipeline_minor = (j.known + j.assumed)::bigint,
        assumed_minor = j.assumed::bigint, revenue_minor = j.revenue::bigint, attribution_confidence = least(greatest(j.confidence, 0), 1),
-       value_source = j.source, deal_credited = a.deal_credited OR coalesce(j.has_deals, false), is_winner = j.is_winner, updated_at = now()
+       value_source = j.source, is_winner = j.is_winner, updated_at = now()
 FROM   judged j
 WHERE  a.tenant_id = gv.tenant() AND a.ad_id = j.ad_id
 RETURNING a.ad_id, j.currency, a.pipeline_minor AS pipeline, a.revenue_minor AS revenue, a.spend_minor AS spend, j.is_winner, j.was_winner`

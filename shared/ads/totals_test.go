@@ -61,6 +61,8 @@ func (w world) deal(id int, ad, stage string, value int, confidence float64) {
 	w.T.Helper()
 	w.Exec(`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, stage_name, value_minor, amount_minor, ad_id, attribution_method, attribution_confidence)
 		VALUES ($1, 1, $2, 'live', $3::text, $4::bigint, CASE $3::text WHEN 'closed_won' THEN $4::bigint END, $5, 'url_param', $6)`, apitest.Tenant, id, stage, value, ad, confidence)
+	w.Exec(`INSERT INTO gv.deal_touches (tenant_id, portal_id, deal_id, click_id, ad_id, clicked_at, method, layer, confidence, reason, eligible)
+		VALUES ($1, 1, $2, 'click-' || $2::bigint, $3, now(), 'url_param', 2, $4, 'test', true)`, apitest.Tenant, id, ad, confidence)
 }
 
 func TestTotalsAreThoseOfWhoTellsOfMost(t *testing.T) {
