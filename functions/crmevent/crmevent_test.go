@@ -355,3 +355,27 @@ func TestACookieOfMetasStandsForItsClickID(t *testing.T) {
 		t.Errorf("credited by %s", got)
 	}
 }
+
+func TestAContactIsKnownByEveryPlatformsClickID(t *testing.T) {
+	t.Parallel()
+	for kind, properties := range map[string]map[string]string{
+		"ttclid": {"hs_tiktok_click_id": "of-a-platform"},
+		"gbraid": {"hs_analytics_first_url": "https://shop.example/?gbraid=of-a-platform"},
+		"wbraid": {"hs_analytics_first_url": "https://shop.example/?wbraid=of-a-platform"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			c := newCRM(t, fakehubspot.Options{})
+			w := newWorld(t, c)
+			w.exec(`INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, `+kind+`) VALUES ($1, 'click-1', 'a1', 'c1', $2, 'of-a-platform')`,
+				tenant, day(1))
+			properties["first_conversion_date"] = day(2).Format(time.RFC3339)
+			contact, events := must[int64](t)(c.UpsertContact(0, properties, day(2)))
+			_, more := must[int64](t)(c.CreateDeal(fakehubspot.NewDeal{Contacts: []int64{contact}, Primary: true, At: day(2)}))
+			w.handle(messages(t, append(events, more...)...)...)
+			if got := one[string](w, `SELECT attribution_method || ' ' || ad_id FROM gv.deals`); got != "url_param a1" {
+				t.Errorf("credited by %s", got)
+			}
+		})
+	}
+}
