@@ -152,17 +152,19 @@ func (m *Manifest) Subscribers(topic string) []Function {
 	return all
 }
 
-// connectionsPerInstance is the default of shared/pg's DATABASE_MAX_CONNS.
-const connectionsPerInstance = 2
+// connectionsPerPool is the default of shared/pg's DATABASE_MAX_CONNS.
+const connectionsPerPool = 2
 
 // Connections is how many database connections f opens when it runs on as many
-// instances as it may. A function that connects as both roles shares its
-// connections between the two pools.
+// instances as it may: each role that it connects as has a pool of its own.
 func (f Function) Connections() int {
-	if !slices.Contains(f.Secrets, "DATABASE_URL") && !slices.Contains(f.Secrets, "WORKER_DATABASE_URL") {
-		return 0
+	pools := 0
+	for _, name := range f.Secrets {
+		if name == "DATABASE_URL" || name == "WORKER_DATABASE_URL" {
+			pools++
+		}
 	}
-	return f.MaxInstances * connectionsPerInstance
+	return f.MaxInstances * pools * connectionsPerPool
 }
 
 // ConnectionsRollingOut is what all functions may open while new revisions take

@@ -95,7 +95,7 @@ func TestEveryMistakeIsNamedByItsLine(t *testing.T) {
 		{"memory: 1Gi", "min_instances: 2", "functions.yaml:23: execute: min_instances must be a number from 0 to 1"},
 		{"memory: 1Gi", "max_instances: 2", `functions.yaml:23: mapping key "max_instances" already defined at line 22`},
 		{"secrets: [DATABASE_URL]", "secrets: [database]", `functions.yaml:7: allocate: "database" must be an environment name`},
-		{"secrets: [DATABASE_URL]", "secrets: [DATABASE_URL, WORKER_DATABASE_URL]\n    max_instances: 101", "functions.yaml:1: all functions together may open 202 database connections"},
+		{"secrets: [DATABASE_URL]", "secrets: [DATABASE_URL, WORKER_DATABASE_URL]\n    max_instances: 51", "functions.yaml:1: all functions together may open 204 database connections"},
 		{"trigger: schedule", "trigger: cron", "functions.yaml:20: execute: trigger must be http, pubsub or schedule"},
 		{"compute: nano", "compute: huge", "functions.yaml:1: defaults: pooler.compute is missing, or is none of [2xl"},
 		{"roll_out: 1", "roll_out: 3", "functions.yaml:1: defaults: pooler.roll_out must be a factor from 1 to 2"},

@@ -20,8 +20,8 @@ func (p *reader) across() {
 	}
 	if sum := m.ConnectionsRollingOut(); sum > m.Pooler.Clients() && m.Pooler.Clients() > 0 {
 		p.complain([]string{"defaults", "pooler"}, "all functions together may open %d database connections during a roll-out "+
-			"(max_instances x %d, times %g), but the pooler of a database of size %s admits %d: lower some max_instances or take a larger size",
-			sum, connectionsPerInstance, m.Pooler.RollOut, m.Pooler.Compute, m.Pooler.Clients())
+			"(max_instances x %d for each database secret, times %g), but the pooler of a database of size %s admits %d: lower some max_instances or take a larger size",
+			sum, connectionsPerPool, m.Pooler.RollOut, m.Pooler.Compute, m.Pooler.Clients())
 	}
 }
 

@@ -298,7 +298,7 @@ func TestTheManifestNamesJustWhatAFunctionReads(t *testing.T) {
 
 func TestAPoolHasAsManyConnectionsAsTheManifestCounts(t *testing.T) {
 	t.Parallel()
-	want := fmt.Sprint(connectionsPerInstance)
+	want := fmt.Sprint(connectionsPerPool)
 	for _, config := range []reflect.Type{reflect.TypeFor[pg.Config](), reflect.TypeFor[pg.WorkerConfig]()} {
 		i := slices.IndexFunc(settings.Of(config), func(s settings.Setting) bool { return s.Name == "DATABASE_MAX_CONNS" })
 		if i < 0 || settings.Of(config)[i].Default != want {

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -27,10 +28,11 @@ var (
 		"function": regexp.MustCompile(`(?i)\bcreate\s+(?:or\s+replace\s+)?(?:function|procedure)\s+gv\.(\w+)`),
 		"column":   regexp.MustCompile(`(?i)\badd\s+column\s+(?:if\s+not\s+exists\s+)?(\w+)`),
 	}
+	// What is renamed is gone by its old name, as what is dropped is.
 	drops = map[string]*regexp.Regexp{
-		"table":    regexp.MustCompile(`(?i)\bdrop\s+table\s+(?:if\s+exists\s+)?gv\.(\w+)`),
+		"table":    regexp.MustCompile(`(?i)\b(?:drop\s+table\s+(?:if\s+exists\s+)?gv\.(\w+)|alter\s+table\s+gv\.(\w+)\s+rename\s+to\b)`),
 		"function": regexp.MustCompile(`(?i)\bdrop\s+(?:function|procedure)\s+(?:if\s+exists\s+)?gv\.(\w+)`),
-		"column":   regexp.MustCompile(`(?i)\bdrop\s+column\s+(?:if\s+exists\s+)?(\w+)`),
+		"column":   regexp.MustCompile(`(?i)\b(?:drop\s+column\s+(?:if\s+exists\s+)?(\w+)|rename\s+column\s+(\w+))`),
 	}
 )
 
@@ -40,12 +42,12 @@ func (m Migration) objects(patterns map[string]*regexp.Regexp) []object {
 	var all []object
 	for _, kind := range []string{"table", "function"} {
 		for _, found := range patterns[kind].FindAllStringSubmatch(sql, -1) {
-			all = append(all, object{kind: kind, name: strings.ToLower(found[1])})
+			all = append(all, object{kind: kind, name: strings.ToLower(cmp.Or(found[1:]...))})
 		}
 	}
 	for _, alter := range statement.FindAllStringSubmatch(sql, -1) {
 		for _, found := range patterns["column"].FindAllStringSubmatch(alter[2], -1) {
-			all = append(all, object{"column", strings.ToLower(alter[1]), strings.ToLower(found[1])})
+			all = append(all, object{"column", strings.ToLower(alter[1]), strings.ToLower(cmp.Or(found[1:]...))})
 		}
 	}
 	return all
@@ -53,8 +55,8 @@ func (m Migration) objects(patterns map[string]*regexp.Regexp) []object {
 
 // Missing returns the first migration up to and including version that the
 // database does not have, with the first of its tables, columns or functions
-// that is not there; "" where it has them all. What a later migration drops is not
-// looked for.
+// that is not there; "" where it has them all. What a later migration drops or
+// renames is not looked for.
 func Missing(ctx context.Context, conn *pgx.Conn, version string) (migration, what string, err error) {
 	all, err := All()
 	if err != nil {

@@ -145,7 +145,7 @@ func (c *checker) staticcheck(ctx context.Context) error {
 }
 
 func (c *checker) goTest(ctx context.Context) error {
-	cmd := c.command(ctx, "go", "test", "-race", "-shuffle=on", "-timeout=15m", "./...")
+	cmd := c.command(ctx, "go", "test", "-race", "-shuffle=on", "-timeout=40m", "./...")
 	cmd.Env = append(os.Environ(), "TEST_DATABASE_URL="+c.database)
 	cmd.Stdout, cmd.Stderr = quiet{c.out}, c.out
 	return cmd.Run()

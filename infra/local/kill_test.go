@@ -146,9 +146,9 @@ func (p *process) restingState() []string {
 		return !busy.MatchString(queue) && strings.Contains(stripped(crm), `"pending":[]`) &&
 			query[int](p, "ADMIN_DATABASE_URL", `SELECT count(*) FROM gv.deals WHERE state = 'live'`) == storyDeals
 	}
-	for deadline := time.Now().Add(3 * time.Minute); !idle(); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(12 * time.Minute); !idle(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("still working after 3 minutes: %s", p.want(200, "GET", "/_local/queue", "", ""))
+			p.t.Fatalf("still working after 12 minutes: %s", p.want(200, "GET", "/_local/queue", "", ""))
 		}
 	}
 	conn, err := pgx.Connect(p.t.Context(), p.env["ADMIN_DATABASE_URL"])

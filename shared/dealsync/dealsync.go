@@ -245,6 +245,6 @@ func (w *work) refresh(ctx context.Context) error {
 	}
 	return &fault.Error{
 		Kind: fault.Unavailable, Message: fmt.Sprintf("deals of portal %d change faster than they can be read", w.event.PortalID),
-		Cause: errStale, RetryAfter: 1,
+		Cause: errStale, RetryAfter: time.Second,
 	}
 }

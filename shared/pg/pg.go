@@ -45,7 +45,7 @@ type Worker struct{ pool *pgxpool.Pool }
 
 // Open makes a pool; it connects when first used.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	pool, err := open(ctx, cfg.URL, cfg.MaxConns)
+	pool, err := open(ctx, "DATABASE_URL", cfg.URL, cfg.MaxConns)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 
 // OpenWorker makes a worker's pool; it connects when first used.
 func OpenWorker(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
-	pool, err := open(ctx, cfg.URL, cfg.MaxConns)
+	pool, err := open(ctx, "WORKER_DATABASE_URL", cfg.URL, cfg.MaxConns)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +84,10 @@ func ping(ctx context.Context, pool *pgxpool.Pool) error {
 // fails loudly while the caller still listens.
 const connectTimeout = 10 * time.Second
 
-func open(ctx context.Context, url string, maxConns int32) (*pgxpool.Pool, error) {
+func open(ctx context.Context, setting, url string, maxConns int32) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("DATABASE_URL is not a Postgres connection string") // pgx's text may hold the password
+		return nil, errors.New(setting + " is not a Postgres connection string") // pgx's text may hold the password
 	}
 	if err := DemandTLS(&cfg.ConnConfig.Config); err != nil {
 		return nil, err
