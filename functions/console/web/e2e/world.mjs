@@ -15,9 +15,6 @@ export async function launch() {
   })
 }
 
-// What a system may not have yet; the console does without.
-const optional = /\/api\/(data-health|connections\/deals)/
-
 /** open is one person's window. Its errors are collected; what a step expects is forgiven by it. */
 export async function open(browser, { width = 1280, height = 860, scheme = 'light' } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, locale: 'en-US', reducedMotion: 'reduce' })
@@ -26,7 +23,7 @@ export async function open(browser, { width = 1280, height = 860, scheme = 'ligh
   page.setDefaultTimeout(60_000)
   const troubles = []
   page.on('pageerror', (error) => troubles.push(String(error)))
-  page.on('console', (message) => { if (message.type() === 'error' && !optional.test(message.location().url)) troubles.push(message.text()) })
+  page.on('console', (message) => { if (message.type() === 'error') troubles.push(message.text()) })
   return { context, page, troubles, forgive: (pattern) => { for (let i = troubles.length - 1; i >= 0; i--) if (pattern.test(troubles[i])) troubles.splice(i, 1) } }
 }
 

@@ -292,6 +292,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/connections/deals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the addresses that deals of other CRMs and tools are sent to.
+         * @description Role: admin.
+         */
+        get: operations["get-api-connections-deals"];
+        put?: never;
+        /**
+         * Makes an address that deals are sent to; its secret is shown once.
+         * @description Role: admin.
+         */
+        post: operations["post-api-connections-deals"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/deals/{source}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Closes a source of deals; the deals that it has sent stay.
+         * @description Role: admin.
+         */
+        delete: operations["delete-api-connections-deals-source"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/deals/{source}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a new secret for a source of deals; the one before signs beside it for 24 hours.
+         * @description Role: admin.
+         */
+        post: operations["post-api-connections-deals-source-rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/deals/{source}/stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the stages that a source has named and what they stand for.
+         * @description Role: viewer.
+         */
+        get: operations["get-api-connections-deals-source-stages"];
+        /**
+         * Says which of the tenant's stages a source's stages stand for; deals are valued anew at once.
+         * @description Role: editor.
+         */
+        put: operations["put-api-connections-deals-source-stages"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/connections/hubspot": {
         parameters: {
             query?: never;
@@ -310,6 +398,46 @@ export interface paths {
          */
         put: operations["put-api-connections-hubspot"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/hubspot/backfill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reads the portal's deals of the last days again, or cancels the reading that is under way.
+         * @description Role: admin.
+         */
+        post: operations["post-api-connections-hubspot-backfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/hubspot/reconcile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compares the ledger with the portal within five minutes and repairs what differs.
+         * @description Role: admin.
+         */
+        post: operations["post-api-connections-hubspot-reconcile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -388,6 +516,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/connections/webhook/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the attempts to deliver notices to the webhook, newest first, of the last 30 days.
+         * @description Role: admin.
+         */
+        get: operations["get-api-connections-webhook-attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/connections/webhook/test": {
         parameters: {
             query?: never;
@@ -408,6 +556,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/data-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says what of the tenant's data is assumed, unmatched or stale, and what to do about it.
+         * @description Role: viewer.
+         */
+        get: operations["get-api-data-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dead-letters": {
         parameters: {
             query?: never;
@@ -422,6 +590,26 @@ export interface paths {
         get: operations["get-api-dead-letters"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Counts the open messages of a topic, reason or time, and sends them again, each once.
+         * @description Role: admin.
+         */
+        post: operations["post-api-dead-letters-replay"];
         delete?: never;
         options?: never;
         head?: never;
@@ -658,7 +846,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes the news of a click on an ad.
+         * Records a click on an ad.
          * @description Role: public.
          */
         post: operations["post-api-ml-attribution-track-click"];
@@ -1032,6 +1220,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/privacy/contacts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exports what is held of one CRM contact.
+         * @description Role: admin.
+         */
+        get: operations["get-api-privacy-contacts-id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/schedules": {
         parameters: {
             query?: never;
@@ -1112,13 +1320,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the tenant's publishable keys, without the keys.
+         * Lists the tenant's keys, without the keys themselves.
          * @description Role: admin.
          */
         get: operations["get-api-tenants-keys"];
         put?: never;
         /**
-         * Makes a publishable key, which is shown once.
+         * Makes a publishable key or a server key, which is shown once.
          * @description Role: admin.
          */
         post: operations["post-api-tenants-keys"];
@@ -1138,7 +1346,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revokes a publishable key.
+         * Revokes a key.
          * @description Role: admin.
          */
         post: operations["post-api-tenants-keys-id-revoke"];
@@ -1449,6 +1657,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/deals/{source}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes deals from any CRM or tool, signed by Standard Webhooks.
+         * @description Role: public.
+         */
+        post: operations["post-webhooks-deals-source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhooks/hubspot": {
         parameters: {
             query?: never;
@@ -1473,6 +1701,31 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AllocateAccountAnswer: {
+            /**
+             * Format: double
+             * @description The account's: the pipeline ROAS at which a sale pays for its ad.
+             */
+            break_even: number;
+            /**
+             * Format: double
+             * @description Posterior mean of the pipeline value that a day of this split finally brings.
+             */
+            expected_return: number;
+            /**
+             * Format: double
+             * @description Expected pipeline value of one more unit of money at this total, limits included.
+             */
+            marginal_return: number;
+            reason: string;
+            /**
+             * Format: double
+             * @description With spend_less: the total whose last unit of money returns break_even.
+             */
+            total_at_break_even?: number;
+            /** @enum {string} */
+            verdict: "spend_more" | "hold" | "spend_less" | "unknown";
+        };
         AllocateAdState: {
             ad_id: string;
             /**
@@ -1482,7 +1735,7 @@ export interface components {
             age_hours: number;
             /**
              * Format: double
-             * @description The won part of pipeline_value; never added to it.
+             * @description The won part of pipeline_value; never added to it. Left out: unknown.
              */
             cash_revenue?: number | null;
             /**
@@ -1495,6 +1748,11 @@ export interface components {
              * @description Today's daily budget; above 0 it limits a change to 50%. Left out: that of a stored ad.
              */
             current_budget?: number | null;
+            /**
+             * Format: int64
+             * @description How many deals pipeline_value is made of, won ones included. Left out: the ledger's count of a stored ad, else estimated.
+             */
+            deals?: number | null;
             /** @description Takes no part: keeps its known budget out of the total, or gets nothing. */
             excluded?: boolean;
             /**
@@ -1508,7 +1766,7 @@ export interface components {
             min_budget?: number | null;
             /**
              * Format: double
-             * @description Present value of the ad's deals, won ones included. Left out: what the ledger says of a stored ad, else cash_revenue, else 0.
+             * @description Present value of the ad's deals, won ones included. Left out: what the ledger says of a stored ad, else unknown, which is not 0.
              */
             pipeline_value?: number | null;
             /**
@@ -1516,15 +1774,22 @@ export interface components {
              * @description Total to date, in units of the currency.
              */
             spend: number;
+            /**
+             * Format: int64
+             * @description How many of the deals are won.
+             */
+            won_deals?: number | null;
         };
         AllocateAnswer: {
+            /** @description Judges the total. */
+            account: components["schemas"]["AllocateAccountAnswer"];
             currency: string;
             decision_id: string;
             /**
              * @description The limit that binds the whole split, where one does.
              * @enum {string}
              */
-            limit?: "max_budget" | "change_limit" | "min_budget" | "change_floor" | "all_excluded" | "kept_budgets";
+            limit?: "max_budget" | "change_limit" | "min_budget" | "change_floor" | "all_excluded" | "kept_budgets" | "break_even";
             /** @description What that limit did. */
             limit_reason?: string;
             model_version: string;
@@ -1537,7 +1802,7 @@ export interface components {
             total_budget: number;
             /**
              * Format: double
-             * @description 0 unless limits make it impossible to give away the total.
+             * @description 0 unless limits make it impossible to give away the total, or allow_unspent is set.
              */
             unallocated_budget: number;
             /** @description Which limit left money over. */
@@ -1802,6 +2067,8 @@ export interface components {
             account_id?: string | null;
             /** @description The ads among which the budget is split, each as it stands now. */
             ad_states: components["schemas"]["AllocateAdState"][];
+            /** @description Leaves money in unallocated_budget that would return less than the account's break-even. */
+            allow_unspent?: boolean;
             /** @description By ad id: how good its creative is thought to be. A mild prior. */
             creative_dna_scores?: {
                 [key: string]: number;
@@ -1876,6 +2143,8 @@ export interface components {
              * @description In units of the tenant's currency.
              */
             conversion_value: number;
+            /** @description The cookie _fbc, fb.1.<ms>.X: the click id X; fbclid counts where both are given. */
+            fbc?: string | null;
             fbclid?: string | null;
             /** @description Or what it is made of; the hash counts where both are given. */
             fingerprint_components?: {
@@ -1883,11 +2152,18 @@ export interface components {
             } | null;
             /** @description As track-click answered it. */
             fingerprint_hash?: string | null;
+            gbraid?: string | null;
             gclid?: string | null;
             /** @description Recognises only together with user_agent. */
             ip_address?: string | null;
             tenant_id: string;
+            ttclid?: string | null;
             user_agent?: string | null;
+            wbraid?: string | null;
+        };
+        CampaignsAccountHealth: {
+            account_id: string;
+            checks: components["schemas"]["CampaignsCheck"][];
         };
         CampaignsAd: {
             /** Format: int64 */
@@ -1914,6 +2190,15 @@ export interface components {
             spend: number;
             /** @enum {string} */
             status: "ACTIVE" | "PAUSED" | "ARCHIVED" | "DELETED";
+        };
+        CampaignsAdClickedBefore: {
+            ad_id: string;
+            /** Format: int64 */
+            after_another_ad: number;
+            /** Format: int64 */
+            deals: number;
+            /** Format: double */
+            share: number;
         };
         CampaignsAdsOutputBody: {
             ads: components["schemas"]["CampaignsAd"][];
@@ -1971,6 +2256,56 @@ export interface components {
             currency: string;
             /** @description Oldest first; days without figures and deals are left out. */
             days: components["schemas"]["CampaignsDay"][];
+        };
+        CampaignsCheck: {
+            /** @description What to do about it; empty where there is nothing to do. */
+            action: string;
+            /** @enum {string} */
+            check: "clicks" | "crm_events" | "metrics" | "reconcile" | "unmatched_deals" | "assumed_values" | "unmapped_stages" | "dead_letters";
+            /**
+             * Format: int64
+             * @description How many there are of what the check is about; detail says which.
+             */
+            count: number;
+            detail: string;
+            /**
+             * Format: date-time
+             * @description When the newest of it came; null where that says nothing.
+             */
+            last_at: string | null;
+            /** @description The console's page where it is done. */
+            link: string;
+            /**
+             * Format: double
+             * @description The part of all that count is; null where there is no whole.
+             */
+            share: number | null;
+            /**
+             * Format: date-time
+             * @description Since when it has been so; null where nobody knows, and where it is ok.
+             */
+            since: string | null;
+            /**
+             * @description never: there has been none of it yet.
+             * @enum {string}
+             */
+            state: "ok" | "warn" | "bad" | "never";
+        };
+        CampaignsClickedBefore: {
+            /** @description By ad, up to 200, those with most of after_another_ad first. */
+            ads: components["schemas"]["CampaignsAdClickedBefore"][];
+            /** Format: int64 */
+            after_another_ad: number;
+            /**
+             * Format: int64
+             * @description Deals that are credited to a click.
+             */
+            deals: number;
+            /**
+             * Format: double
+             * @description after_another_ad over deals, 0 to 1; null without deals.
+             */
+            share: number | null;
         };
         CampaignsCreditedDeal: {
             /** Format: date-time */
@@ -2092,6 +2427,8 @@ export interface components {
             status: "ACTIVE" | "PAUSED" | "ARCHIVED" | "DELETED";
         };
         CampaignsFunnelOutputBody: {
+            /** @description Deals whose contact had clicked another ad before the click that they are credited to. An ad with a large share collects what others began. */
+            clicked_another_ad_before: components["schemas"]["CampaignsClickedBefore"];
             /** @description The tenant's: deals are valued in it. */
             currency: string;
             lost: components["schemas"]["CampaignsTally"];
@@ -2102,6 +2439,8 @@ export interface components {
             unattributed: components["schemas"]["CampaignsTally"];
             /** @description Why, those with most deals first, up to 20. */
             unattributed_reasons: components["schemas"]["CampaignsUnattributedReason"][];
+            /** @description Deals credited to ads that are in none of your accounts yet: they count once a report or a sync names the ad. */
+            unknown_ads: components["schemas"]["CampaignsTally"];
             /** @description Stages of the CRM that stand for none of yours: up to 1000, those with most deals first. */
             unmapped_stages: components["schemas"]["CampaignsUnmappedStage"][];
             /** @description Deals valued 0 because their amount cannot be used, such as one in a foreign currency. */
@@ -2124,11 +2463,20 @@ export interface components {
             /** Format: double */
             value: number;
         };
+        CampaignsHealthOutputBody: {
+            /** @description By id. What concerns the whole tenant, such as the CRM, stands with each. */
+            accounts: components["schemas"]["CampaignsAccountHealth"][];
+        };
         CampaignsImportAnswer: {
             account_id: string;
+            breakdown_columns: string[] | null;
             columns: {
                 [key: string]: string;
             };
+            /** Format: double */
+            conversion_value?: number;
+            /** Format: int64 */
+            conversions_without_value: number;
             currency: string;
             dry_run: boolean;
             errors: components["schemas"]["CampaignsRowError"][] | null;
@@ -2406,6 +2754,73 @@ export interface components {
             /** @description The reason that the history shows. */
             reason?: string;
         };
+        ConnectionsAttempt: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description From 1.
+             */
+            attempt: number;
+            delivered: boolean;
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When the notice is sent again; absent where it was delivered or given up.
+             */
+            next_at?: string;
+            /** @description The webhook-id that was sent. */
+            notice_id: string;
+            /** @description Why it was not delivered. */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description What the receiver answered; absent where it did not.
+             */
+            status?: number;
+            /** Format: int64 */
+            took_ms: number;
+        };
+        ConnectionsAttemptsOutputBody: {
+            attempts: components["schemas"]["ConnectionsAttempt"][];
+        };
+        ConnectionsBackfill: {
+            /**
+             * Format: int64
+             * @description How many days back deals are read.
+             */
+            days: number;
+            /** Format: date-time */
+            finished_at?: string;
+            /**
+             * Format: int64
+             * @description Deals read so far.
+             */
+            read: number;
+            /** Format: date-time */
+            started_at?: string;
+            /** @enum {string} */
+            status: "waiting" | "running" | "completed" | "cancelled";
+            /**
+             * Format: int64
+             * @description Deals to be read; null until HubSpot has said how many there are.
+             */
+            total: number | null;
+        };
+        ConnectionsBackfillInputBody: {
+            /**
+             * Format: int64
+             * @description How many days back; 540 where it is not given.
+             */
+            backfill_days?: number;
+            /** @description Ends the backfill that is under way; what it has read stays. */
+            cancel?: boolean;
+            /**
+             * Format: int64
+             * @description Needed where several portals are connected.
+             */
+            portal_id?: number;
+        };
         ConnectionsCredential: {
             /**
              * Format: date-time
@@ -2420,8 +2835,30 @@ export interface components {
             /** @description Its version in Secret Manager. */
             version?: string;
         };
+        ConnectionsDealSource: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /**
+             * Format: date-time
+             * @description When a deal was recorded last, to the minute.
+             */
+            last_report_at?: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Until then the secret before signs too.
+             */
+            previous_secret_until?: string;
+            /** Format: date-time */
+            revoked_at?: string;
+            /** @description Deals are posted to /webhooks/deals/ and this. */
+            source: string;
+        };
         ConnectionsHubSpotConnection: {
             access_token: components["schemas"]["ConnectionsCredential"];
+            /** @description How far the portal's earlier deals are read. */
+            backfill?: components["schemas"]["ConnectionsBackfill"];
             client_secret: components["schemas"]["ConnectionsCredential"];
             connected: boolean;
             /** Format: date-time */
@@ -2440,10 +2877,17 @@ export interface components {
              * @description Until then webhooks signed with the client secret before are taken too.
              */
             previous_secret_until?: string;
+            /** @description The last comparison of the ledger with the portal. */
+            reconcile?: components["schemas"]["ConnectionsReconcile"];
         };
         ConnectionsHubspotInputBody: {
             /** @description Reads the portal. Required unless disconnected is true. */
             access_token?: string;
+            /**
+             * Format: int64
+             * @description How many days back the portal's deals are read; 540 on a first connection where it is not given.
+             */
+            backfill_days?: number;
             /** @description Of the app that sends the portal's webhooks. Absent: stays as it is; the deployment's own app on a first connection. */
             client_secret?: string;
             /** @description Disconnects the portal. */
@@ -2514,6 +2958,10 @@ export interface components {
             /** @description Connected accounts first. */
             connections: components["schemas"]["ConnectionsMetaConnection"][];
         };
+        ConnectionsNewSourceInputBody: {
+            /** @description What the source is called here. */
+            name: string;
+        };
         ConnectionsOwn: {
             stage_name: string;
             /**
@@ -2527,6 +2975,10 @@ export interface components {
             pipeline_id: string;
             /** @description In the portal's order. */
             stages: components["schemas"]["ConnectionsStage"][];
+        };
+        ConnectionsPutSourceStagesInputBody: {
+            /** @description The pipeline_id of every one is default. */
+            stages: components["schemas"]["ConnectionsStageMapping"][] | null;
         };
         ConnectionsPutStagesAnswer: {
             /**
@@ -2562,6 +3014,81 @@ export interface components {
              */
             portal_id?: number;
             stages: components["schemas"]["ConnectionsStageMapping"][] | null;
+        };
+        ConnectionsReconcile: {
+            /**
+             * Format: int64
+             * @description Those of the repaired ones that HubSpot no longer has.
+             */
+            gone: number;
+            /**
+             * Format: int64
+             * @description How old the last completed comparison is; null before the first.
+             */
+            lag_seconds: number | null;
+            /** @description Why the portal could not be read last; absent while it can. */
+            last_error?: string;
+            /** Format: date-time */
+            last_error_at?: string;
+            /** Format: date-time */
+            last_finished_at?: string;
+            /**
+             * Format: date-time
+             * @description Of the last completed run.
+             */
+            last_started_at?: string;
+            /** Format: date-time */
+            next_at: string;
+            /**
+             * Format: int64
+             * @description Those of them that had changed without an event reaching us.
+             */
+            repaired: number;
+            /**
+             * Format: int64
+             * @description Repaired deals of all runs.
+             */
+            repaired_total: number;
+            /**
+             * Format: int64
+             * @description Deals that the last completed run read.
+             */
+            seen: number;
+            /** @enum {string} */
+            status: "due" | "running" | "waiting";
+        };
+        ConnectionsReconcileInputBody: {
+            /**
+             * Format: int64
+             * @description Needed where several portals are connected.
+             */
+            portal_id?: number;
+        };
+        ConnectionsSourceListBody: {
+            /** @description The open ones first. */
+            sources: components["schemas"]["ConnectionsDealSource"][];
+        };
+        ConnectionsSourceOutputBody: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /**
+             * Format: date-time
+             * @description When a deal was recorded last, to the minute.
+             */
+            last_report_at?: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Until then the secret before signs too.
+             */
+            previous_secret_until?: string;
+            /** Format: date-time */
+            revoked_at?: string;
+            /** @description Signs what is sent, by Standard Webhooks. Shown here once, when it is made. */
+            secret?: string;
+            /** @description Deals are posted to /webhooks/deals/ and this. */
+            source: string;
         };
         ConnectionsStage: {
             closed: boolean;
@@ -2649,6 +3176,11 @@ export interface components {
             disabled_reason?: string;
             /** @description Whether notices are sent. */
             enabled: boolean;
+            /**
+             * Format: date-time
+             * @description Since when every delivery has failed; after a week the webhook is switched off.
+             */
+            failing_since?: string;
             /** @description The kinds of notices that are sent; empty: all. */
             kinds: string[];
             /** Format: date-time */
@@ -2662,7 +3194,7 @@ export interface components {
              * @description Until then the secret before signs too.
              */
             previous_secret_until?: string;
-            /** @description Signs the notices: X-Geminivideo-Signature is v1= and HMAC-SHA256 in hexadecimal digits, keyed with this, over X-Geminivideo-Timestamp, a dot and the body; two of them, with a comma between, while a secret is rotated. X-Geminivideo-Id is the same in every delivery of one notice. Shown here once, when it is made. */
+            /** @description Signs the notices by Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) and, until the end of 2027, as before: X-Geminivideo-Signature is v1= and HMAC-SHA256 in hexadecimal digits, keyed with this, over X-Geminivideo-Timestamp, a dot and the body; two of them, with a comma between, while a secret is rotated. X-Geminivideo-Id is the same in every delivery of one notice. Shown here once, when it is made. */
             secret?: string;
             /** Format: date-time */
             secret_set_at?: string;
@@ -2670,6 +3202,12 @@ export interface components {
             updated_at?: string;
             updated_by?: string;
             url?: string;
+        };
+        DealhookAnswer: {
+            /** Format: int64 */
+            deals: number;
+            /** @enum {string} */
+            status: "queued";
         };
         DirectCTA: {
             from_ads: string[];
@@ -3504,6 +4042,95 @@ export interface components {
             probability: number;
             value: string;
         };
+        PrivacyClick: {
+            ad_id: string;
+            campaign_id: string;
+            click_id: string;
+            /** Format: date-time */
+            clicked_at: string;
+            consent: boolean | null;
+            device_type: string;
+            extra: {
+                [key: string]: unknown;
+            };
+            fbclid: string;
+            fbp: string;
+            fingerprint_hash: string;
+            gbraid: string;
+            gclid: string;
+            ip_address: string;
+            landing_page_url: string;
+            ttclid: string;
+            user_agent: string;
+            wbraid: string;
+        };
+        PrivacyConversion: {
+            ad_id: string;
+            attribution_method: string;
+            conversion_id: string;
+            conversion_type: string;
+            /** Format: date-time */
+            converted_at: string;
+            ip_address: string;
+            user_agent: string;
+        };
+        PrivacyDeal: {
+            ad_id: string;
+            attribution_method: string;
+            /** @description The click that the deal is credited to. */
+            click_id: string;
+            /** Format: int64 */
+            deal_id: number;
+            /** @description Whether the CRM still names the contact in the deal. */
+            linked: boolean;
+            reason: string;
+            stage: string;
+        };
+        PrivacyHeld: {
+            /** @description Clicks that carry one of the keys. */
+            clicks: components["schemas"]["PrivacyClick"][];
+            /** Format: int64 */
+            contact_id: number;
+            /** @description Conversions that carry one of the keys. */
+            conversions: components["schemas"]["PrivacyConversion"][];
+            /** Format: date-time */
+            converted_at: string | null;
+            deals: components["schemas"]["PrivacyDeal"][];
+            /**
+             * Format: date-time
+             * @description When its data was erased: then the id and hashes are all that is left.
+             */
+            erased_at: string | null;
+            /**
+             * Format: int64
+             * @description How many keys are kept as hashes, by which an erasure finds clicks.
+             */
+            hashes: number;
+            /** @description What the contact is known by. */
+            keys: components["schemas"]["PrivacyKey"][];
+            /** @description How many messages about the contact are stored; they hold ids only. */
+            messages: components["schemas"]["PrivacyMessages"];
+            /** Format: int64 */
+            portal_id: number;
+        };
+        PrivacyKey: {
+            kind: string;
+            value: string;
+        };
+        PrivacyMessages: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            handled: number;
+            /** Format: int64 */
+            waiting: number;
+        };
+        PrivacyOutputBody: {
+            /** Format: int64 */
+            contact_id: number;
+            /** @description One for each portal. */
+            contacts: components["schemas"]["PrivacyHeld"][];
+        };
         Problem: {
             /** @description What went wrong, for people. */
             detail: string;
@@ -3545,6 +4172,44 @@ export interface components {
             dead_letters: components["schemas"]["ReplayLetter"][] | null;
             /** @description Absent on the last page. */
             next_cursor?: string;
+        };
+        ReplayReplayAllAnswer: {
+            dry_run: boolean;
+            /**
+             * Format: int64
+             * @description Open letters that still match: ask again.
+             */
+            left: number;
+            /**
+             * Format: int64
+             * @description Open letters that the filter matched before this request.
+             */
+            matched: number;
+            /** Format: int64 */
+            replayed: number;
+        };
+        ReplayReplayAllInputBody: {
+            /** @description Only counts; true where it is not given: send false to replay. */
+            dry_run?: boolean;
+            /**
+             * Format: int64
+             * @description The most letters of one request, the oldest first; 1000 where it is not given.
+             */
+            limit?: number;
+            /** @description Only letters whose reason holds this text, whatever its case. */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description Only letters received at this time or later.
+             */
+            received_after?: string;
+            /**
+             * Format: date-time
+             * @description Only letters received before this time.
+             */
+            received_before?: string;
+            /** @description Only letters of this topic. */
+            topic?: string;
         };
         ReplayReplayOutputBody: {
             /** Format: int64 */
@@ -3874,6 +4539,11 @@ export interface components {
             created_at: string;
             created_by: string;
             key_id: string;
+            /**
+             * @description publishable: stands in web pages. server: a secret of your server, which may say when and from where a click came.
+             * @enum {string}
+             */
+            kind: "publishable" | "server";
             label: string;
             /** @description Web origins that may use it; empty: any. */
             origins: string[];
@@ -3887,9 +4557,14 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             created_by: string;
-            /** @description The key itself. It is shown here once. */
+            /** @description The key itself. It is shown here once; a server key is empty where a request is repeated with its Idempotency-Key. */
             key: string;
             key_id: string;
+            /**
+             * @description publishable: stands in web pages. server: a secret of your server, which may say when and from where a click came.
+             * @enum {string}
+             */
+            kind: "publishable" | "server";
             label: string;
             /** @description Web origins that may use it; empty: any. */
             origins: string[];
@@ -3900,9 +4575,15 @@ export interface components {
             revoked_by?: string;
         };
         TenantsKeyInputBody: {
+            /**
+             * @description publishable for web pages; server for your own server, which sends it as Authorization: Bearer.
+             * @default publishable
+             * @enum {string}
+             */
+            kind?: "publishable" | "server";
             /** @description For people. */
             label?: string;
-            /** @description Web origins that may use the key, such as https://www.example.com; absent or empty: any. */
+            /** @description Web origins that may use a publishable key, such as https://www.example.com; absent or empty: any. A server key has none. */
             origins?: string[] | null;
         };
         TenantsKeysOutputBody: {
@@ -4760,6 +5441,8 @@ export interface operations {
             query?: {
                 /** @description Does all and takes it back: the answer says what would happen. */
                 dry_run?: boolean;
+                /** @description What a conversion without a value is worth in this report, in units of the account's currency; otherwise the account's own conversion_value counts. */
+                conversion_value?: number;
                 /** @description Needed where the tenant has several ad accounts. */
                 account_id?: string;
             };
@@ -4774,6 +5457,7 @@ export interface operations {
             content: {
                 "multipart/form-data": {
                     account_id?: string;
+                    conversion_value?: number;
                     dry_run?: boolean;
                     /**
                      * Format: binary
@@ -4931,6 +5615,208 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    "get-api-connections-deals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSourceListBody"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-connections-deals": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectionsNewSourceInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSourceOutputBody"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "delete-api-connections-deals-source": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSourceOutputBody"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-connections-deals-source-rotate": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSourceOutputBody"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-api-connections-deals-source-stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsMapping"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "put-api-connections-deals-source-stages": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectionsPutSourceStagesInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsPutStagesAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
     "get-api-connections-hubspot": {
         parameters: {
             query?: never;
@@ -4969,6 +5855,80 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ConnectionsHubspotInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsHubSpotConnection"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-connections-hubspot-backfill": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectionsBackfillInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsHubSpotConnection"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-connections-hubspot-reconcile": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ConnectionsReconcileInputBody"];
             };
         };
         responses: {
@@ -5182,6 +6142,37 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    "get-api-connections-webhook-attempts": {
+        parameters: {
+            query?: {
+                /** @description Only attempts of this notice. */
+                notice_id?: string;
+                /** @description Only attempts that failed. */
+                failed?: boolean;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsAttemptsOutputBody"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
     "post-api-connections-webhook-test": {
         parameters: {
             query?: never;
@@ -5215,6 +6206,31 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    "get-api-data-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignsHealthOutputBody"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
     "get-api-dead-letters": {
         parameters: {
             query?: {
@@ -5243,6 +6259,43 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-dead-letters-replay": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayReplayAllInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayReplayAllAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableEntity"];
             503: components["responses"]["ServiceUnavailable"];
             default: components["responses"]["Problem"];
@@ -5611,6 +6664,8 @@ export interface operations {
             header?: {
                 /** @description The tenant's publishable key, here or in the body. */
                 "X-Publishable-Key"?: string;
+                /** @description Bearer and a server key, which begins with gvs_, instead: for servers, never from a web page. */
+                Authorization?: string;
             };
             path?: never;
             cookie?: never;
@@ -5618,88 +6673,92 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    /** @description A macro that nobody filled in, such as {{ad.id}}, is no ad: the click is stored and credited with nothing. */
                     ad_id: string;
                     campaign_id: string;
                     /** @description Your own id of the click; made where absent. Known again, it is the same click. */
                     click_id?: string | null;
-                    /**
-                     * Format: date-time
-                     * @description For a beacon that waited to be sent; absent: now.
-                     */
-                    clicked_at?: string | null;
-                    /** @description false: no address, agent or fingerprint is stored. */
-                    consent?: boolean | null;
+                    /** @description RFC 3339, or Unix seconds or milliseconds. With a server key the click's time, at most 7 days ago; with a publishable key it is stored and decides nothing. */
+                    clicked_at?: unknown;
+                    /** @description Absent: not asked. true, "granted" and 1 are yes; anything else is no, and then no address, agent or fingerprint is stored. */
+                    consent?: unknown;
                     device_type?: string | null;
+                    /** @description The cookie _fbc, fb.1.<ms>.X: the click id X. */
+                    fbc?: string | null;
                     fbclid?: string | null;
-                    /** @description Only their salted hash is kept. */
+                    /** @description The cookie _fbp; not stored without consent. */
+                    fbp?: string | null;
+                    /** @description Only their salted hash is stored. */
                     fingerprint_components?: {
                         [key: string]: unknown;
                     };
                     /** @description Where you hash the components yourself; it counts where both are given. */
                     fingerprint_hash?: string | null;
+                    gbraid?: string | null;
                     gclid?: string | null;
-                    /** @description Absent: the caller's. */
+                    /** @description With a server key: the visitor's. With a publishable key the request's own counts. */
                     ip_address?: string | null;
                     landing_page_url?: string | null;
-                    /** @description Or in the header X-Publishable-Key. */
+                    /** @description Or in the header X-Publishable-Key. Never a server key. */
                     publishable_key?: string | null;
-                    /** @description The publishable key's tenant. */
+                    /** @description The key's tenant. */
                     tenant_id: string;
-                    /**
-                     * Format: date-time
-                     * @description The same as clicked_at.
-                     */
-                    timestamp?: string | null;
-                    /** @description Absent: the caller's. */
+                    /** @description The same as clicked_at. */
+                    timestamp?: unknown;
+                    ttclid?: string | null;
+                    /** @description As ip_address. */
                     user_agent?: string | null;
                     utm_campaign?: string | null;
                     utm_content?: string | null;
                     utm_medium?: string | null;
                     utm_source?: string | null;
                     utm_term?: string | null;
+                    wbraid?: string | null;
                 } & {
                     [key: string]: unknown;
                 };
                 "text/plain": {
+                    /** @description A macro that nobody filled in, such as {{ad.id}}, is no ad: the click is stored and credited with nothing. */
                     ad_id: string;
                     campaign_id: string;
                     /** @description Your own id of the click; made where absent. Known again, it is the same click. */
                     click_id?: string | null;
-                    /**
-                     * Format: date-time
-                     * @description For a beacon that waited to be sent; absent: now.
-                     */
-                    clicked_at?: string | null;
-                    /** @description false: no address, agent or fingerprint is stored. */
-                    consent?: boolean | null;
+                    /** @description RFC 3339, or Unix seconds or milliseconds. With a server key the click's time, at most 7 days ago; with a publishable key it is stored and decides nothing. */
+                    clicked_at?: unknown;
+                    /** @description Absent: not asked. true, "granted" and 1 are yes; anything else is no, and then no address, agent or fingerprint is stored. */
+                    consent?: unknown;
                     device_type?: string | null;
+                    /** @description The cookie _fbc, fb.1.<ms>.X: the click id X. */
+                    fbc?: string | null;
                     fbclid?: string | null;
-                    /** @description Only their salted hash is kept. */
+                    /** @description The cookie _fbp; not stored without consent. */
+                    fbp?: string | null;
+                    /** @description Only their salted hash is stored. */
                     fingerprint_components?: {
                         [key: string]: unknown;
                     };
                     /** @description Where you hash the components yourself; it counts where both are given. */
                     fingerprint_hash?: string | null;
+                    gbraid?: string | null;
                     gclid?: string | null;
-                    /** @description Absent: the caller's. */
+                    /** @description With a server key: the visitor's. With a publishable key the request's own counts. */
                     ip_address?: string | null;
                     landing_page_url?: string | null;
-                    /** @description Or in the header X-Publishable-Key. */
+                    /** @description Or in the header X-Publishable-Key. Never a server key. */
                     publishable_key?: string | null;
-                    /** @description The publishable key's tenant. */
+                    /** @description The key's tenant. */
                     tenant_id: string;
-                    /**
-                     * Format: date-time
-                     * @description The same as clicked_at.
-                     */
-                    timestamp?: string | null;
-                    /** @description Absent: the caller's. */
+                    /** @description The same as clicked_at. */
+                    timestamp?: unknown;
+                    ttclid?: string | null;
+                    /** @description As ip_address. */
                     user_agent?: string | null;
                     utm_campaign?: string | null;
                     utm_content?: string | null;
                     utm_medium?: string | null;
                     utm_source?: string | null;
                     utm_term?: string | null;
+                    wbraid?: string | null;
                 } & {
                     [key: string]: unknown;
                 };
@@ -5716,7 +6775,9 @@ export interface operations {
                         /** Format: int64 */
                         attribution_window_days: number;
                         click_id: string;
-                        /** @description Empty where there is no fingerprint, or no consent to keep one. */
+                        /** @description The members that could not be used; the click is recorded without them. */
+                        dropped: string[];
+                        /** @description Empty where there is no fingerprint, or no consent to store one. */
                         fingerprint_hash: string;
                         status: string;
                     };
@@ -6380,6 +7441,38 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["RequestEntityTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-api-privacy-contacts-id": {
+        parameters: {
+            query?: {
+                /** @description The contact's portal; absent: every portal that knows the id. */
+                portal_id?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The contact's id in the CRM. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivacyOutputBody"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             422: components["responses"]["UnprocessableEntity"];
             503: components["responses"]["ServiceUnavailable"];
             default: components["responses"]["Problem"];
@@ -7190,6 +8283,66 @@ export interface operations {
                     };
                 };
             };
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-webhooks-deals-source": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The sender's id of the batch; the same id takes effect once. */
+                "Webhook-Id": string;
+                /** @description Seconds since 1970; at most 5 minutes old or ahead. */
+                "Webhook-Timestamp": string;
+                /** @description v1, and HMAC-SHA256 over id.timestamp.body in base64; several with a space between. */
+                "Webhook-Signature": string;
+            };
+            path: {
+                /** @description The source's id, as POST /api/connections/deals answered. */
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description 1 to 100. */
+                    deals: {
+                        amount?: number;
+                        contact?: {
+                            click_id?: string;
+                            fbclid?: string;
+                            gclid?: string;
+                            id?: string;
+                            lead_id?: string;
+                        };
+                        currency?: string;
+                        deal_id: string;
+                        deleted?: boolean;
+                        /** Format: date-time */
+                        occurred_at: string;
+                        stage: string;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Every deal of the batch is queued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DealhookAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableEntity"];
             503: components["responses"]["ServiceUnavailable"];
             default: components["responses"]["Problem"];

@@ -1,6 +1,6 @@
 // What every view is made of.
 import { Problem } from '@geminivideo/ml-api'
-import { useEffect, useRef, type ReactNode } from 'react'
+import { useEffect, useRef, useState, type ReactNode } from 'react'
 import { Link } from 'wouter'
 import { plural, words } from './format'
 
@@ -127,3 +127,9 @@ export const Bar = ({ share, from = 0, className = '' }: { share: number; from?:
     <rect className="bar-fill" x={Math.max(0, Math.min(100, from * 100))} width={Math.max(0.5, Math.min(100, share * 100))} height="8" />
   </svg>
 )
+
+/** Copy shows a text and takes it to the clipboard. */
+export function Copy({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false)
+  return <div className="row"><code>{text}</code><Go label="Copy" plain done={copied && 'Copied.'} onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true), () => undefined)} /></div>
+}

@@ -1,28 +1,26 @@
 // What one opens in the morning: what happened, what it is to bring, what waits, and what is wrong.
 import { Link } from 'wouter'
 import type { Answer } from '../api/query'
-import { useGet, useLoose } from '../api/query'
+import { useGet } from '../api/query'
 import { may, session } from '../auth/session'
-import { Badge, Empty, Load, Notice, Sheet, Tiles, View, type Mood } from '../parts/basic'
-import { ago, change, money, plural, share, signed, words } from '../parts/format'
+import { Badge, Empty, Load, Sheet, Tiles, View, type Mood } from '../parts/basic'
+import { ago, change, money, signed, words } from '../parts/format'
 
 type History = Answer<'/api/ads/history'>['history']
 type Changes = Answer<'/api/ads/changes'>['changes']
 type Accounts = Answer<'/api/accounts'>
 
-export interface HealthCheck { check: string; state: 'ok' | 'warn' | 'bad' | 'never'; last_at?: string; count?: number; share?: number; since?: string; detail: string; action?: string; link?: string }
-export interface Health { accounts: { account_id: string; checks: HealthCheck[] }[] }
-export interface Alert { kind: string; since: string; ads: number; fell_by?: number; detail: string; action?: string; resolved_at?: string }
+type Health = Answer<'/api/data-health'>
+type HealthCheck = Health['accounts'][number]['checks'][number]
 
 export function HomeView() {
   const accounts = useGet('/api/accounts')
   const open = useGet('/api/ads/changes', { query: { status: 'open', limit: 200 } })
   const history = useGet('/api/ads/history', { query: { limit: 200 } })
-  const health = useLoose<Health>('/api/data-health')
+  const health = useGet('/api/data-health')
   const decisions = useGet('/api/decisions', { query: { limit: 10 } })
   return (
     <View title="Home" name={greeting()} lead="What the system did, what it expects, and what needs you.">
-      <Load of={accounts} what="your accounts">{(told) => <Alarms of={told} />}</Load>
       <Load of={history} what="what was done">{({ history: entries }) => (
         <Load of={open} what="what waits">{({ changes }) => <Overnight entries={entries} changes={changes} decisions={decisions.data?.decisions ?? []} />}</Load>
       )}</Load>
@@ -32,8 +30,8 @@ export function HomeView() {
           <Load of={history} what="what was done">{({ history: entries }) => <Done entries={entries} />}</Load>
         </div>
         <div className="stack">
-          <Load of={accounts} what="the set-up">{(told) => <Checklist accounts={told} health={health.data ?? undefined} split={(decisions.data?.decisions.length ?? 0) > 0} known={decisions.isSuccess} />}</Load>
-          <Load of={health} what="the data’s health">{(found) => (found ? <DataHealth of={found} accounts={accounts.data} /> : null)}</Load>
+          <Load of={accounts} what="the set-up">{(told) => <Checklist accounts={told} health={health.data} split={(decisions.data?.decisions.length ?? 0) > 0} known={decisions.isSuccess} />}</Load>
+          <Load of={health} what="the data’s health">{(found) => <DataHealth of={found} accounts={accounts.data} />}</Load>
         </div>
       </div>
     </View>
@@ -44,15 +42,6 @@ function greeting() {
   const hour = new Date().getHours()
   const name = session()?.email.split('@')[0] ?? ''
   return `${hour < 12 ? 'Good morning' : hour < 18 ? 'Good afternoon' : 'Good evening'}, ${name}`
-}
-
-function Alarms({ of }: { of: Accounts }) {
-  const alarms = of.accounts.flatMap((account) => ((account as { account_alerts?: Alert[] }).account_alerts ?? []).filter((one) => !one.resolved_at).map((alert) => ({ account, alert })))
-  return <>{alarms.map(({ account, alert }) => (
-    <Notice key={account.account_id + alert.kind} mood="bad" alert>
-      <b>{account.name || account.account_id}: {words(alert.kind)}</b> since {ago(alert.since)}, {plural(alert.ads, 'ad')}{alert.fell_by !== undefined && `, down by ${share(alert.fell_by)}`}. {alert.detail} {alert.action}
-    </Notice>
-  ))}</>
 }
 
 const dayMs = 86_400_000

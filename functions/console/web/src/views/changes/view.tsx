@@ -8,6 +8,7 @@ import { invalidate, send, useGet, useIntent, useSend, type Answer } from '../..
 import { may } from '../../auth/session'
 import { useParam } from '../../parts/address'
 import { Badge, Empty, Facts, Field, Go, Load, Notice, Sheet, Trouble, View, said } from '../../parts/basic'
+import { Alarm } from '../../parts/alarm'
 import { Dialog } from '../../parts/dialog'
 import { change as percent, money, plural, time, words } from '../../parts/format'
 import { Table, type Column } from '../../parts/table'
@@ -40,8 +41,11 @@ export function ChangesView() {
 function Sweeper() {
   const sweep = useSend('post', '/api/ml/fatigue/sweep', [...renews, '/api/campaigns/{id}/ads'])
   const found = sweep.data
-  return <Go label="Look for tired ads" busy={sweep.isPending} error={sweep.error} onClick={() => sweep.mutate({})}
+  return <>
+    {(found?.account_alerts ?? []).filter((one) => !one.resolved_at).map((one) => <Alarm key={one.account_id + one.kind} of={one} />)}
+    <Go label="Look for tired ads" busy={sweep.isPending} error={sweep.error} onClick={() => sweep.mutate({})}
     done={found && `${plural(found.looked_at, 'active ad')} looked at: ${Object.entries(found.by_status).map(([name, count]) => `${count} ${words(name).toLowerCase()}`).join(', ')}. ${plural(found.cuts, 'cut')} queued.`} />
+  </>
 }
 
 type Act = 'approve' | 'reject'
@@ -134,7 +138,7 @@ function Undo({ of, name }: { of: Change; name: string }) {
   const [open, setOpen] = useState(false)
   const undo = useSend('post', '/api/ads/changes/{id}/undo', [...renews])
   const edited = undo.error instanceof Problem && undo.error.status === 409
-  const go = (force: boolean) => undo.mutate({ params: { path: { id: of.id } }, body: (force ? { force: true } : {}) as never }, { onSuccess: () => setOpen(false) })
+  const go = (force: boolean) => undo.mutate({ params: { path: { id: of.id } }, body: force ? { force: true } : {} }, { onSuccess: () => setOpen(false) })
   return (
     <>
       <Go label="Undo …" name={`Undo the change of ${name}`} onClick={() => setOpen(true)} />

@@ -1,16 +1,11 @@
 // HubSpot: the portal, its webhook and subscriptions, what its stages stand for, and how far reading it back has come.
-import { useMutation } from '@tanstack/react-query'
-import { newKey } from '@geminivideo/ml-api'
 import { useState } from 'react'
-import { client } from '../../api/client'
-import { invalidate, useGet, useSend, type Answer } from '../../api/query'
-import { useUnsaved } from '../../parts/address'
-import { Badge, Facts, Field, Go, Load, Notice, Sheet } from '../../parts/basic'
-import { money, number, plural, share, time, words } from '../../parts/format'
+import { useGet, useSend, type Answer } from '../../api/query'
+import { Badge, Copy, Facts, Field, Go, Load, Notice, Sheet } from '../../parts/basic'
+import { number, plural, time, words } from '../../parts/format'
+import { Mapping } from './mapping'
 
-type Connection = NonNullable<Answer<'/api/connections/hubspot'>['connections']>[number] & { backfill?: Progress; reconcile?: Reconcile }
-interface Progress { status?: string; done?: number; total?: number; deals_done?: number; deals_total?: number; started_at?: string; completed_at?: string; error?: string }
-interface Reconcile { last_run_at?: string; seen?: number; repaired?: number; lag_seconds?: number; status?: string; error?: string }
+type Connection = NonNullable<Answer<'/api/connections/hubspot'>['connections']>[number]
 
 const subscriptions = [
   'deal.creation', 'deal.deletion', 'deal.merge', 'deal.restore', 'deal.associationChange', 'deal.propertyChange: dealstage', 'deal.propertyChange: amount', 'deal.propertyChange: pipeline',
@@ -18,10 +13,10 @@ const subscriptions = [
 ]
 
 export function HubSpotPage() {
-  const found = useGet('/api/connections/hubspot', undefined, { refetchInterval: (query) => ((query.state.data?.connections ?? []).some((one) => (one as Connection).backfill?.status === 'running') ? 3000 : false) })
+  const found = useGet('/api/connections/hubspot', undefined, { refetchInterval: (query) => ((query.state.data?.connections ?? []).some((one) => under(one.backfill)) ? 3000 : false) })
   return (
     <>
-      <Load of={found} what="the portals">{({ connections }) => <>{((connections ?? []) as Connection[]).map((one) => <Portal key={one.portal_id} portal={one} />)}</>}</Load>
+      <Load of={found} what="the portals">{({ connections }) => <>{(connections ?? []).map((one) => <Portal key={one.portal_id} portal={one} />)}</>}</Load>
       <Connect />
       <Sheet title="What HubSpot must send">
         <p>In the HubSpot app, under Webhooks, set this target URL and subscribe to these events:</p>
@@ -33,34 +28,45 @@ export function HubSpotPage() {
   )
 }
 
-export function Copy({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false)
-  return <div className="row"><code>{text}</code><Go label="Copy" plain done={copied && 'Copied.'} onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true), () => undefined)} /></div>
-}
+// under says whether a backfill is on its way.
+const under = (backfill: Connection['backfill']) => backfill?.status === 'waiting' || backfill?.status === 'running'
 
 function Portal({ portal }: { portal: Connection }) {
   const { backfill, reconcile } = portal
-  const again = useMutation({
-    mutationFn: () => (client.POST as (path: string, init: unknown) => Promise<unknown>)('/api/connections/hubspot/reconcile', { body: { portal_id: portal.portal_id }, params: { header: { 'Idempotency-Key': newKey() } } }),
-    onSuccess: () => invalidate('/api/connections/hubspot'),
-  })
-  const [done, total] = [backfill?.done ?? backfill?.deals_done, backfill?.total ?? backfill?.deals_total]
+  const again = useSend('post', '/api/connections/hubspot/reconcile', ['/api/connections/hubspot'])
   return (
     <Sheet title={`Portal ${portal.portal_id}`} beside={<Badge mood={portal.connected ? 'good' : 'bad'}>{portal.connected ? 'connected' : 'disconnected'}</Badge>}>
       <Facts of={[
         ['Since', `${time(portal.connected_at)} by ${portal.connected_by}`], ['Client secret', portal.client_secret.source === 'own' ? `your own, set ${time(portal.client_secret.set_at)}` : 'the deployment’s app'], ['Access token set', time(portal.access_token.set_at)],
-        reconcile && ['Read again', `${reconcile.last_run_at ? time(reconcile.last_run_at) : 'not yet'}: ${number(reconcile.seen)} seen, ${number(reconcile.repaired)} repaired`],
+        reconcile && ['Compared with HubSpot', reconcile.last_finished_at ? `${time(reconcile.last_finished_at)}: ${plural(reconcile.seen, 'deal')} read, ${number(reconcile.repaired)} repaired` : 'not yet'],
+        reconcile && ['Compared next', time(reconcile.next_at)],
       ]} />
       {backfill && (
         <div role="status">
-          <p>Reading back the past: {words(backfill.status ?? 'waiting')}{done !== undefined && `, ${plural(done, 'deal')}${total !== undefined ? ` of ${number(total)}` : ''}`}</p>
-          {backfill.status === 'running' && <progress aria-label="Backfill" value={done !== undefined && total ? done / total : undefined} max={1} />}
-          {backfill.error && <Notice mood="bad">{backfill.error}</Notice>}
+          <p>Earlier deals, the last {plural(backfill.days, 'day')}: {words(backfill.status)}, {plural(backfill.read, 'deal')} read{backfill.total !== undefined && backfill.total !== null && ` of ${number(backfill.total)}`}</p>
+          {under(backfill) && <progress aria-label="Earlier deals read" value={backfill.total ? backfill.read / backfill.total : undefined} max={1} />}
         </div>
       )}
+      {reconcile?.last_error && <Notice mood="bad">{time(reconcile.last_error_at)}: {reconcile.last_error}</Notice>}
       {portal.last_error && <Notice mood="bad">{portal.last_error}</Notice>}
-      <Go label="Read it again now" busy={again.isPending} error={again.error} done={again.isSuccess && 'It is being read.'} onClick={() => again.mutate()} />
+      {portal.connected && <>
+        <Go label="Compare it with HubSpot now" busy={again.isPending} error={again.error} done={again.isSuccess && 'It is being compared.'} onClick={() => again.mutate({ body: { portal_id: portal.portal_id } })} />
+        <Backfill portal={portal} />
+      </>}
     </Sheet>
+  )
+}
+
+/** Backfill reads the portal's earlier deals again, or ends the reading that is under way. */
+function Backfill({ portal: { portal_id, backfill } }: { portal: Connection }) {
+  const send = useSend('post', '/api/connections/hubspot/backfill', ['/api/connections/hubspot'])
+  const [days, setDays] = useState('540')
+  if (under(backfill)) return <Go label="Cancel the reading" name="Cancel the reading of earlier deals" danger busy={send.isPending} error={send.error} onClick={() => send.mutate({ body: { portal_id, cancel: true } })} />
+  return (
+    <form className="row" onSubmit={(event) => { event.preventDefault(); send.mutate({ body: { portal_id, backfill_days: Number(days) } }) }}>
+      <Field label="Days back"><input type="number" required min="1" max="3650" step="1" value={days} onChange={(event) => setDays(event.target.value)} /></Field>
+      <Go label="Read earlier deals" submit busy={send.isPending} error={send.error} />
+    </form>
   )
 }
 
@@ -90,48 +96,10 @@ function Connect() {
 function Stages({ portal, several }: { portal: number; several: boolean }) {
   const found = useGet('/api/connections/hubspot/stages', { query: { portal_id: portal } })
   const put = useSend('put', '/api/connections/hubspot/stages', ['/api/connections/hubspot/stages', '/api/deals/funnel', '/api/campaigns'])
-  const [edits, setEdits] = useState(new Map<string, string>())
-  useUnsaved(edits.size > 0)
   return (
     <Sheet title={`What its stages stand for${several ? `, portal ${portal}` : ''}`}>
-      <Load of={found} what="the stages">{(mapping) => (
-        <form className="stack" onSubmit={(event) => {
-          event.preventDefault()
-          put.mutate({
-            body: {
-              portal_id: portal, stages: [...edits].map(([key, to]) => {
-                const [pipeline_id = '', stage_id = ''] = key.split('\n')
-                const stage = mapping.pipelines.flatMap((one) => one.stages.map((two) => ({ ...two, pipeline_id: one.pipeline_id }))).find((one) => one.pipeline_id === pipeline_id && one.stage_id === stage_id)
-                if (to === '+new') return { pipeline_id, stage_id, stage_name: (stage?.label ?? stage_id).toLowerCase().replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_|_$/g, ''), value: stage?.offer_value, confidence: stage?.probability }
-                return { pipeline_id, stage_id, stage_name: to === '' ? null : to }
-              }) as never,
-            },
-          }, { onSuccess: () => setEdits(new Map()) })
-        }}>
-          {mapping.unmapped.length > 0 && <Notice mood="warn">{plural(mapping.unmapped.length, 'stage')} with deals {mapping.unmapped.length === 1 ? 'stands' : 'stand'} for nothing yet; their deals are valued 0.</Notice>}
-          <p className="small soft">An average deal is worth {money(mapping.average_deal, mapping.currency)}; a stage that is offered as new starts at its probability of that.</p>
-          {mapping.pipelines.map((pipeline) => (
-            <fieldset key={pipeline.pipeline_id} className="stack">
-              <legend>{pipeline.label || pipeline.pipeline_id}</legend>
-              <div className="grid">{pipeline.stages.map((stage) => {
-                const key = `${pipeline.pipeline_id}\n${stage.stage_id}`
-                return (
-                  <Field key={key} label={<>{stage.label || stage.stage_id} <Badge mood={stage.status === 'mapped' ? 'good' : stage.status === 'prefilled' ? '' : 'warn'}>{stage.status}</Badge></>} hint={`${plural(stage.deals, 'deal')}${stage.probability !== undefined ? `, ${share(stage.probability)} likely` : ''}`}>
-                    <select value={edits.get(key) ?? stage.stage_name ?? ''} onChange={(event) => setEdits(new Map(edits).set(key, event.target.value))}>
-                      <option value="">stands for nothing</option>
-                      {mapping.stages.map((own) => <option key={own.stage_name} value={own.stage_name}>{words(own.stage_name)}, {money(own.value, mapping.currency)}</option>)}
-                      {!stage.stage_name && stage.offer_value !== undefined && <option value="+new">a stage of its own, {money(stage.offer_value, mapping.currency)}</option>}
-                    </select>
-                  </Field>
-                )
-              })}</div>
-            </fieldset>
-          ))}
-          <Go label="Save the mapping" submit primary disabled={edits.size === 0} busy={put.isPending} error={put.error} done={put.data && `Saved. ${plural(put.data.revalued_deals, 'deal')} revalued.`}>
-            {edits.size > 0 && <button type="button" onClick={() => setEdits(new Map())}>Take back</button>}
-          </Go>
-        </form>
-      )}</Load>
+      <Load of={found} what="the stages">{(mapping) => <Mapping of={mapping} busy={put.isPending} error={put.error} revalued={put.data?.revalued_deals}
+        save={(stages, saved) => put.mutate({ body: { portal_id: portal, stages } }, { onSuccess: saved })} />}</Load>
     </Sheet>
   )
 }

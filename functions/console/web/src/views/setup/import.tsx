@@ -10,7 +10,7 @@ import { Field, Go, Notice, Sheet, Tiles } from '../../parts/basic'
 import { money, number, plural, sentence } from '../../parts/format'
 import { Table } from '../../parts/table'
 
-type Report = Answer<'/api/ads/import', 'post'> & { conversion_value?: number; conversions_without_value?: number }
+type Report = Answer<'/api/ads/import', 'post'>
 
 export function ImportPage() {
   const accounts = useGet('/api/accounts').data?.accounts ?? []
@@ -68,7 +68,8 @@ function ReportSheets({ told, verb }: { told: Report; verb: string }) {
   return (
     <>
       <Tiles of={[['Rows', number(told.rows)], [`${verb}: new`, number(told.imported)], ['Known, updated', number(told.updated)], ['Of these the same', number(told.unchanged)], ['Rejected', number(told.rejected)], ['New ads', number(told.new_ads)]]} />
-      {told.conversion_value !== undefined && <Notice>A conversion without a value counts {money(told.conversion_value, told.currency)} here, as an estimate.</Notice>}
+      {told.conversion_value !== undefined && told.conversions_without_value > 0 && <Notice>{plural(told.conversions_without_value, 'conversion')} without a value {told.conversions_without_value === 1 ? 'counts' : 'count'} {money(told.conversion_value, told.currency)} each, as an estimate.</Notice>}
+      {told.conversion_value === undefined && told.conversions_without_value > 0 && <Notice mood="warn">{plural(told.conversions_without_value, 'conversion')} without a value count 0: say above what one is worth.</Notice>}
       {(told.notes ?? []).map((note) => <Notice key={note}>{sentence(note)}</Notice>)}
       {errors.length > 0 && (
         <Sheet flush title="Rejected rows">

@@ -1,10 +1,9 @@
 // Keys for click beacons: publishable ones for web pages, server keys for servers.
 import { useState } from 'react'
 import { useGet, useSend, type Answer } from '../../api/query'
-import { Badge, Empty, Field, Go, Load, Notice, Sheet } from '../../parts/basic'
+import { Copy, Badge, Empty, Field, Go, Load, Notice, Sheet } from '../../parts/basic'
 import { time } from '../../parts/format'
 import { Table } from '../../parts/table'
-import { Copy } from './hubspot'
 
 type Key = Answer<'/api/tenants/keys'>['keys'][number] & { kind?: 'publishable' | 'server' }
 const renews = ['/api/tenants/keys'] as const

@@ -1,9 +1,9 @@
 // Messages that could not be handled: why, and sent again one by one or together.
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
-import { invalidate, previous, send, useGet, useIntent, type Answer } from '../../api/query'
+import { invalidate, previous, send, useGet, useIntent, useSend, type Answer } from '../../api/query'
 import { useParam } from '../../parts/address'
-import { Badge, Empty, Go, Load, Notice, Sheet, said } from '../../parts/basic'
+import { Badge, Empty, Field, Go, Load, Notice, Sheet, said } from '../../parts/basic'
 import { number, plural, time, words } from '../../parts/format'
 import { Table } from '../../parts/table'
 
@@ -20,6 +20,7 @@ export function LettersPage() {
       <Load of={list} what="dead letters">{(told) => ((told.dead_letters ?? []).length === 0
         ? <Sheet><Empty title={all ? 'No dead letters' : 'Nothing waits'} hint="Every message has been handled. There is nothing to do here." /></Sheet>
         : <Letters key={cursor + all} letters={told.dead_letters ?? []} />)}</Load>
+      <Matching />
       <div className="row">
         {cursor && <button type="button" onClick={() => setCursor('')}>The newest</button>}
         {list.data?.next_cursor && <button type="button" onClick={() => setCursor(list.data?.next_cursor ?? '')}>Older ones</button>}
@@ -73,6 +74,33 @@ function Letters({ letters }: { letters: Letter[] }) {
         <Go label="Send again" primary disabled={chosen.length === 0} busy={replay.isPending} error={replay.error} onClick={() => replay.mutate()} />
         {replay.data && <Notice mood={replay.data.failed.length > 0 ? 'warn' : 'good'}>{plural(replay.data.sent, 'message')} sent again. {replay.data.failed.join(' ')}</Notice>}
       </div>
+    </Sheet>
+  )
+}
+
+/** Matching counts the open messages of a topic, reason or time first, and sends them again together. */
+function Matching() {
+  const [topic, setTopic] = useState('')
+  const [reason, setReason] = useState('')
+  const [after, setAfter] = useState('')
+  const count = useSend('post', '/api/dead-letters/replay')
+  const replay = useSend('post', '/api/dead-letters/replay', ['/api/dead-letters'])
+  const body = { ...(topic.trim() && { topic: topic.trim() }), ...(reason.trim() && { reason: reason.trim() }), ...(after && { received_after: new Date(after).toISOString() }) }
+  const edit = (set: (value: string) => void) => (event: { target: { value: string } }) => { set(event.target.value); count.reset(); replay.reset() }
+  const matched = count.data?.matched
+  return (
+    <Sheet title="Send again by what they have in common">
+      <form className="row" onSubmit={(event) => { event.preventDefault(); replay.reset(); count.mutate({ body: { ...body, dry_run: true } }) }}>
+        <Field label="Topic" hint="Empty: any."><input maxLength={255} value={topic} onChange={edit(setTopic)} /></Field>
+        <Field label="Reason holds" hint="Empty: any."><input maxLength={500} value={reason} onChange={edit(setReason)} /></Field>
+        <Field label="Received since"><input type="datetime-local" value={after} onChange={edit(setAfter)} /></Field>
+        <Go label="Count them" submit busy={count.isPending} error={count.error} />
+      </form>
+      {matched !== undefined && !replay.data && <div className="sum">
+        <span>{plural(matched, 'message')} would be sent again.</span>
+        <Go label={`Send ${plural(Math.min(matched, 1000), 'message')} again`} primary disabled={matched === 0} busy={replay.isPending} error={replay.error} onClick={() => replay.mutate({ body: { ...body, dry_run: false } })} />
+      </div>}
+      {replay.data && <Notice mood={replay.data.left > 0 ? 'warn' : 'good'}>{plural(replay.data.replayed, 'message')} sent again.{replay.data.left > 0 && ` ${plural(replay.data.left, 'message')} still wait; count and send once more.`}</Notice>}
     </Sheet>
   )
 }
