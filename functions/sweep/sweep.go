@@ -43,14 +43,19 @@ func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
 // reserve is the part of the run's time that is kept for the answer.
 const reserve = 3 * time.Second
 
-// Run sweeps. Where another run has the lease, it reports that and ends.
+// Run sweeps all tenants but those with their own schedule, or the one whose own
+// schedule is due. Where another run has the lease, it reports that and ends.
 func (f *function) Run(ctx context.Context) (any, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-reserve))
 		defer cancel()
 	}
-	report, err := sweep.All(f.db, remedy.Fatigue()).Run(ctx)
+	s := sweep.All(f.db, remedy.Fatigue())
+	if only := serve.OnlyTenant(ctx); only != "" {
+		s = sweep.Scheduled(f.db, only, remedy.Fatigue())
+	}
+	report, err := s.Run(ctx)
 	if errors.Is(err, sweep.ErrHeld) {
 		report.Held = true
 		return report, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
 	engine "github.com/geminivideo/geminivideo/shared/sweep"
 )
 
@@ -79,7 +80,12 @@ func (w world) account(tenant, account string, budget int64, ctr, cpm float64, a
 
 func (w world) run() engine.Report {
 	w.t.Helper()
-	report, err := sweep.New(w.worker).Run(w.t.Context())
+	return w.runIn(w.t.Context())
+}
+
+func (w world) runIn(ctx context.Context) engine.Report {
+	w.t.Helper()
+	report, err := sweep.New(w.worker).Run(ctx)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -197,10 +203,27 @@ func TestATenantWithAScheduleOfItsOwnIsPassedOver(t *testing.T) {
 	w := open(t)
 	w.account(tenant, "act_1", 5000, 0.5, 1, "t1")
 	w.account(other, "act_1", 5000, 0.5, 1, "t1")
-	w.exec(`INSERT INTO gv.schedules (tenant_id, name, cron, updated_by) VALUES ($1, 'sweep', '0 5 * * *', 'a'), ($2, 'cycle', '0 5 * * *', 'a')`, tenant, other)
+	w.exec(`INSERT INTO gv.schedules (tenant_id, name, cron, updated_by) VALUES ($1, 'fatigue', '0 5 * * *', 'a'), ($2, 'learning', '0 5 * * *', 'a')`, tenant, other)
 	r := w.run()
 	if r.PassedOver != 1 || r.Tenants != 1 || r.LookedAt != 6 || w.text(`SELECT tenant_id::text FROM gv.pending_ad_changes`) != other {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestARunOfATenantsOwnScheduleSweepsThatTenantOnly(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.account(tenant, "act_1", 5000, 0.5, 1, "t1")
+	w.account(other, "act_1", 5000, 0.5, 1, "t1")
+	w.exec(`INSERT INTO gv.schedules (tenant_id, name, cron, updated_by) VALUES ($1, 'fatigue', '0 5 * * *', 'a')`, tenant)
+	for i := range 2 { // Cloud Scheduler may fire twice
+		r := w.runIn(serve.ForTenant(t.Context(), tenant))
+		if r.PassedOver != 0 || r.LookedAt != 6 || r.Cuts != 1-i {
+			t.Errorf("run %d: %+v", i, r)
+		}
+	}
+	if got := w.text(`SELECT string_agg(DISTINCT tenant_id::text, ' ') FROM (SELECT tenant_id FROM gv.pending_ad_changes UNION SELECT tenant_id FROM gv.ad_fatigue UNION SELECT tenant_id FROM gv.sweeps) x`); got != tenant {
+		t.Errorf("swept: %s", got)
 	}
 }
 

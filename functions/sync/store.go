@@ -25,18 +25,26 @@ type connection struct {
 
 const selectConnection = `
 	SELECT tenant_id, account_id, access_token, synced_through, synced_at, attempted_at, resume_day, retry_at
-	FROM   gv.meta_connections
+	FROM   gv.meta_connections c
 	WHERE  disconnected_at IS NULL`
+
+// scheduleName is the name of a tenant's own schedule of syncs in gv.schedules; the
+// hourly run passes such a tenant over.
+const scheduleName = "sync"
 
 // maxAccounts of one run; the next run begins with those that were not reached.
 const maxAccounts = 10_000
 
-// connections lists the connected accounts of all tenants, first those that were
-// not begun for longest: one that never gets to its end does not stand before
-// the others.
-func connections(ctx context.Context, db *pg.Worker) (all []connection, err error) {
+// connections lists the connected accounts of one tenant, or, of none, those of all
+// tenants that have no schedule of their own, first those that were not begun for
+// longest: one that never gets to its end does not stand before the others.
+func connections(ctx context.Context, db *pg.Worker, only string) (all []connection, err error) {
 	err = pg.Across(ctx, db, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, selectConnection+` ORDER BY attempted_at NULLS FIRST, tenant_id, account_id LIMIT $1`, maxAccounts)
+		rows, _ := tx.Query(ctx, selectConnection+`
+			AND CASE WHEN @only = '' THEN NOT EXISTS (SELECT FROM gv.schedules s WHERE s.tenant_id = c.tenant_id AND s.name = @schedule)
+			         ELSE c.tenant_id::text = @only END
+			ORDER BY attempted_at NULLS FIRST, tenant_id, account_id LIMIT @most`,
+			pgx.StrictNamedArgs{"only": only, "schedule": scheduleName, "most": maxAccounts})
 		all, err = pgx.CollectRows(rows, pgx.RowToStructByName[connection])
 		return err
 	})

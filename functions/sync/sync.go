@@ -124,7 +124,8 @@ const (
 	maxErrors = 20
 )
 
-// Run syncs what is due, the account that has waited longest first.
+// Run syncs what is due, the account that has waited longest first. A tenant's own
+// schedule asks for that tenant's accounts alone.
 func (f *function) Run(ctx context.Context) (any, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -132,7 +133,7 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		defer cancel()
 	}
 	r := &report{Errors: []failure{}}
-	all, err := connections(ctx, f.worker)
+	all, err := connections(ctx, f.worker, serve.OnlyTenant(ctx))
 	if err != nil {
 		return nil, err
 	}

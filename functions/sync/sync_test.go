@@ -12,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
 func TestAnAccountComesInAndASecondRunChangesNothing(t *testing.T) {
@@ -47,6 +48,35 @@ func TestAnAccountComesInAndASecondRunChangesNothing(t *testing.T) {
 	want(t, w.run(), map[string]any{"synced": 1, "changed_ads": 0, "changed_days": 0})
 	if after := w.everything(); after != before {
 		t.Errorf("the second run changed something:\n%s\n%s", before, after)
+	}
+}
+
+func TestATenantWithAScheduleOfItsOwnIsSyncedByThatScheduleAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	fill(w.connect(tenant, "1"), 1)
+	fill(w.connect(other, "2"), 1)
+	w.exec(`INSERT INTO gv.schedules (tenant_id, name, cron, updated_by) VALUES ($1, 'sync', '0 5 * * *', 'a'), ($2, 'learning', '0 5 * * *', 'a')`, tenant, other)
+	synced := func() string {
+		return w.text(`SELECT string_agg(DISTINCT account_id, ' ' ORDER BY account_id) FROM gv.ads`)
+	}
+	want(t, w.run(), map[string]any{"accounts": 1, "synced": 1})
+	if got := synced(); got != "act_2" {
+		t.Errorf("the hourly run synced %s", got)
+	}
+	before := w.text(`SELECT synced_at::text FROM gv.meta_connections WHERE tenant_id = $1`, other)
+	for range 2 { // Cloud Scheduler may fire twice
+		status, got := answer(serve.ForTenant(t.Context(), tenant), w.handler)
+		if status != http.StatusOK {
+			t.Fatalf("answered %d %v", status, got)
+		}
+		want(t, got, map[string]any{"accounts": 1, "synced": 1})
+	}
+	if got := synced(); got != "act_1 act_2" {
+		t.Errorf("with its own run: %s", got)
+	}
+	if got := w.text(`SELECT synced_at::text FROM gv.meta_connections WHERE tenant_id = $1`, other); got != before {
+		t.Errorf("the tenant's own run synced another tenant at %s, after %s", got, before)
 	}
 }
 

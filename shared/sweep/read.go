@@ -53,7 +53,7 @@ func (s *Sweep) read(ctx context.Context, from place, own []string, to chan<- *a
 			if len(rest) > 0 {
 				b.now = then
 			}
-			if full, err = b.readAds(ctx, tx, after, own, s.batch); err != nil || len(b.keys) == 0 {
+			if full, err = b.readAds(ctx, tx, after, s.only, own, s.batch); err != nil || len(b.keys) == 0 {
 				return err
 			}
 			end := b.keys[len(b.keys)-1]
@@ -91,7 +91,7 @@ func (s *Sweep) inPlain(ctx context.Context, fn func(tx pgx.Tx) error) error {
 // scheduled returns the tenants that a sweep of all passes over: those that have
 // a schedule of their own.
 func (s *Sweep) scheduled(ctx context.Context) (tenants []string, err error) {
-	if s.tenant != "" {
+	if s.tenant != "" || s.only != "" {
 		return nil, nil
 	}
 	err = s.in(ctx, func(tx pgx.Tx) error {
@@ -125,19 +125,23 @@ func (b *ads) readBeside(ctx context.Context, tx pgx.Tx, large map[string]*media
 }
 
 // readAds reads the ads that come next with their days, and reports whether there
-// may be more.
-func (b *ads) readAds(ctx context.Context, tx pgx.Tx, after place, own []string, most int) (full bool, err error) {
+// may be more: those of the tenant only, or, where that is "", of all but own.
+func (b *ads) readAds(ctx context.Context, tx pgx.Tx, after place, only string, own []string, most int) (full bool, err error) {
+	whose, tenants := `a.tenant_id <> ALL (@tenants::uuid[])`, append([]string{}, own...)
+	if only != "" {
+		whose, tenants = `a.tenant_id = ANY (@tenants::uuid[])`, []string{only}
+	}
 	rows, _ := tx.Query(ctx, `
 		SELECT   a.tenant_id::text, a.account_id, a.ad_id, a.impressions, coalesce(f.status, @unknown), f.status IS NOT NULL, m.days
 		FROM     gv.ads a
 		LEFT     JOIN gv.ad_fatigue f ON f.tenant_id = a.tenant_id AND f.ad_id = a.ad_id
 		LEFT     JOIN LATERAL (`+packed+`) AS m ON true
 		WHERE    a.status = 'ACTIVE' AND (a.tenant_id, a.ad_id) > (@tenant::uuid, @ad)
-		AND      a.tenant_id <> ALL (@own::uuid[])
+		AND      `+whose+`
 		ORDER BY a.tenant_id, a.ad_id
 		LIMIT    @most`,
 		pgx.StrictNamedArgs{
-			"tenant": after.tenant, "ad": after.ad, "own": append([]string{}, own...), "most": most,
+			"tenant": after.tenant, "ad": after.ad, "tenants": tenants, "most": most,
 			"unknown": fatigue.InsufficientData, "since": b.since(), "days": window + 1,
 		})
 	n, err := b.collect(rows)

@@ -19,7 +19,7 @@ import (
 
 // ScheduleName is the name of a tenant's own schedule of sweeps in gv.schedules; the
 // sweep of all tenants skips such a tenant.
-const ScheduleName = "sweep"
+const ScheduleName = "fatigue"
 
 // CutShare is how much of a tired ad's budget is cut.
 const CutShare = 0.20
@@ -74,6 +74,7 @@ type transact func(ctx context.Context, fn func(tx pgx.Tx) error) error
 type Sweep struct {
 	name   string // of its progress
 	tenant string // "" for all
+	only   string // the one tenant whose own schedule is due; "" for all
 	by     string // who asked
 	remedy Remedy
 	in     transact
@@ -103,6 +104,17 @@ func All(db *pg.Worker, remedy Remedy) *Sweep {
 			return lease.Run(ctx, db, "sweep", allTime, fn)
 		},
 	}
+}
+
+// Scheduled sweeps one tenant, because that tenant's own schedule is due. It has a
+// lease and a progress of its own: it and a sweep of all do not wait for each other.
+func Scheduled(db *pg.Worker, tenant string, remedy Remedy) *Sweep {
+	s, name := All(db, remedy), "sweep/schedule/"+tenant
+	s.name, s.only = name, tenant
+	s.hold = func(ctx context.Context, fn func(context.Context) error) error {
+		return lease.Run(ctx, db, name, allTime, fn)
+	}
+	return s
 }
 
 // Of sweeps one tenant, because by asked for it.

@@ -177,7 +177,7 @@ func half(t *testing.T, s *Sweep) (write func() Report) {
 	t.Helper()
 	b := &ads{now: time.Now()}
 	err := s.in(t.Context(), func(tx pgx.Tx) error {
-		if _, err := b.readAds(t.Context(), tx, place{tenant: nobody}, nil, batch); err != nil {
+		if _, err := b.readAds(t.Context(), tx, place{tenant: nobody}, "", nil, batch); err != nil {
 			return err
 		}
 		b.divide(false)
