@@ -79,6 +79,7 @@ var writers = map[string]struct{ writer, row string }{
 	"report_parts":        {"shared/ads", "a part of a report that is being imported"},
 	"ad_periods":          {"shared/ads", "an ad's figures of a period of several days"},
 	"webhook_attempts":    {"functions/notify", "a try to deliver a notice, and its answer"},
+	"writebacks":          {"shared/writeback", "what a deal was given in the CRM"},
 	"deal_sources":        {"shared/dealsource", "a CRM without a connector of its own that sends signed deals"},
 	"source_ids":          {"shared/dealsource", "the number that a source's own id of a record has here"},
 	"source_reports":      {"shared/dealsource", "the latest report of a source's record"},

@@ -3,7 +3,8 @@
 // since, for an event may be lost. It runs every five minutes, claims the portals
 // that are due and works on them for up to four minutes. Its position is saved after
 // every page, and recording a deal again changes nothing, so a run may end anywhere
-// and be repeated at any time.
+// and be repeated at any time. Where a tenant has switched write back on, each run also
+// writes the deals' attribution to properties of its portal.
 package reconcile
 
 import (
@@ -99,6 +100,7 @@ type Report struct {
 	Failed    int `json:"failed"`
 	Seen      int `json:"seen"`
 	Repaired  int `json:"repaired"`
+	Written   int `json:"written_back"`
 }
 
 // Run works on the portals that are due, one after another in each of a few lanes.
@@ -134,7 +136,9 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		})
 	}
 	lanes.Wait()
-	return report, errors.Join(errs...)
+	written, err := f.writeBack(ctx, end)
+	report.Written = written
+	return report, errors.Join(append(errs, err)...)
 }
 
 func (r *Report) add(o Report) {

@@ -150,3 +150,18 @@ func (s Store) write(ctx context.Context, at Sync, sql string, args pgx.StrictNa
 	}
 	return nil
 }
+
+// WroteBack records whether the portal takes what is written back; reason says why
+// not, "" that it does. After a failure the portal's properties are looked at again.
+func (s Store) WroteBack(ctx context.Context, portal int64, reason string) error {
+	_, err := s.tx.Exec(ctx, `
+		UPDATE gv.crm_syncs
+		SET    write_back_error = nullif(@reason::text, ''), write_back_ready_at = CASE WHEN @reason = '' THEN now() END
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal
+		AND    (write_back_error IS DISTINCT FROM nullif(@reason, '') OR write_back_ready_at IS NULL)`,
+		pgx.StrictNamedArgs{"portal": portal, "reason": reason})
+	if err != nil {
+		return fmt.Errorf("record the write back to portal %d: %w", portal, err)
+	}
+	return nil
+}

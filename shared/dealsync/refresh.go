@@ -20,6 +20,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/revenue"
+	"github.com/geminivideo/geminivideo/shared/writeback"
 )
 
 // reading is what the CRM said of the deals that an event is about.
@@ -335,6 +336,9 @@ func (w *work) erase(ctx context.Context, contacts ...int64) error {
 				return err
 			}
 			deals = append(deals, theirs...)
+		}
+		if err := writeback.NewStore(tx).Erase(ctx, w.event.PortalID, deals); err != nil {
+			return err
 		}
 		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
 			return err

@@ -119,7 +119,7 @@ func (c *Client) try(ctx context.Context, r request, out any, attempt int) error
 		return &retry{cause: fmt.Errorf("attempt %d: read the answer: %w", attempt, err)}
 	}
 	c.limit.learn(resp.Header)
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusMultiStatus {
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusMultiStatus {
 		return c.refusal(r, resp, raw)
 	}
 	if len(raw) > maxAnswer {

@@ -22,6 +22,8 @@ func (c *Client) refusal(r request, resp *http.Response, raw []byte) error {
 	switch status := resp.StatusCode; {
 	case status == http.StatusNotFound:
 		return fault.NotFoundf("%s is not in HubSpot portal %d", r.what, c.opts.Portal)
+	case status == http.StatusConflict:
+		return fault.Conflictf("%s is in HubSpot portal %d already", r.what, c.opts.Portal)
 	case status == http.StatusUnauthorized:
 		return c.refused(fault.Unauthorized, "HubSpot does not accept the token of "+c.connection()+": connect it again", answer)
 	case status == http.StatusForbidden:
