@@ -1,6 +1,8 @@
 package hubspot
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +61,8 @@ type Event struct {
 // Key identifies the event across deliveries. HubSpot does not promise that
 // eventId is unique, so the key holds all that tells two events apart: of an
 // association its two ends and what became of it, of a merge its parts, of a
-// property the value that may travel in a message.
+// property the value that may travel in a message. A key that would be too long
+// for a message's attribute is its hash.
 func (e Event) Key() string {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	parts := []string{
@@ -78,8 +81,17 @@ func (e Event) Key() string {
 	case "propertyChange":
 		parts = append(parts, strconv.Quote(e.Redacted().PropertyValue))
 	}
-	return strings.Join(parts, "|")
+	key := strings.Join(parts, "|")
+	if len(key) > maxKey {
+		sum := sha256.Sum256([]byte(key))
+		return "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return key
 }
+
+// maxKey is the longest key that is written out. Pub/Sub refuses an attribute of
+// more than 1,024 bytes, and HubSpot would send such an event again for ever.
+const maxKey = 512
 
 // Deals returns the deals whose state the event may have changed, in ascending
 // order: none for an event that only concerns a contact.

@@ -225,3 +225,22 @@ func FuzzWhatParsesSurvivesAMessage(f *testing.F) {
 		}
 	})
 }
+
+func TestAKeyFitsAMessagesAttributeAndStillTellsEventsApart(t *testing.T) {
+	t.Parallel()
+	const most = 1024 // Pub/Sub's limit for an attribute's value
+	seen := map[string]bool{}
+	for _, n := range []int{10, 400, 600, 1020, 5000} {
+		for _, e := range []hubspot.Event{
+			{PortalID: 1, Type: "deal." + strings.Repeat("x", n), ObjectID: 5, EventID: 1},
+			{PortalID: 1, Type: hubspot.DealPropertyChange, PropertyName: strings.Repeat("\u00e9", n), ObjectID: 5, EventID: 1},
+			{PortalID: 1, Type: hubspot.ContactAssociation, AssociationType: strings.Repeat("\x01", n), ObjectID: 5, EventID: 1},
+		} {
+			key := e.Key()
+			if len(key) > most || key == "" || seen[key] {
+				t.Errorf("a type of %d letters has a key of %d bytes, seen before: %v", n, len(key), seen[key])
+			}
+			seen[key] = true
+		}
+	}
+}
