@@ -163,6 +163,9 @@ func TestAnErasureWorksHoweverLateItComes(t *testing.T) {
 					events = append(events, more...)
 				}
 				w.handle(messages(t, events...)...)
+				w.answered(`{"status":"click_tracked","click_id":"click-secret","fingerprint_hash":"print"}`)
+				w.answered(`{"attributed_click_id":"click-secret","ad_id":"a1"}`)
+				w.answered(`{"click_id":"click-of-another"}`)
 				erasure, err := c.EraseContact(contact) // HubSpot sends a deletion beside it
 				if err != nil {
 					t.Fatal(err)
@@ -177,6 +180,9 @@ func TestAnErasureWorksHoweverLateItComes(t *testing.T) {
 				w.handle(messages(t, events...)...)
 				if left := w.holding("fb-secret", "203.0.113.7", "Agent secret", "click-secret"); len(left) > 0 {
 					t.Errorf("personal data is left in %v", left)
+				}
+				if got := one[string](w, `SELECT string_agg(convert_from(answer, 'UTF8'), ' ') FROM gv.idempotency_keys`); got != `{"click_id":"click-of-another"}` {
+					t.Errorf("the answers stored for repeats are %s, want the other person's alone", got)
 				}
 				if !dealless {
 					if got := one[string](w, `SELECT ad_id FROM gv.deals`); got != "a1" {
@@ -247,4 +253,11 @@ func TestErasingOnePersonLeavesAnothersDealOnItsAd(t *testing.T) {
 	if got := one[string](w, `SELECT concat_ws(' ', fbclid, ip_address, user_agent, left(click_id, 7), ad_id) FROM gv.clicks`); got != "erased- a1" {
 		t.Errorf("the click says %q", got)
 	}
+}
+
+// answered stores what a write with an Idempotency-Key was answered.
+func (w *world) answered(body string) {
+	w.t.Helper()
+	w.exec(`INSERT INTO gv.idempotency_keys (tenant_id, operation, key, body_hash, answer) VALUES ($1, 'POST /x', $2, '', $3)`,
+		tenant, body, []byte(body))
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/idempotency"
 )
 
 // Hash is what is kept of something that a contact was known by.
@@ -20,8 +22,8 @@ const erasedPrefix = "erased-"
 
 // Erase removes the personal data of clicks and conversions that carry any of the
 // hashed keys. A click that a deal or a conversion is credited to, whoever's it is,
-// keeps its ad and its time under a new id; any other is deleted. It returns the
-// new ids by the old ones.
+// keeps its ad and its time under a new id; any other is deleted, and so are the
+// answers that name a click. It returns the new ids by the old ones.
 func (s Store) Erase(ctx context.Context, hashes []Hash) (renamed map[string]string, err error) {
 	found, keys, err := s.carrying(ctx, hashes)
 	if err != nil || len(hashes) == 0 {
@@ -29,6 +31,9 @@ func (s Store) Erase(ctx context.Context, hashes []Hash) (renamed map[string]str
 	}
 	// Nobody matches by these keys while they go.
 	if err := s.Lock(ctx, keys...); err != nil {
+		return nil, err
+	}
+	if err := idempotency.EraseClicks(ctx, s.tx, found); err != nil {
 		return nil, err
 	}
 	renamed = map[string]string{}

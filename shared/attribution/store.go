@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -58,7 +59,8 @@ func (s Store) lock(ctx context.Context, names []string) error {
 
 // Record stores c and returns it as it is stored, and whether it is new. A click id
 // that is known already keeps what was reported first: a beacon sent twice is one
-// click. A click of somebody whose data was erased is not stored again.
+// click. A click of somebody whose data was erased is not stored again; it is
+// returned under an id that nothing has, without what they are known by.
 func (s Store) Record(ctx context.Context, c Click) (stored Click, inserted bool, err error) {
 	c = c.normalised()
 	extra := c.Extra
@@ -86,7 +88,18 @@ func (s Store) Record(ctx context.Context, c Click) (stored Click, inserted bool
 	if err != nil {
 		return c, false, fmt.Errorf("record click %s: %w", c.ClickID, err)
 	}
-	return c, done.RowsAffected() == 1, nil
+	if done.RowsAffected() == 1 {
+		return c, true, nil
+	}
+	var exists bool
+	err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM gv.clicks WHERE tenant_id = gv.tenant() AND click_id = $1)`, c.ClickID).Scan(&exists)
+	if err != nil {
+		return c, false, fmt.Errorf("look for click %s: %w", c.ClickID, err)
+	}
+	if !exists {
+		return Click{ClickID: uuid.NewString(), AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.ClickedAt}, false, nil
+	}
+	return c, false, nil
 }
 
 // listed returns the keys by kind and value, as gv.contact_keys names them.

@@ -210,7 +210,7 @@ func TestAnIDBelongsToTheFirstKnownAdThatWasReportedWithIt(t *testing.T) {
 	}
 	know("rival")
 	know("real")
-	told := func(id, ad string, hours int) {
+	reported := func(id, ad string, hours int) {
 		w.Exec(`INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, fbclid, recorded_at) VALUES ($1, $2, $3, 'c', $4, 'fb', clock_timestamp())`,
 			apitest.Tenant, id, ad, noon.Add(-time.Duration(hours)*time.Hour))
 	}
@@ -230,17 +230,17 @@ func TestAnIDBelongsToTheFirstKnownAdThatWasReportedWithIt(t *testing.T) {
 		{"k0", "unheard of", 50, "k0"}, // nobody knows the ad, and there is no other
 		{"k1", "real", 40, "k1"},
 		{"k2", "rival", 30, "k1"}, // later, for another ad
-		{"k3", "rival", 45, "k1"}, // told later, dated earlier
+		{"k3", "rival", 45, "k1"}, // reported later, dated earlier
 		{"k4", "", 2, "k1"},
 		{"k5", "real", 20, "k5"}, // the same ad again: the latest click
 	} {
-		told(step.click, step.ad, step.hours)
+		reported(step.click, step.ad, step.hours)
 		if got := credited(); got != step.want {
 			t.Errorf("after %s of %q: %s wins, want %s", step.click, step.ad, got, step.want)
 		}
 	}
 	for i := range 200 {
-		told(fmt.Sprintf("spam-%d", i), "rival", 1)
+		reported(fmt.Sprintf("spam-%d", i), "rival", 1)
 	}
 	if got := credited(); got != "k5" {
 		t.Errorf("after 200 more for another ad: %s wins, want k5", got)
@@ -283,5 +283,26 @@ func TestAMatchOutlivesWhatItWasFoundBy(t *testing.T) {
 	w.Exec(`INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, gclid) VALUES ($1, 'k2', 'b', 'c', $2, 'g')`, apitest.Tenant, noon.Add(-100*time.Hour))
 	if got := ask(attribution.Keys{PlatformIDs: attribution.PlatformIDs{GCLID: "g"}}, noon); got.ClickID != "k2" {
 		t.Errorf("a surer click comes: %+v", got)
+	}
+}
+
+func TestAClickOfSomebodyErasedIsAnsweredWithoutWhatTheyAreKnownBy(t *testing.T) {
+	t.Parallel()
+	w := apitest.New(t)
+	w.Exec(`INSERT INTO gv.contact_hashes (tenant_id, portal_id, contact_id, kind, hash) VALUES ($1, 1, 2, 'fbclid', gv.key_hash($1, 'fbclid', 'theirs'))`, apitest.Tenant)
+	w.Exec(`INSERT INTO gv.erasures (tenant_id, portal_id, contact_id) VALUES ($1, 1, 2)`, apitest.Tenant)
+	for fbclid, theirs := range map[string]bool{"theirs": true, "anothers": false} {
+		sent := attribution.Click{
+			ClickID: "of " + fbclid, AdID: "a", CampaignID: "c", ClickedAt: noon, FingerprintHash: "fp", PlatformIDs: attribution.PlatformIDs{FBCLID: fbclid},
+		}
+		for range 2 {
+			in(w, func(ctx context.Context, s attribution.Store, _ pgx.Tx) error {
+				got, _, err := s.Record(ctx, sent)
+				if kept := got.ClickID == sent.ClickID && got.FingerprintHash == "fp"; kept == theirs || got.ClickID == "" {
+					t.Errorf("the click of %s comes back as %+v", fbclid, got)
+				}
+				return err
+			})
+		}
 	}
 }

@@ -139,3 +139,30 @@ func store(ctx context.Context, tx pgx.Tx, r Request, answer any) error {
 	}
 	return nil
 }
+
+// EraseClicks deletes the answers of tx's tenant that name one of the clicks: what
+// was answered of somebody whose data is erased does not outlive it. Such a write,
+// sent again, runs again.
+func EraseClicks(ctx context.Context, tx pgx.Tx, clicks []string) error {
+	var named [][]byte
+	for _, click := range clicks {
+		id, err := json.Marshal(click)
+		if err != nil {
+			return fmt.Errorf("erase answers of click %s: %w", click, err)
+		}
+		for _, member := range []string{`"click_id":`, `"attributed_click_id":`} {
+			named = append(named, append([]byte(member), id...))
+		}
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		DELETE FROM gv.idempotency_keys k
+		WHERE  tenant_id = gv.tenant() AND EXISTS (SELECT FROM unnest(@named::bytea[]) AS n (part) WHERE position(n.part IN k.answer) > 0)`,
+		pgx.StrictNamedArgs{"named": named})
+	if err != nil {
+		return fmt.Errorf("erase answers of clicks: %w", err)
+	}
+	return nil
+}
