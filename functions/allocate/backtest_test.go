@@ -225,6 +225,37 @@ func TestABacktestWithoutHistorySaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestADealThatAdsShareCountsWithEachAdsPart(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.newAccount(s.tenant, "acc", "USD")
+	for ad, spend := range map[string]int{"big": 3000, "small": 1000} {
+		s.newAd("acc", ad, nil)
+		s.ran(ad, 20, spend)
+	}
+	s.won(1, "small", 3, 5, 9, 2000000)
+	s.exec(`UPDATE gv.ads SET value_source = 'ledger', attribution_confidence = 0.9 WHERE tenant_id = $1`, s.tenant)
+	moved := func() float64 {
+		for _, o := range s.backtest(m{"account_id": "acc", "days": 10}).Outcomes {
+			if o.Policy == "greedy pipeline ROAS" {
+				return o.Moved
+			}
+		}
+		t.Fatal("the greedy policy was not replayed")
+		return 0
+	}
+	if got := moved(); math.Abs(got-0.75) > 0.001 {
+		t.Errorf("with the deal the small ad's alone %v of the money moves, want 0.75", got)
+	}
+	s.exec(`UPDATE gv.deals SET split = true WHERE tenant_id = $1`, s.tenant)
+	s.exec(`INSERT INTO gv.deal_credits (tenant_id, portal_id, deal_id, ad_id, share_from, share_to)
+	        VALUES ($1, 7, 1, 'small', 0, 0.1), ($1, 7, 1, 'big', 0.1, 1)`, s.tenant)
+	// The big ad returns 18,000 on 600, the small one 2,000 on 200: as 3 to 1, which is what they spend.
+	if got := moved(); math.Abs(got) > 0.001 {
+		t.Errorf("with nine tenths the big ad's %v of the money moves, want none", got)
+	}
+}
+
 func TestADealOfAnEarlierClickOrOneThatIsGoneIsNotCounted(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -85,7 +85,7 @@ func (s store) pastMetrics(ctx context.Context, ids []string, horizon, to time.T
 
 // pastValues returns what each day added to the ads' value by the deal ledger:
 // of deals whose click came on a stored day, since what others cost is not
-// known. A deal's last change brings it to what the ledger values it at now.
+// known. Of a deal that several ads share it is the ad's part. A deal's last change brings it to what the ledger values it at now.
 func (s store) pastValues(ctx context.Context, account string, first map[string]time.Time, horizon time.Time) ([]pastDay, error) {
 	ids := slices.Sorted(maps.Keys(first))
 	since := make([]time.Time, len(ids))
@@ -96,30 +96,34 @@ func (s store) pastValues(ctx context.Context, account string, first map[string]
 		WITH zone AS (
 			SELECT time_zone AS z FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = @account
 		), deal AS (
-			SELECT d.portal_id, d.deal_id, d.pipeline_id, d.ad_id, d.stage_name, d.value_minor, d.amount_minor, d.amount_issue
+			SELECT d.portal_id, d.deal_id, d.pipeline_id, p.ad_id, p.share_from, p.share_to, d.stage_name, d.value_minor, d.amount_minor, d.amount_issue
 			FROM   unnest(@ads::text[], @since::date[]) AS asked (ad_id, since)
 			CROSS  JOIN zone
-			JOIN   gv.deals d ON d.tenant_id = gv.tenant() AND d.ad_id = asked.ad_id AND d.state = 'live'
+			JOIN   `+credits+` p ON p.ad_id = asked.ad_id
+			JOIN   gv.deals d ON d.tenant_id = gv.tenant() AND d.portal_id = p.portal_id AND d.deal_id = p.deal_id AND d.state = 'live'
 			LEFT   JOIN gv.clicks c ON c.tenant_id = d.tenant_id AND c.click_id = d.click_id
 			WHERE  (coalesce(c.clicked_at, d.converted_at, d.created_at) AT TIME ZONE zone.z)::date >= asked.since
 		), staged AS (
 			SELECT d.*, s.stage_id, s.occurred_at, v.stage_name AS then_stage, v.value_minor AS then_value,
-			       lead(s.stage_id) OVER (PARTITION BY d.portal_id, d.deal_id ORDER BY s.occurred_at, s.stage_id) IS NULL AS last
+			       lead(s.stage_id) OVER (PARTITION BY d.ad_id, d.portal_id, d.deal_id ORDER BY s.occurred_at, s.stage_id) IS NULL AS last
 			FROM   deal d
 			JOIN   gv.deal_stages s ON s.tenant_id = gv.tenant() AND s.portal_id = d.portal_id AND s.deal_id = d.deal_id AND s.occurred_at <= now()
 			LEFT   JOIN gv.stage_maps m ON m.tenant_id = gv.tenant() AND m.portal_id = d.portal_id AND m.pipeline_id = d.pipeline_id AND m.stage_id = s.stage_id
 			LEFT   JOIN gv.stage_values v ON v.tenant_id = gv.tenant() AND v.stage_name = m.stage_name
-		), worth AS (
-			SELECT ad_id, portal_id, deal_id, stage_id, occurred_at,
+		), whole AS (
+			SELECT ad_id, portal_id, deal_id, share_from, share_to, stage_id, occurred_at,
 			       CASE WHEN last THEN value_minor WHEN amount_issue IS NOT NULL THEN 0
 			            WHEN then_stage = 'closed_won' THEN coalesce(amount_minor, then_value) ELSE coalesce(then_value, 0) END AS value,
 			       amount_minor IS NOT NULL AND CASE WHEN last THEN stage_name ELSE then_stage END IS NOT DISTINCT FROM 'closed_won' AS won
 			FROM   staged
+		), worth AS (
+			SELECT ad_id, portal_id, deal_id, stage_id, occurred_at, round(value * share_to) - round(value * share_from) AS value, won
+			FROM   whole
 		), moved AS (
 			SELECT ad_id, occurred_at, value - coalesce(lag(value) OVER deal, 0) AS value,
 			       CASE WHEN won THEN value ELSE 0 END - coalesce(lag(CASE WHEN won THEN value ELSE 0 END) OVER deal, 0) AS cash
 			FROM   worth
-			WINDOW deal AS (PARTITION BY portal_id, deal_id ORDER BY occurred_at, stage_id)
+			WINDOW deal AS (PARTITION BY ad_id, portal_id, deal_id ORDER BY occurred_at, stage_id)
 		)
 		SELECT   ad_id, greatest((occurred_at AT TIME ZONE zone.z)::date, @horizon::date) AS day, 0::bigint AS impressions, 0::bigint AS clicks,
 		         0::bigint AS spend, sum(value)::bigint AS value, sum(cash)::bigint AS cash, 0::bigint AS conversions

@@ -114,8 +114,18 @@ func (s store) days(ctx context.Context, ids []string, n int) (map[string][]samp
 	return days, nil
 }
 
-// dealCount is how many of an ad's deals have a value, and how many were won with
-// an amount.
+// credits are the ads that each deal is credited to, with their parts of it, which
+// lie end to end from 0 to 1.
+const credits = `(
+	SELECT d.tenant_id, d.portal_id, d.deal_id, d.ad_id, 0::numeric AS share_from, 1::numeric AS share_to
+	FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id IS NOT NULL AND NOT d.split
+	UNION  ALL
+	SELECT c.tenant_id, c.portal_id, c.deal_id, c.ad_id, c.share_from, c.share_to
+	FROM   gv.deal_credits c JOIN gv.deals d USING (tenant_id, portal_id, deal_id)
+	WHERE  c.tenant_id = gv.tenant() AND d.split)`
+
+// dealCount is how many of the deals that an ad has credit for have a value, and how
+// many were won with an amount.
 type dealCount struct {
 	AdID       string
 	Deals, Won int64
@@ -123,11 +133,12 @@ type dealCount struct {
 
 func (s store) dealCounts(ctx context.Context, ids []string) (map[string]dealCount, error) {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT   ad_id, count(*) FILTER (WHERE value_minor > 0) AS deals,
-		         count(*) FILTER (WHERE value_minor > 0 AND stage_name = 'closed_won' AND amount_minor > 0) AS won
-		FROM     gv.deals
-		WHERE    tenant_id = gv.tenant() AND ad_id = ANY ($1) AND state = 'live'
-		GROUP BY ad_id`, ids)
+		SELECT   c.ad_id, count(*) FILTER (WHERE d.value_minor > 0) AS deals,
+		         count(*) FILTER (WHERE d.value_minor > 0 AND d.stage_name = 'closed_won' AND d.amount_minor > 0) AS won
+		FROM     `+credits+` c
+		JOIN     gv.deals d USING (tenant_id, portal_id, deal_id)
+		WHERE    c.ad_id = ANY ($1) AND d.state = 'live'
+		GROUP BY c.ad_id`, ids)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[dealCount])
 	if err != nil {
 		return nil, fmt.Errorf("count deals: %w", err)
@@ -173,10 +184,12 @@ func (s store) moves(ctx context.Context, account string, whole bool, ids []stri
 			SELECT d.portal_id, d.deal_id, d.pipeline_id, d.amount_minor,
 			       coalesce(c.clicked_at, d.converted_at, d.created_at) AS began
 			FROM   gv.deals d
-			JOIN   gv.ads a ON a.tenant_id = d.tenant_id AND a.ad_id = d.ad_id
 			LEFT   JOIN gv.clicks c ON c.tenant_id = d.tenant_id AND c.click_id = d.click_id
-			WHERE  d.tenant_id = gv.tenant() AND a.account_id = @account AND d.state = 'live'
-			AND    (@whole OR d.ad_id = ANY (@ads))
+			WHERE  d.tenant_id = gv.tenant() AND d.state = 'live'
+			AND    (d.portal_id, d.deal_id) IN (
+				SELECT p.portal_id, p.deal_id
+				FROM   `+credits+` p JOIN gv.ads a ON a.tenant_id = p.tenant_id AND a.ad_id = p.ad_id
+				WHERE  a.account_id = @account AND (@whole OR p.ad_id = ANY (@ads)))
 			AND    coalesce(c.clicked_at, d.converted_at, d.created_at) IS NOT NULL
 			ORDER  BY began DESC, d.portal_id, d.deal_id
 			LIMIT  @n
