@@ -247,8 +247,11 @@ func (p *reader) trigger(say sayer, f *Function, e entry) {
 		of     Trigger
 		needed bool
 	}{
-		{"paths", len(e.Paths) > 0, HTTP, true}, {"public", e.Public, HTTP, false}, {"topic", e.Topic != "", PubSub, true},
-		{"retry", e.Retry != nil, PubSub, true}, {"schedule", e.Schedule != "", Schedule, true},
+		{"paths", len(e.Paths) > 0, HTTP, true},
+		{"public", e.Public, HTTP, false},
+		{"topic", e.Topic != "", PubSub, true},
+		{"retry", e.Retry != nil, PubSub, true},
+		{"schedule", e.Schedule != "", Schedule, true},
 	} {
 		switch {
 		case field.there && f.Trigger != field.of:

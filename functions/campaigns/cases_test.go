@@ -121,6 +121,8 @@ func TestAConversionWithoutAValueIsAnEstimate(t *testing.T) {
 		}, "8000 8000 0 import f"},
 		{func() {
 			w.Exec(`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, stage_name, value_minor, ad_id) VALUES ($1, 1, 1, 'live', 'appointment_scheduled', 10000, 'pv-1')`, apitest.Tenant)
+			w.Exec(`INSERT INTO gv.deal_touches (tenant_id, portal_id, deal_id, click_id, ad_id, clicked_at, method, layer, confidence, reason, eligible)
+				VALUES ($1, 1, 1, 'click-1', 'pv-1', now(), 'url_param', 2, 1, 'test', true)`, apitest.Tenant)
 			w.imported(w.upload("", file))
 		}, "10000 0 0 ledger f"},
 		{func() {

@@ -76,7 +76,8 @@ func (s dealStore) unusable(ctx context.Context) ([]unusableAmount, error) {
 func (s dealStore) wonWithoutAmount(ctx context.Context) (t struct {
 	Count int64
 	Value money.Amount
-}, err error) {
+}, err error,
+) {
 	err = s.tx.QueryRow(ctx, `
 		SELECT count(*), coalesce(sum(value_minor), 0)::bigint
 		FROM   gv.deals
@@ -92,7 +93,8 @@ func (s dealStore) wonWithoutAmount(ctx context.Context) (t struct {
 func (s dealStore) unknownAds(ctx context.Context) (t struct {
 	Count int64
 	Value money.Amount
-}, err error) {
+}, err error,
+) {
 	err = s.tx.QueryRow(ctx, `
 		SELECT count(*), coalesce(sum(d.value_minor), 0)::bigint
 		FROM   gv.deals d

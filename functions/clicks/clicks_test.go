@@ -324,8 +324,11 @@ func TestOnlyAServersWordOnTimeAddressAndAgentCounts(t *testing.T) {
 		minutes string
 		dropped string
 	}{
-		{now.Add(-3 * time.Hour).Format(time.RFC3339), "180", "[]"}, {now.Add(-3 * time.Hour).Unix(), "180", "[]"}, {fmt.Sprint(now.Add(-3 * time.Hour).UnixMilli()), "180", "[]"},
-		{now.Add(time.Hour).Format(time.RFC3339), "0", "[]"}, {now.Add(-169 * time.Hour).Unix(), "0", "[clicked_at]"},
+		{now.Add(-3 * time.Hour).Format(time.RFC3339), "180", "[]"},
+		{now.Add(-3 * time.Hour).Unix(), "180", "[]"},
+		{fmt.Sprint(now.Add(-3 * time.Hour).UnixMilli()), "180", "[]"},
+		{now.Add(time.Hour).Format(time.RFC3339), "0", "[]"},
+		{now.Add(-169 * time.Hour).Unix(), "0", "[clicked_at]"},
 	} {
 		text, _ := json.Marshal(c.at)
 		a := w.fromServer(`, "clicked_at": ` + string(text))

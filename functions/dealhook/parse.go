@@ -53,8 +53,10 @@ func (c contact) identity() string {
 func (c contact) keys() []dealsource.Key {
 	var keys []dealsource.Key
 	for _, k := range []dealsource.Key{
-		{Kind: ledger.KeyClick, Value: c.ClickID}, {Kind: ledger.KeyFacebook, Value: c.FBCLID},
-		{Kind: ledger.KeyGoogle, Value: c.GCLID}, {Kind: ledger.KeyLead, Value: c.LeadID},
+		{Kind: ledger.KeyClick, Value: c.ClickID},
+		{Kind: ledger.KeyFacebook, Value: c.FBCLID},
+		{Kind: ledger.KeyGoogle, Value: c.GCLID},
+		{Kind: ledger.KeyLead, Value: c.LeadID},
 	} {
 		if k.Value = strings.TrimSpace(k.Value); k.Value != "" {
 			keys = append(keys, k)

@@ -96,8 +96,10 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 		return err
 	}
 	if !f.busy.enter(tenant.String()) {
-		return &fault.Error{Kind: fault.Unavailable, RetryAfter: 10 * time.Second,
-			Message: fmt.Sprintf("%d notices are being posted to this tenant's webhook, the most at a time: this one is tried again in 10 s", atOnce)}
+		return &fault.Error{
+			Kind: fault.Unavailable, RetryAfter: 10 * time.Second,
+			Message: fmt.Sprintf("%d notices are being posted to this tenant's webhook, the most at a time: this one is tried again in 10 s", atOnce),
+		}
 	}
 	defer f.busy.leave(tenant.String())
 	body, err := json.Marshal(notice.Posted{ID: m.Key(), TenantID: tenant.String(), Notice: n})

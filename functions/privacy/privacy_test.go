@@ -43,8 +43,12 @@ func TestTheExportHoldsWhatIsStoredOfAContactAndNobodyElse(t *testing.T) {
 		path, token string
 		status      int
 	}{
-		{path, w.Token(auth.Editor), 403}, {path, "", 401}, {"/api/privacy/contacts/8", w.Token(auth.Admin), 404}, {path + "?portal_id=2", w.Token(auth.Admin), 404},
-		{"/api/privacy/contacts/x", w.Token(auth.Admin), 422}, {"/api/privacy/contacts/0", w.Token(auth.Admin), 422},
+		{path, w.Token(auth.Editor), 403},
+		{path, "", 401},
+		{"/api/privacy/contacts/8", w.Token(auth.Admin), 404},
+		{path + "?portal_id=2", w.Token(auth.Admin), 404},
+		{"/api/privacy/contacts/x", w.Token(auth.Admin), 422},
+		{"/api/privacy/contacts/0", w.Token(auth.Admin), 422},
 	} {
 		if a := w.Call(h, "GET", c.path, c.token, nil); a.Status != c.status {
 			t.Errorf("%s: %d %s, want %d", c.path, a.Status, a.Body, c.status)

@@ -1,14 +1,13 @@
 package schedules_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"io"
 
 	manifest "github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/functions/schedules"

@@ -245,7 +245,7 @@ func TestContactsCarryTheirClicksAndTimes(t *testing.T) {
 	}
 	day := func(d int, hour int) time.Time { return time.Date(2026, 11, d, hour, 0, 0, 0, time.UTC) }
 	one := hubspot.Contact{
-		ID: id, FacebookClickIDs: []string{"fb"}, GoogleClickIDs: []string{"g"}, ClickIDs: []string{"c"}, FingerprintHashes: []string{"f"}, FirstURL: "https://x.example/?fbclid=1",
+		ID: id, FacebookClickIDs: []string{"fb"}, GoogleClickIDs: []string{"g"}, TikTokClickIDs: []string{}, ClickIDs: []string{"c"}, FingerprintHashes: []string{"f"}, FirstURL: "https://x.example/?fbclid=1",
 		CreatedAt: day(1, 0), FirstConversionAt: day(2, 10), RecentConversionAt: time.UnixMilli(1793700000000).UTC(), MergedIDs: []int64{merged},
 	}
 	if diff := cmp.Diff(map[int64]hubspot.Contact{id: one, merged: one}, got); diff != "" {

@@ -387,7 +387,7 @@ func (o *table) levels() []Effect {
 // usual is the variance of the tested effects beyond their errors, by metric: what
 // an effect is shrunk by.
 func usual(tests map[string]effect) map[Metric]float64 {
-	var sum, n = map[Metric]float64{}, map[Metric]float64{}
+	sum, n := map[Metric]float64{}, map[Metric]float64{}
 	for _, k := range slices.Sorted(maps.Keys(tests)) {
 		e := tests[k]
 		sum[e.metric] += e.size*e.size - e.se*e.se

@@ -125,7 +125,7 @@ func TestTheTokenIsInNoErrorLogOrAddress(t *testing.T) {
 	note(err)
 	elsewhere := newWorld(t, func(o *fakemeta.Options, _ *fakemeta.AccountConfig, m *meta.Options) {
 		o.Offsets, m.PageSize = true, 1
-		o.Next = func(a string) string { return strings.Replace(a, "127.0.0.1", "elsewhere.example", 1) }
+		o.Next = func(a string) string { return strings.Replace(a, "memory.test", "elsewhere.example", 1) }
 	})
 	elsewhere.held.PutAd(fakemeta.Ad{AdSetID: elsewhere.adset})
 	_, err = elsewhere.account.Ads(t.Context(), false)

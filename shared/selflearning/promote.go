@@ -126,7 +126,7 @@ func verdicts(c *learning.Cycle, a *account, split sampler.Split) (promoted, []c
 			Key: fmt.Sprintf("learning/%s/%s/%s/%s", c.Account, today, r.Verdict, r.ID), AdID: r.ID,
 			Source: changes.Learning, By: "cycle", Reason: fmt.Sprintf("Verdict %s of the learning cycle. %s", r.Verdict, r.Reason),
 		}
-		target := r.Current
+		var target money.Amount
 		switch r.Verdict {
 		case sampler.Scale:
 			out.Scale++

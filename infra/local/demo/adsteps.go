@@ -122,7 +122,7 @@ func (p *play) winner(ctx context.Context) error {
 	p.say("%s of pipeline for %s spent is %.2fx, above the bar of 3: indexed by itself.", p.money(ad.Pipeline), p.money(ad.Spend), m.Metadata.ROAS)
 	p.say("%d winners are in the memory (embeddings by %s).", stats.Total, m.Model)
 	if m.Metadata.ROAS < ad.roas()*0.999 || m.Metadata.ROAS > ad.roas()*1.001 {
-		return fmt.Errorf("the ROAS in the winner memory is %[2].3f, want %[1].3f", ad.roas(), m.Metadata.ROAS)
+		return fmt.Errorf("the ROAS in the winner memory is %.3[2]f, want %.3[1]f", ad.roas(), m.Metadata.ROAS)
 	}
 	return want("whether searches find the ad", m.Active, true)
 }

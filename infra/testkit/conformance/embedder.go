@@ -48,8 +48,9 @@ func Embedder(t *testing.T, open func(t *testing.T) embed.Embedder) {
 			}
 		},
 		"it names its model, always the same": func(t *testing.T, e embed.Embedder) {
-			if e.Model() == "" || e.Model() != e.Model() {
-				t.Errorf("it is called %q", e.Model())
+			first := e.Model()
+			if again := e.Model(); first == "" || first != again {
+				t.Errorf("it is called %q, then %q", first, again)
 			}
 		},
 		"it is safe for concurrent use": func(t *testing.T, e embed.Embedder) {

@@ -117,7 +117,8 @@ func (f *Fake) batchUpdate(w http.ResponseWriter, r *http.Request) {
 		if slices.ContainsFunc(in.Inputs[:i], func(other struct {
 			ID         string            `json:"id"`
 			Properties map[string]string `json:"properties"`
-		}) bool {
+		},
+		) bool {
 			return other.ID == one.ID
 		}) {
 			f.mu.Unlock()

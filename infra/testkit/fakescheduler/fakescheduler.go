@@ -133,11 +133,13 @@ func check(j *schedulerpb.Job) error {
 func timesOf(j *schedulerpb.Job) (cron.Schedule, error) {
 	zone, err := time.LoadLocation(j.GetTimeZone())
 	if err != nil || j.GetTimeZone() == "Local" {
-		return nil, fmt.Errorf("Invalid time zone: %q.", j.GetTimeZone()) //nolint:revive,staticcheck // as Cloud Scheduler writes it
+		//lint:ignore ST1005 Cloud Scheduler writes it so.
+		return nil, fmt.Errorf("Invalid time zone: %q.", j.GetTimeZone())
 	}
 	times, err := cron.ParseStandard(j.GetSchedule())
 	if err != nil || strings.ContainsAny(j.GetSchedule(), "@=") {
-		return nil, fmt.Errorf("Schedule or time zone is invalid.") //nolint:revive,staticcheck // as Cloud Scheduler writes it
+		//lint:ignore ST1005 Cloud Scheduler writes it so.
+		return nil, fmt.Errorf("Schedule or time zone is invalid.")
 	}
 	if spec, ok := times.(*cron.SpecSchedule); ok {
 		spec.Location = zone

@@ -110,5 +110,3 @@ func cut(ad string) changes.Intent {
 	n := keys.Add(1)
 	return changes.Intent{Key: fmt.Sprintf("fatigue/%s/%d", ad, n), AdID: ad, Cut: 0.2, Reason: "tired", Source: changes.Fatigue, By: "sweep"}
 }
-
-func ptr(n int64) *int64 { return &n }
