@@ -101,7 +101,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		// What retention clears: personal fields, unmatched clicks, and what hangs on them.
 		"gv.clicks": "DELETE SELECT UPDATE", "gv.conversions": "SELECT UPDATE", "gv.deal_touches": "DELETE SELECT", "gv.deals": "SELECT",
 		"gv.webhook_attempts": "DELETE SELECT",
-		"gv.account_alerts":   "INSERT SELECT UPDATE", "gv.crm_syncs": "INSERT SELECT UPDATE",
+		"gv.account_alerts":   "INSERT SELECT UPDATE", "gv.crm_syncs": "INSERT SELECT UPDATE", "gv.writebacks": "SELECT",
 	}
 	if diff := gocmp.Diff(want, grants(t, admin, "gv_worker")); diff != "" {
 		t.Errorf("grants of gv_worker: %s", diff)
