@@ -8,6 +8,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/learning"
 	"github.com/geminivideo/geminivideo/shared/oracle"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -25,6 +26,15 @@ func (f *function) gate(ctx context.Context, in *gateInput) (*gateOutput, error)
 	}
 	if p.Reject {
 		a.Decision = "REJECT"
+	}
+	if a.Gate = string(p.Gate); p.Gate == oracle.ByValue {
+		a.PredictedValue, a.BaselineValue = &p.Value, &p.BaselineValue
+	}
+	if !p.Reject {
+		a.TestBudget = p.TestBudget
+	}
+	if err := f.record(ctx, in, p); err != nil {
+		return nil, err
 	}
 	serve.Note(ctx, "account", in.Body.AccountID, "decision", a.Decision, "model", p.Version)
 	return &gateOutput{a}, nil
@@ -61,6 +71,20 @@ func (f *function) judge(ctx context.Context, account string, asked question) (o
 		e.RAGContext = &ragUse{len(p.Near), len(asked.near) - len(p.Near), "used are the most alike of those whose own figures the model has learned from, at most 10; what else was said of them is not believed"}
 	}
 	return p, e, nil
+}
+
+// record stores the prediction, so that the learning cycle can judge it by what the
+// ad does that the creative becomes. The same creative asked about again, with the
+// same model, is one prediction.
+func (f *function) record(ctx context.Context, in *gateInput, p oracle.Prediction) error {
+	dna := in.asked.dna
+	one := learning.New{Account: in.Body.AccountID, Hash: learning.HashOf(dna), Prediction: learning.Prediction{
+		Source: "gate", Segment: learning.SegmentOf(dna), Version: p.Version, MadeAt: time.Now().UTC(),
+		CTR: p.CTR, CTRLow: p.CTRInterval[0], CTRHigh: p.CTRInterval[1], ROAS: p.ROAS, ROASLow: p.ROASInterval[0], ROASHigh: p.ROASInterval[1],
+	}}
+	return pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
+		return learning.NewStore(tx).Predicted(ctx, []learning.New{one})
+	})
 }
 
 // patience is how long the gate waits for an embedding: the model's numbers do

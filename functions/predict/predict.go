@@ -83,12 +83,16 @@ type predictInput struct {
 type gateOutput struct{ Body gateAnswer }
 
 type gateAnswer struct {
-	Decision        string     `json:"decision" enum:"PROCEED,REJECT" doc:"REJECT where predicted_ctr is below 0.70 x account_baseline."`
+	Decision        string     `json:"decision" enum:"PROCEED,REJECT" doc:"REJECT where, by value, it would probably earn less than 0.70 x the account's average per impression, or, by ctr, where predicted_ctr is below 0.70 x account_baseline."`
+	Gate            string     `json:"gate" enum:"value,ctr" doc:"What was asked: what an impression would earn, where the account knows what its clicks are worth; else how often it would be clicked."`
+	TestBudget      *float64   `json:"test_budget,omitempty" doc:"What to try an uncertain PROCEED with, in units of the account's currency."`
+	PredictedValue  *float64   `json:"predicted_value_per_impression,omitempty" doc:"Pipeline value, in units; only where the gate asks for value."`
+	BaselineValue   *float64   `json:"baseline_value_per_impression,omitempty" doc:"The account's average of it."`
 	Reason          string     `json:"reason"`
 	Recommendation  string     `json:"recommendation"`
 	PredictedCTR    float64    `json:"predicted_ctr" doc:"A rate, 0 to 1: the long-run mean of ads with such a DNA in the account; that it goes viral is not counted on."`
 	PredictedROAS   float64    `json:"predicted_roas" doc:"Pipeline value over spend, of the long run."`
-	Confidence      float64    `json:"confidence" doc:"The probability that the decision is right: that the true CTR is on the decision's side of 0.70 x account_baseline."`
+	Confidence      float64    `json:"confidence" doc:"The probability that the decision is right: that what the gate asks for truly lies on the decision's side of 0.70 x its average."`
 	AccountBaseline float64    `json:"account_baseline" doc:"The average CTR that it is held against, a rate: clicks over impressions."`
 	BaselineSource  string     `json:"baseline_source" enum:"account,niche,global_prior" doc:"account: with 10 clicks, or one in 1,000 impressions; else niche: your other accounts with the same niche; else the global prior."`
 	Intervals       intervals  `json:"intervals"`

@@ -22,10 +22,10 @@ func TestALoserIsRejectedAndAWinnerIsNot(t *testing.T) {
 	w.ads(apitest.Tenant, "act_1", 60, 1)
 	bad := w.predicted(gate, "act_1", dna("clickbait", 1), "")
 	good := w.predicted(gate, "act_1", dna("question", 1), "")
-	if bad.Decision != "REJECT" || bad.CTR < 0.004 || bad.CTR > 0.009 || math.Abs(bad.Baseline-0.018) > 0.001 || bad.Source != "account" || bad.Confidence < 0.8 {
+	if bad.Decision != "REJECT" || bad.CTR < 0.004 || bad.CTR > 0.009 || math.Abs(bad.Baseline-0.018) > 0.001 || bad.Source != "account" || bad.Confidence < 0.5 || bad.Gate != "value" {
 		t.Errorf("the loser: %+v", bad)
 	}
-	if good.Decision != "PROCEED" || good.CTR < 0.024 || good.CTR > 0.036 || good.Confidence < 0.9 || good.Own != 60 || good.Ads != 60 {
+	if good.Decision != "PROCEED" || good.CTR < 0.024 || good.CTR > 0.036 || good.Confidence < 0.75 || good.Own != 60 || good.Ads != 60 {
 		t.Errorf("the winner: %+v", good)
 	}
 	for _, p := range []prediction{bad, good} {
@@ -38,7 +38,7 @@ func TestALoserIsRejectedAndAWinnerIsNot(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	if !strings.Contains(bad.Reason, "below 70% of the average of 1.79%") || !strings.Contains(bad.Recommendation, "hook_type clickbait costs") {
+	if !strings.Contains(bad.Reason, "and below 70% of it with a probability of") || !strings.Contains(bad.Recommendation, "hook_type clickbait costs") {
 		t.Errorf("%s %s", bad.Reason, bad.Recommendation)
 	}
 	first := bad.Weaknesses[0]
@@ -159,7 +159,7 @@ func TestStrangeCreativesAreJudgedWithoutNonsense(t *testing.T) {
 	w.ad(apitest.Tenant, "act_1", "bare", `{}`, 9000, 0)
 	w.ad(apitest.Tenant, "act_1", "unseen", dna("offer", 0), 0, 0)
 	for _, dna := range []string{
-		`{}`, `{"zebra": {"deep": [1, {"a": null}]}}`, `{"hook_type": "never seen before"}`, `{"hook_strength": -4, "duration_seconds": 1e300}`,
+		`{}`, `{"zebra": {"deep": [1, {"a": null}]}}`, `{"hook_type": "never seen before"}`,
 		`{"hook_type": ["question", "offer"], "hook_strength": "0.7"}`, `{"hook_type": null}`,
 	} {
 		p := w.predicted(gate, "act_1", dna, "")
@@ -169,6 +169,37 @@ func TestStrangeCreativesAreJudgedWithoutNonsense(t *testing.T) {
 		if a := w.ask(gate, "act_1", dna, ""); strings.Contains(a.Body, "null") {
 			t.Errorf("%s: %s", dna, a.Body)
 		}
+	}
+}
+
+func TestNumbersOutOfTheirDocumentedRangeAreRefusedByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(apitest.Tenant, "act_1", "")
+	for dna, field := range map[string]string{
+		`{"hook_strength": -4}`:       "body.creative_dna.hook_strength",
+		`{"hook": {"strength": 1.5}}`: "body.creative_dna.hook.strength",
+		`{"duration_seconds": 1e300}`: "body.creative_dna.duration_seconds",
+	} {
+		for _, path := range []string{gate, predicts} {
+			if a := w.ask(path, "act_1", dna, ""); a.Status != 422 || !a.Names(field) {
+				t.Errorf("%s: %d %s, want 422 naming %s", dna, a.Status, a.Body, field)
+			}
+		}
+	}
+}
+
+func TestTheGateKeepsItsPredictionOnceForTheLearningCycle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(apitest.Tenant, "act_1", "")
+	w.ads(apitest.Tenant, "act_1", 30, 1)
+	for range 2 {
+		w.predicted(gate, "act_1", dna("question", 0), "")
+	}
+	w.predicted(gate, "act_1", dna("offer", 0), "")
+	if n := w.Text(`SELECT count(*) || ' ' || count(DISTINCT dna_hash) FROM gv.predictions WHERE source = 'gate' AND ad_id IS NULL`); n != "2 2" {
+		t.Errorf("stored: %s", n)
 	}
 }
 

@@ -35,6 +35,9 @@ func (q *question) read(dna openJSON, rag anyJSON) (errs []error) {
 		if q.dna, err = creative.Parse(dna); err != nil {
 			errs = append(errs, &huma.ErrorDetail{Location: "body.creative_dna" + creative.Offender(dna, err), Message: err.Error()})
 		}
+		for _, o := range q.dna.OutOfRange() {
+			errs = append(errs, &huma.ErrorDetail{Location: "body.creative_dna." + o.Path, Message: o.Rule})
+		}
 	}
 	near, broken := neighbours(rag)
 	q.near = near

@@ -131,6 +131,7 @@ func (w *world) ask(path, account, dna, more string) apitest.Answer {
 // prediction is what both answers have.
 type prediction struct {
 	Decision       string  `json:"decision"`
+	Gate           string  `json:"gate"`
 	Reason         string  `json:"reason"`
 	Recommendation string  `json:"recommendation"`
 	CTR            float64 `json:"predicted_ctr"`

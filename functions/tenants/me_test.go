@@ -122,7 +122,7 @@ func TestAWriteWaitsForNoMembershipThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	access := w.Access()
 	w.App.Close()
-	handler := serve.Wrap("tenants", tenants.New(w.App, access, w.Queue))
+	handler := serve.Wrap("tenants", tenants.New(w.App, access, w.Queue, nil))
 	if a := w.Call(handler, "PUT", "/api/tenants", w.Token(auth.Admin), `{"name": "x"}`); a.Status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/live/signin"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -36,6 +37,7 @@ type config struct {
 	Postgres pg.Config
 	Access   serve.AccessConfig
 	Publish  publish.Config
+	Live     signin.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -47,17 +49,24 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish)), nil
+	signer, err := signin.New(cfg.Live)
+	if err != nil {
+		return nil, err
+	}
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish), signer), nil
 }
 
 type function struct {
 	db    *pg.DB
 	queue outbox.Publisher
+	// signer is nil where there is no live view.
+	signer *signin.Signer
 }
 
-// New returns the function's handler.
-func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
-	f := &function{db: db, queue: queue}
+// New returns the function's handler. signer, nil where there is no live view, admits
+// to it.
+func New(db *pg.DB, access serve.Access, queue outbox.Publisher, signer *signin.Signer) http.Handler {
+	f := &function{db: db, queue: queue, signer: signer}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Get(api, "/api/tenants", auth.Viewer, f.getTenant, serve.Summary("Shows the tenant."))
@@ -65,6 +74,7 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
 		serve.Summary("Renames the tenant, or pauses every write to the ad platforms for all of its accounts."))
 	serve.Get(api, "/api/me", auth.Viewer, f.getMe, serve.NoTenant, serve.Summary("Says who is asking, and of which tenants they are a member or invited."))
 	serve.Put(api, "/api/me/tenant", auth.Viewer, f.chooseTenant, serve.NoTenant, serve.Summary("Chooses the tenant of your next token."))
+	serve.Post(api, "/api/me/live-token", auth.Viewer, f.liveToken, serve.Summary("Admits to the tenant's live view in Firestore for an hour."))
 	serve.Post(api, "/api/me/invitations/{tenant_id}/accept", auth.Viewer, f.acceptInvitation, serve.NoTenant, serve.Summary("Accepts an invitation."))
 	serve.Post(api, "/api/me/invitations/{tenant_id}/decline", auth.Viewer, f.declineInvitation, serve.NoTenant, serve.Summary("Declines an invitation."))
 	serve.Get(api, "/api/tenants/members", auth.Admin, f.listMembers, serve.Summary("Lists the tenant's members."))

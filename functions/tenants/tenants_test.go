@@ -22,7 +22,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{World: apitest.New(t), t: t}
-	w.handler = serve.Wrap("tenants", tenants.New(w.App, w.Access(), w.Queue))
+	w.handler = serve.Wrap("tenants", tenants.New(w.App, w.Access(), w.Queue, nil))
 	return w
 }
 
@@ -239,7 +239,7 @@ func TestADatabaseThatIsDownIsUnavailable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := serve.Wrap("tenants", tenants.New(dead, w.Access(), w.Queue))
+	h := serve.Wrap("tenants", tenants.New(dead, w.Access(), w.Queue, nil))
 	for _, call := range []string{"GET /api/accounts", "GET " + members, "PUT /api/accounts/a", "PUT /api/tenants"} {
 		method, at, _ := strings.Cut(call, " ")
 		var body any

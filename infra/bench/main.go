@@ -3,6 +3,7 @@
 //
 //	go run ./infra/bench allocate [-worlds 40] [-days 60] [-hard 6]
 //	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
+//	go run ./infra/bench learning [-accounts 12] [-seed 1]
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
 //	go run ./infra/bench search [-queries 10]
@@ -22,6 +23,7 @@ var commands = []struct {
 }{
 	{"allocate", "the budget sampler against other ways, in simulated accounts", allocate},
 	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
+	{"learning", "accounts of 60 days with a learning cycle a day beside never retraining", learns},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
 	{"search", "the winner memory of 50 tenants beside exact searches, and beside its SQL alone", searching},

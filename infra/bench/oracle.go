@@ -48,9 +48,28 @@ func judging(args []string) error {
 			}
 		}
 	}
+	missed += clickbait(*seed, *accounts, *fresh)
 	fmt.Println("Limits: with 300 ads AUC at least 0.80 where the DNA matters and 90% intervals that hold 85 to 95%; with 5 ads no larger an error (mean, of log CTR) than the account's average. \"at best\" is the AUC of one who knows what every feature does.")
 	if missed > 0 {
 		return fmt.Errorf("%d limits are missed", missed)
 	}
 	return nil
+}
+
+// clickbait holds the gate to accounts in which what is clicked more pays less: it
+// must not lower the mean ROAS of what runs.
+func clickbait(seed uint64, accounts, fresh int) (missed int) {
+	fmt.Printf("\n%-26s %6s %9s %9s %9s %9s %9s %9s\n", "clickbait: worth of clicks", "ads", "all ROAS", "by value", "by CTR", "rejects", "right", "sure")
+	for _, lure := range []float64{-0.5, -1, -1.5} {
+		for _, past := range []int{30, 100, 300} {
+			s := creativeworld.Run(seed, accounts, past, fresh, func(t *creativeworld.Taste) { t.Lure = lure })
+			fmt.Printf("falls by CTR^%-13.1f %6d %9.3f %9.3f %9.3f %9d %8.0f%% %9.3f\n", -lure, past, s.AllROAS, s.KeptROAS, s.ByCTRROAS, s.Rejected,
+				100*float64(s.Right)/float64(max(s.Rejected, 1)), s.Confidence)
+			if s.KeptROAS < 0.995*s.AllROAS {
+				missed++
+				fmt.Println("  ^ the gate lowers the mean ROAS")
+			}
+		}
+	}
+	return missed
 }

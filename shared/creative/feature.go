@@ -276,3 +276,34 @@ func Vocabulary(name, value string) bool {
 	}
 	return false
 }
+
+// Out is a number of a DNA outside its documented range.
+type Out struct{ Path, Rule string }
+
+// OutOfRange returns the numbers of the DNA that their fields do not admit.
+func (d DNA) OutOfRange() []Out {
+	var all []Out
+	said := d.leaves()
+	for i := range fields {
+		f := &fields[i]
+		if f.kind != number {
+			continue
+		}
+		spellings := f.spellings()
+		if spellings[0] == spellings[1] {
+			spellings = spellings[1:]
+		}
+		for _, spelling := range spellings {
+			n, ok := numberOf(said[spelling])
+			if !ok || n >= f.min && n <= f.max {
+				continue
+			}
+			path := spelling
+			if _, flat := d[spelling]; !flat && spelling == f.section+"_"+f.member {
+				path = f.section + "." + f.member
+			}
+			all = append(all, Out{path, "must be a number from " + strconv.FormatFloat(f.min, 'g', -1, 64) + " to " + strconv.FormatFloat(f.max, 'g', -1, 64)})
+		}
+	}
+	return all
+}

@@ -75,9 +75,9 @@ type Prediction struct {
 	// CTRInterval and ROASInterval hold the true, long-run figure (not what a given
 	// number of impressions will show) with a probability of 90%.
 	CTRInterval, ROASInterval [2]float64
-	// Confidence is the probability, 0 to 1, that the decision is right: that the
-	// true CTR lies below RejectBelow x Baseline where Reject is set, and at or
-	// above it where it is not. Of an account without a history nobody knows the
+	// Confidence is the probability, 0 to 1, that the decision is right: that what the
+	// gate asks for truly lies below RejectBelow x its average where Reject is set, and
+	// at or above it where it is not. Of an account without a history nobody knows the
 	// level: then it is held against what the account's own average will be.
 	Confidence float64
 	// Baseline is the average CTR that the creative is held against, a rate, and
@@ -93,7 +93,15 @@ type Prediction struct {
 	// Near are the neighbours whose figures the model knows, most like it first; never
 	// nil. They move the numbers as far as likeness has been seen to tell.
 	Near []Neighbour
-	// Reject is set where CTR < RejectBelow x Baseline.
+	// Gate says what was asked. Value is the predicted pipeline value of an impression
+	// and BaselineValue the account's average, in units; 0 where Gate is ByCTR.
+	Gate                 Gate
+	Value, BaselineValue float64
+	// TestBudget is what to try an uncertain creative with, in units; nil where it is
+	// certain, or nothing is known that could say.
+	TestBudget *float64
+	// Reject is set where, by value, it is probably below RejectBelow x BaselineValue,
+	// or, by clicks, CTR < RejectBelow x Baseline.
 	Reject bool
 	// Reason says in words where the numbers come from, and Recommendation what to do.
 	Reason, Recommendation string

@@ -32,15 +32,7 @@ func (m Model) Predict(dna creative.DNA, near []Neighbour) Prediction {
 		Weaknesses: m.weaknesses(features),
 	}
 	p.Baseline, p.BaselineROAS, p.BaselineSource = m.Baseline()
-	p.Reject = p.CTR < RejectBelow*p.Baseline
-	bar := math.Log(RejectBelow * p.Baseline)
-	if p.BaselineSource != FromAccount {
-		ctr.log, bar = ctr.beside, math.Log(RejectBelow)+m.CTR.Spread/2
-	}
-	p.Confidence = ctr.log.below(bar)
-	if !p.Reject {
-		p.Confidence = 1 - p.Confidence
-	}
+	m.ask(&p, row, unseen, ctr)
 	p.Reason, p.Recommendation = m.reason(p), recommendation(p)
 	return p
 }

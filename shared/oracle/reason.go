@@ -8,9 +8,17 @@ import (
 // reason says where the numbers come from.
 func (m Model) reason(p Prediction) string {
 	var b strings.Builder
-	if p.Reject {
+	switch {
+	case p.Gate == ByValue:
+		probably := ""
+		if p.Reject {
+			probably = fmt.Sprintf(", and below %.0f%% of it with a probability of %.0f%%", 100*RejectBelow, 100*p.Confidence)
+		}
+		fmt.Fprintf(&b, "A thousand impressions are predicted to earn %.2f in pipeline value, %.0f%% of the account's average of %.2f%s. The predicted CTR is %s, %.0f%% of the average of %s",
+			1000*p.Value, 100*p.Value/p.BaselineValue, 1000*p.BaselineValue, probably, percent(p.CTR), 100*p.CTR/p.Baseline, percent(p.Baseline))
+	case p.Reject:
 		fmt.Fprintf(&b, "The predicted CTR of %s is below %.0f%% of the average of %s", percent(p.CTR), 100*RejectBelow, percent(p.Baseline))
-	} else {
+	default:
 		fmt.Fprintf(&b, "The predicted CTR of %s is %.0f%% of the average of %s", percent(p.CTR), 100*p.CTR/p.Baseline, percent(p.Baseline))
 	}
 	switch p.BaselineSource {
@@ -53,8 +61,8 @@ func recommendation(p Prediction) string {
 		b.WriteString("Do not spend on it as it is; change first what costs most:")
 	case p.BaselineSource == FromPrior:
 		b.WriteString("Go ahead with a small budget: nothing is known yet that speaks for or against it.")
-	case p.Confidence < 0.7:
-		b.WriteString("Go ahead with a small budget: it may still fall below the bar.")
+	case p.TestBudget != nil:
+		fmt.Fprintf(&b, "Try it with about %g before it gets more: it may still fall below the bar.", *p.TestBudget)
 	default:
 		b.WriteString("Go ahead.")
 	}

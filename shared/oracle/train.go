@@ -16,6 +16,7 @@ import (
 type Model struct {
 	Columns    *columns
 	CTR, ROAS  expectation
+	Earning    earning
 	Totals     [2]totals // of the account, and of all ads
 	Examples   []example
 	Remembered memory
@@ -75,6 +76,7 @@ func TrainFading(account string, past []Past, halfLife float64) Model {
 	m.CTR = ctr.expectation
 	roas := expect(roasBelief, c, ads, worth(ads, rows, wider))
 	m.ROAS = roas.expectation
+	m.Earning = earn(c, ads, rows, wider, ctr)
 	m.Examples = exemplify(c, ads, ctr, roas)
 	m.Remembered = remember(ads, ctr, roas)
 	m.Metrics = measure(m, ads, ctr, roas)

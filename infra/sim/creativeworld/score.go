@@ -28,6 +28,10 @@ type Score struct {
 	Square, AverageSquare float64
 	// ROASError is the mean absolute error of log(1 + ROAS), and the average's.
 	ROASError, ROASAverageError float64
+	// AllROAS is the mean true ROAS of all new ads, KeptROAS of those that the gate let
+	// go ahead, and ByCTRROAS of those that a gate by CTR alone would have.
+	AllROAS, KeptROAS, ByCTRROAS float64
+	kept, byCTR                  float64
 	// Confidence is the mean of what was said, and Decided the share of decisions
 	// that were right.
 	Confidence, Decided float64
@@ -78,6 +82,10 @@ func Nearest(past []Ad, v embed.Vector) []oracle.Neighbour {
 func (s *Score) add(p oracle.Prediction, a Ad, base, roas float64) {
 	s.Ads++
 	loser := a.CTR < oracle.RejectBelow*base
+	if p.Gate == oracle.ByValue { // what the gate asks is what it is right or wrong about
+		loser = a.Earns < oracle.RejectBelow*p.BaselineValue
+	}
+	s.ran(a, p)
 	if p.Reject {
 		s.Rejected++
 		if loser {
@@ -102,7 +110,19 @@ func (s *Score) add(p oracle.Prediction, a Ad, base, roas float64) {
 	s.ROASAverageError += math.Abs(math.Log1p(roas) - math.Log1p(a.ROAS))
 }
 
+// ran counts what the ads that ran return.
+func (s *Score) ran(a Ad, p oracle.Prediction) {
+	s.AllROAS += a.ROAS
+	if !p.Reject {
+		s.KeptROAS, s.kept = s.KeptROAS+a.ROAS, s.kept+1
+	}
+	if p.CTR >= oracle.RejectBelow*p.Baseline {
+		s.ByCTRROAS, s.byCTR = s.ByCTRROAS+a.ROAS, s.byCTR+1
+	}
+}
+
 func (s *Score) finish() {
+	s.AllROAS, s.KeptROAS, s.ByCTRROAS = s.AllROAS/math.Max(float64(s.Ads), 1), s.KeptROAS/math.Max(s.kept, 1), s.ByCTRROAS/math.Max(s.byCTR, 1)
 	n := float64(s.Ads)
 	for _, x := range []*float64{
 		&s.Coverage, &s.ROASCoverage, &s.Error, &s.AverageError, &s.Square, &s.AverageSquare, &s.ROASError, &s.ROASAverageError, &s.Confidence, &s.Decided,

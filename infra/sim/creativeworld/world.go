@@ -23,6 +23,7 @@ type Taste struct {
 	Matters float64 // how much the DNA matters: 1 is usual, 0 not at all
 	Secret  float64 // how much matters that only the embedding shows
 	Lonely  bool    // nobody looks for neighbours
+	Lure    float64 // how the worth of a click goes with the click rate: -1 cancels it; clicks cost by the thousand impressions then
 	Seen    float64 // impressions of a usual ad
 	Uneven  float64 // standard deviation of their logarithm
 
@@ -107,6 +108,7 @@ func (t *Taste) Like(r *rand.Rand) *Taste {
 type Ad struct {
 	oracle.Past
 	CTR, ROAS float64 // what it would show if it ran for ever
+	Earns     float64 // pipeline value of an impression, in the long run
 	Expected  float64 // the CTR that its features and the secret give, without luck
 }
 
@@ -157,7 +159,7 @@ func (t *Taste) ad(r *rand.Rand, account, id string) Ad {
 	a.Past = oracle.Past{AdID: id, AccountID: account, DNA: parse(dna), Vector: vector}
 	a.Impressions = int64(math.Max(30, t.Seen*math.Exp(t.Uneven*r.NormFloat64())))
 	a.Clicks = binomial(r, a.Impressions, a.CTR)
-	t.sell(r, &a, t.Matters*worth)
+	t.sell(r, &a, t.Matters*worth+t.Lure*(mood+luck))
 	return a
 }
 
@@ -165,7 +167,11 @@ func (t *Taste) ad(r *rand.Rand, account, id string) Ad {
 func (t *Taste) sell(r *rand.Rand, a *Ad, worth float64) {
 	close := rate(t.close * math.Exp(worth+0.4*r.NormFloat64()))
 	price := t.click * math.Exp(0.15*r.NormFloat64())
+	if t.Lure != 0 { // sold by the thousand impressions: a click of an ad that is clicked more costs less
+		price = t.click * t.Base / a.CTR
+	}
 	a.ROAS = close * t.deal * meanStage / price
+	a.Earns = a.CTR * close * t.deal * meanStage
 	a.Spend = round(float64(a.Clicks)*price, 100)
 	for range binomial(r, a.Clicks, close) {
 		a.Value += round(t.deal*stages[r.IntN(len(stages))]*math.Exp(0.5*r.NormFloat64()-0.125), 100)
