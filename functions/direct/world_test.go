@@ -93,7 +93,8 @@ func (w world) remember(tenant, id, dna string, roas float64) {
 	}
 }
 
-// history gives the account ads whose CTR truly depends on how fast they are cut.
+// history gives the account ads whose CTR truly depends on how fast they are cut, and
+// whose clicks are worth the same.
 func (w world) history() {
 	w.T.Helper()
 	for i := range 40 {
@@ -102,7 +103,7 @@ func (w world) history() {
 			pacing, clicks = "slow", 60
 		}
 		hook := []string{"question", "testimonial", "offer", "story"}[i/2%4]
-		w.ad(apitest.Tenant, fmt.Sprintf("past-%02d", i), fmt.Sprintf(`{"visual_pacing":%q,"hook_type":%q,"cta_type":"book_now"}`, pacing, hook), clicks, 5000)
+		w.ad(apitest.Tenant, fmt.Sprintf("past-%02d", i), fmt.Sprintf(`{"visual_pacing":%q,"hook_type":%q,"cta_type":"book_now"}`, pacing, hook), clicks, 25*clicks)
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 // the DNA, and how it goes with how often an ad is clicked. An ad that draws many
 // clicks may draw those of people who buy nothing.
 type earning struct {
-	expectation
+	// Worth is the value of a click by the DNA, over the account's average. It has a name
+	// of its own because gob passes over what is embedded.
+	Worth expectation
 	// Known is set where there are enough deals for any of it.
 	Known bool
 	// Lure is the elasticity of the value of a click to the click rate: -1 says that
@@ -65,7 +67,7 @@ func earn(c *columns, ads []ad, rows [][]entry, wider []float64, ctr expected) e
 	for i := range data {
 		data[i].exposure *= math.Exp(clamp(e.Lure*above[i], -3, 3))
 	}
-	e.expectation = expect(worthBelief, c, ads, data).expectation
+	e.Worth = expect(worthBelief, c, ads, data).expectation
 	return e
 }
 
@@ -127,7 +129,7 @@ func (m Model) ask(p *Prediction, row []entry, unseen int, ctr rate) {
 	e := &m.Earning
 	if e.Known && p.BaselineSource == FromAccount {
 		p.Gate = ByValue
-		click := e.expects(m.Columns, row, unseen, nearness{}, 1e9)
+		click := e.Worth.expects(m.Columns, row, unseen, nearness{}, 1e9)
 		lured := math.Exp(clamp(e.Lure*ctr.beside.mean, -3, 3))
 		p.Value = math.Min(ctr.mean, 1) * e.PerClick * lured * click.mean
 		p.BaselineValue = e.PerImpression

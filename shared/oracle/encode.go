@@ -14,7 +14,7 @@ import (
 )
 
 // Algorithm names this way of learning; a model of another one is trained anew.
-const Algorithm = 2
+const Algorithm = 3
 
 // Fingerprint names the data that a model of account is trained on, and how: the
 // same ads, in any order, with the same half-life have the same.
@@ -60,7 +60,8 @@ func decode(data []byte) (Model, error) {
 	if err := gob.NewDecoder(z).Decode(&m); err != nil {
 		return Model{}, fmt.Errorf("decode a model: %w", err)
 	}
-	if m.Columns == nil || len(m.CTR.Effects) != m.Columns.size() || len(m.ROAS.Effects) != m.Columns.size() {
+	if m.Columns == nil || len(m.CTR.Effects) != m.Columns.size() || len(m.ROAS.Effects) != m.Columns.size() ||
+		m.Earning.Known && len(m.Earning.Worth.Effects) != m.Columns.size() {
 		return Model{}, fmt.Errorf("decode a model: %w", errors.New("it is damaged"))
 	}
 	m.Columns.index()
