@@ -71,8 +71,27 @@ type Function struct {
 	Publishes []string
 	// Uses are the services of Google that it needs rights on.
 	Uses []Use
+	// Ingress is who can reach its address at all.
+	Ingress Ingress
 
 	line int
+}
+
+// Ingress is who can reach a function's address at all, before any right is checked.
+type Ingress string
+
+// The ingresses. LoadBalancer admits strangers, by the load balancer only; Internal
+// admits this project's own Pub/Sub and Cloud Scheduler.
+const (
+	LoadBalancer Ingress = "load-balancer"
+	Internal     Ingress = "internal"
+)
+
+func ingress(t Trigger) Ingress {
+	if t == HTTP {
+		return LoadBalancer
+	}
+	return Internal
 }
 
 // Use is a service that a function needs rights on.

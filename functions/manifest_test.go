@@ -20,7 +20,19 @@ func TestTheManifestIsRight(t *testing.T) {
 	}
 }
 
-const right = `defaults: {memory: 256Mi, timeout: 60s, concurrency: 80, max_instances: 5, cpu: "1", pooler: {compute: nano, roll_out: 1}}
+// HubSpot gives a webhook 5 s, which a cold start with a new connection may take.
+func TestTheWebhookOfHubSpotHasAnInstanceThatIsWarm(t *testing.T) {
+	t.Parallel()
+	m, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, ok := m.Get("hubspot"); !ok || f.MinInstances != 1 {
+		t.Errorf("hubspot has %d instances at least, want 1", f.MinInstances)
+	}
+}
+
+const right = `defaults: {memory: 256Mi, timeout: 60s, concurrency: 80, max_instances: 5, cpu: "1", pooler: {compute: nano, roll_out: 1}, ingress: {http: load-balancer, pubsub: internal, schedule: internal}}
 functions:
   allocate:
     summary: Splits a budget.
@@ -54,6 +66,9 @@ func TestDefaultsFillWhatAnEntryLeavesOut(t *testing.T) {
 	f, _ := m.Get("execute")
 	if f.MemoryMiB != 1024 || f.Timeout != time.Minute || f.Concurrency != 80 || f.MaxInstances != 1 || f.Schedule != "*/5 * * * *" {
 		t.Errorf("execute = %+v", f)
+	}
+	if f.Ingress != Internal {
+		t.Errorf("execute's ingress is %s", f.Ingress)
 	}
 	if got := m.Connections(); got != 10 {
 		t.Errorf("connections = %d, want allocate's 5 instances of 2", got)
@@ -99,6 +114,8 @@ func TestEveryMistakeIsNamedByItsLine(t *testing.T) {
 		{"trigger: schedule", "trigger: cron", "functions.yaml:20: execute: trigger must be http, pubsub or schedule"},
 		{"compute: nano", "compute: huge", "functions.yaml:1: defaults: pooler.compute is missing, or is none of [2xl"},
 		{"roll_out: 1", "roll_out: 3", "functions.yaml:1: defaults: pooler.roll_out must be a factor from 1 to 2"},
+		{"pubsub: internal", "pubsub: load-balancer", "functions.yaml:1: defaults: ingress.pubsub must be internal"},
+		{", ingress: {http: load-balancer, pubsub: internal, schedule: internal}", "", "functions.yaml:1: defaults: ingress.http must be load-balancer"},
 		{"concurrency: 80, ", "", "functions.yaml:3: allocate: concurrency must be a number from 1 to 1000"},
 		{"secrets: [DATABASE_URL]", "uses: [buckets]", `functions.yaml:7: allocate: "buckets" is none of`},
 		{"secrets: [DATABASE_URL]", "publishes: [Topic]", `functions.yaml:7: allocate: "Topic" is no topic`},

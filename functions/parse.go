@@ -21,7 +21,8 @@ import (
 type document struct {
 	Defaults struct {
 		Resources `yaml:",inline"`
-		Pooler    Pooler `yaml:"pooler"`
+		Pooler    Pooler              `yaml:"pooler"`
+		Ingress   map[Trigger]Ingress `yaml:"ingress"`
 	} `yaml:"defaults"`
 	Functions map[string]entry `yaml:"functions"`
 }
@@ -79,6 +80,11 @@ func Parse(data []byte) (*Manifest, error) {
 	}
 	if doc.Defaults.Pooler.RollOut < 1 || doc.Defaults.Pooler.RollOut > 2 {
 		p.complain([]string{"defaults", "pooler"}, "defaults: pooler.roll_out must be a factor from 1 to 2")
+	}
+	for _, trigger := range []Trigger{HTTP, PubSub, Schedule} {
+		if got, want := doc.Defaults.Ingress[trigger], ingress(trigger); got != want {
+			p.complain([]string{"defaults", "ingress"}, "defaults: ingress.%s must be %s", trigger, want)
+		}
 	}
 	if len(doc.Functions) == 0 {
 		p.complain([]string{"functions"}, "functions are missing")
@@ -179,7 +185,7 @@ func (p *reader) function(name string, e entry, defaults Resources) {
 		Name: name, Summary: strings.TrimSpace(e.Summary), Trigger: e.Trigger, Public: e.Public, Topic: e.Topic, Schedule: e.Schedule,
 		CPU: cmp.Or(e.CPU, defaults.CPU), Concurrency: cmp.Or(e.Concurrency, defaults.Concurrency), MaxInstances: cmp.Or(e.MaxInstances, defaults.MaxInstances),
 		Secrets: slices.Concat(defaults.Secrets, e.Secrets), OptionalSecrets: e.OptionalSecrets, Settings: e.Settings,
-		Publishes: e.Publishes, Uses: e.Uses, line: p.line(here),
+		Publishes: e.Publishes, Uses: e.Uses, Ingress: ingress(e.Trigger), line: p.line(here),
 	}
 	if e.MinInstances != nil {
 		f.MinInstances = *e.MinInstances

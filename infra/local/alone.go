@@ -35,7 +35,7 @@ func (c *checker) alone(ctx context.Context) error {
 	}
 	var errs []error
 	for _, f := range manifest.Functions {
-		if err := c.one(ctx, f.Name, database); err != nil {
+		if err := c.one(ctx, f, database); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", f.Name, err))
 		}
 		if ctx.Err() != nil {
@@ -69,11 +69,11 @@ func (c *checker) migrated(ctx context.Context) (string, error) {
 	return address, nil
 }
 
-func (c *checker) one(ctx context.Context, name, database string) error {
+func (c *checker) one(ctx context.Context, f functions.Function, database string) error {
 	// One folder for all: what they share is compiled once, since the compiler's
 	// cache knows packages by where they are.
 	dir, program := filepath.Join(c.work, "alone"), filepath.Join(c.work, "alone.bin")
-	if _, err := source.Write(ctx, c.root, name, dir); err != nil {
+	if _, err := source.Write(ctx, c.root, f.Name, dir); err != nil {
 		return err
 	}
 	if err := source.WriteMain(dir); err != nil {
@@ -85,23 +85,23 @@ func (c *checker) one(ctx context.Context, name, database string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
-	return c.answers(ctx, name, program, database)
+	return c.answers(ctx, f, program, database)
 }
 
 // answers starts the program with FUNCTION_TARGET, asks /health and stops it.
-func (c *checker) answers(ctx context.Context, name, program, database string) error {
+func (c *checker) answers(ctx context.Context, f functions.Function, program, database string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	var log bytes.Buffer
 	cmd := c.command(ctx, program)
-	cmd.Env = []string{
-		"FUNCTION_TARGET=" + name, "PORT=" + port, "K_SERVICE=" + name, "CLOUD_RUN_TIMEOUT_SECONDS=60",
-		"DATABASE_URL=" + database, "WORKER_DATABASE_URL=" + database, "GOOGLE_CLOUD_PROJECT=" + project,
-		"SUPABASE_URL=http://127.0.0.1:1", "PUBLIC_BASE_URL=http://127.0.0.1:" + port,
-		"VIDEO_BUCKET=" + (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.work)}).String(),
+	values := map[string]string{
+		"DATABASE_URL": database, "WORKER_DATABASE_URL": database, "GOOGLE_CLOUD_PROJECT": project,
+		"SUPABASE_URL": "http://127.0.0.1:1", "PUBLIC_BASE_URL": "http://127.0.0.1:" + port,
+		"VIDEO_BUCKET": (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.work)}).String(),
 	}
+	cmd.Env = cloudRun(f, port, func(name string) string { return values[name] })
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		return err

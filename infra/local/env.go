@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,7 +19,7 @@ func (s *system) setEnvironment(keep state) error {
 	for _, f := range s.manifest.Functions {
 		longest = max(longest, int(f.Timeout.Seconds()))
 	}
-	for _, set := range [][2]string{
+	settings := [][2]string{
 		{"GOOGLE_CLOUD_PROJECT", project},
 		{"DATABASE_URL", s.database.appURL},
 		{"WORKER_DATABASE_URL", s.database.workerURL},
@@ -35,16 +37,38 @@ func (s *system) setEnvironment(keep state) error {
 		{"VIDEO_BUCKET", (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.videos())}).String()},
 		// serve ends requests a second earlier; the gateway knows each function's own time.
 		{"CLOUD_RUN_TIMEOUT_SECONDS", strconv.Itoa(longest + 1)},
-	} {
+	}
+	if os.Getenv("CORS_ORIGINS") == "" {
+		// Where front ends are usually developed.
+		settings = append(settings, [2]string{"CORS_ORIGINS", "http://localhost:3000,http://localhost:5173"})
+	}
+	for _, set := range settings {
 		if err := os.Setenv(set[0], set[1]); err != nil {
 			return err
 		}
 	}
-	if os.Getenv("CORS_ORIGINS") == "" {
-		// Where front ends are usually developed.
-		return os.Setenv("CORS_ORIGINS", "http://localhost:3000,http://localhost:5173")
-	}
 	return nil
+}
+
+// writeSettings writes what this system's functions were given, for -function.
+func (s *system) writeSettings() error {
+	names := map[string]bool{}
+	for _, name := range onlyLocal {
+		names[name] = true
+	}
+	for _, f := range s.manifest.Functions {
+		for _, name := range slices.Concat(f.Secrets, f.OptionalSecrets, f.Settings) {
+			names[name] = true
+		}
+	}
+	var b strings.Builder
+	b.WriteString("# Written by infra/local at each start, for -function.\n")
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if value := os.Getenv(name); value != "" {
+			fmt.Fprintf(&b, "%s=%s\n", name, quoted(value))
+		}
+	}
+	return replace(filepath.Join(s.dir, settingsFile), []byte(b.String()))
 }
 
 // videos is the folder that stands where a bucket would.

@@ -3,6 +3,7 @@
 //	go run ./infra/local [flags]        starts it, until Ctrl-C
 //	go run ./infra/local [flags] demo   plays the main job on a fresh system
 //	go run ./infra/local [flags] test   runs every check and the whole test suite
+//	go run ./infra/local -function NAME serves that one function, as Cloud Run does
 //
 // Flags may stand before or after the subcommand.
 package main
@@ -41,6 +42,13 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 		fmt.Fprintln(log, "local:", err)
 		return 2
 	}
+	if o.function != "" {
+		if err := serveOne(o, log); err != nil {
+			fmt.Fprintln(log, "local:", err)
+			return 1
+		}
+		return 0
+	}
 	began := time.Now()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // until there is a log file
 	switch o.command {
@@ -60,13 +68,14 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 
 // options are the command line.
 type options struct {
-	command string // "", demo or test
-	addr    string
-	addrSet bool
-	dir     string // absolute
-	db      string
-	demo    bool
-	fresh   bool
+	command  string // "", demo or test
+	function string // the only one to serve
+	addr     string
+	addrSet  bool
+	dir      string // absolute
+	db       string
+	demo     bool
+	fresh    bool
 }
 
 const usage = `Usage: go run ./infra/local [flags] [demo|test]
@@ -87,6 +96,7 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.StringVar(&o.dir, "data", ".local", "`folder` of the data, the log and the file env")
 	f.StringVar(&o.db, "db", "", "`URL` of a database with pgvector to use, as its owner, instead of an own cluster")
 	f.BoolVar(&o.demo, "demo", true, "fill an empty system with demo data")
+	f.StringVar(&o.function, "function", "", "serve this one function `alone`, at -addr, as Cloud Run does; with the settings of the system in -data, if there is one")
 	f.BoolVar(&o.fresh, "fresh", false, "start over: remove the own cluster and its data first")
 	rest := args
 	for {
@@ -109,6 +119,9 @@ func parse(args []string, log io.Writer) (options, error) {
 		o.command, rest = rest[0], rest[1:]
 	}
 	f.Visit(func(set *flag.Flag) { o.addrSet = o.addrSet || set.Name == "addr" })
+	if o.function != "" && (o.command != "" || o.fresh || o.db != "") {
+		return o, errors.New("-function serves one function with the settings of a system that runs: only -addr and -data go with it")
+	}
 	if o.fresh && o.db != "" {
 		return o, errors.New("-fresh removes only a cluster that this program made, never what is in the database of -db")
 	}

@@ -25,7 +25,7 @@ func start(ctx context.Context, o options, out, terminal io.Writer, began time.T
 			return err
 		}
 	}
-	if err := s.writeEnv(); err != nil {
+	if err := errors.Join(s.writeSettings(), s.writeEnv()); err != nil {
 		return err
 	}
 	s.say("%s serves %s after %s; source %s for tokens and ids, the log is %s",
