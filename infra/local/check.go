@@ -107,8 +107,8 @@ func (c *checker) startServer(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	dir := filepath.Join(c.work, "postgres")
-	server, err := source.Start(ctx, cluster.Options{Dir: dir, Throwaway: true, Settings: map[string]string{
-		"max_connections": "300", "shared_buffers": "128MB", "jit": "off",
+	server, err := source.Start(ctx, cluster.Options{Dir: dir, Files: cluster.Memory(), Throwaway: true, Settings: map[string]string{
+		"max_connections": "300", "shared_buffers": "128MB", "max_wal_size": "128MB", "jit": "off",
 	}})
 	if err != nil {
 		return nil, err

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +27,7 @@ func shared(ctx context.Context) (url, hint string, err error) {
 	if err != nil || !in.HasVector() {
 		return "", "", errNoPostgres
 	}
-	dir, err := ownDir(os.TempDir(), "geminivideo-pgtest", 0o700)
+	dir, err := cluster.OwnDir(os.TempDir(), "geminivideo-pgtest", 0o700)
 	if err != nil {
 		return "", "", err
 	}
@@ -45,7 +42,7 @@ func shared(ctx context.Context) (url, hint string, err error) {
 	c, err := attach(ctx, dir)
 	if err != nil {
 		if c, err = cluster.Start(ctx, cluster.Options{
-			Dir: dir, Files: memory(), Install: in, Throwaway: true, MaxConnections: 300,
+			Dir: dir, Files: cluster.Memory(), Install: in, Throwaway: true, MaxConnections: 300,
 			Settings: map[string]string{"shared_buffers": "128MB", "max_wal_size": "128MB", "jit": "off"},
 		}); err != nil {
 			return "", "", err
@@ -65,39 +62,6 @@ func revive(c *cluster.Cluster) string {
 		command = fmt.Sprintf("su postgres -c %q", command)
 	}
 	return "\n(the server stops after the last test; to look at it later: " + command + ")"
-}
-
-// memory returns a folder in memory for the cluster's files where there is
-// plenty of it: a clone then takes a fifth of the time, whatever the disk has to do.
-func memory() string {
-	const shm, plenty = "/dev/shm", 2 << 30
-	var room unix.Statfs_t
-	if runtime.GOOS != "linux" || unix.Statfs(shm, &room) != nil || room.Bavail*uint64(room.Bsize) < plenty {
-		return ""
-	}
-	dir, err := ownDir(shm, "geminivideo-pgtest-files", 0o711)
-	if err != nil {
-		return ""
-	}
-	return dir
-}
-
-// ownDir makes a folder of this user alone in a folder that is everybody's:
-// what another user put there is not followed.
-func ownDir(parent, name string, mode fs.FileMode) (string, error) {
-	dir := filepath.Join(parent, fmt.Sprintf("%s-%d", name, os.Geteuid()))
-	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("make folder of the test cluster: %w", err)
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return "", fmt.Errorf("look at folder of the test cluster: %w", err)
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || !ok || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-		return "", fmt.Errorf("%s is not a folder of this user alone: remove it or set TMPDIR", dir)
-	}
-	return dir, os.Chmod(dir, mode) // whatever the umask
 }
 
 // join takes a share in the server: a shared lock that lasts as long as this
