@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/meta"
 )
 
@@ -88,6 +89,7 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 	if err := lockAds(ctx, tx, listed); err != nil {
 		return nil, 0, err
 	}
+	var clicked []string
 	err = tx.QueryRow(ctx, `
 		WITH told AS MATERIALIZED (
 			SELECT t."ID" AS ad_id, t."AdSet" AS adset_id, t."Campaign" AS campaign_id, t."Name" AS name, t."Status" AS status,
@@ -120,12 +122,12 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 			RETURNING a.ad_id
 		)
 		SELECT (SELECT coalesce(array_agg(ad_id), '{}') FROM (TABLE added UNION SELECT ad_id FROM fresh) AS o),
-		       (SELECT count(*) FROM added) + (SELECT count(*) FROM altered)`,
-		pgx.StrictNamedArgs{"rows": body, "account": account, "asof": asOf}).Scan(&ours, &changed)
+		       (SELECT count(*) FROM added) + (SELECT count(*) FROM altered), `+ads.AddedWithClicks("added"),
+		pgx.StrictNamedArgs{"rows": body, "account": account, "asof": asOf}).Scan(&ours, &changed, &clicked)
 	if err != nil {
 		return nil, 0, fmt.Errorf("write the ads of account %s: %w", account, err)
 	}
-	return ours, changed, nil
+	return ours, changed, ads.PutAdded(ctx, tx, clicked)
 }
 
 // put runs a statement on rows as JSON.

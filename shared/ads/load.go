@@ -155,6 +155,7 @@ func (l *Load) Finish(ctx context.Context, conflicts []adreport.Conflict, maxRef
 		{"look at the ads", `ANALYZE import_ads`, nil},
 		{"write campaigns", putCampaigns, []any{&done.NewCampaigns}},
 		{"lock ads", lockAds, nil},
+		{"find clicks of new ads", clickedAds, nil},
 		{"write new ads", newAds, []any{&done.NewAds}},
 		{"write known ads", knownAds, nil},
 		{"write budgets", putBudgets, nil},
@@ -174,11 +175,24 @@ func (l *Load) Finish(ctx context.Context, conflicts []adreport.Conflict, maxRef
 			return done, tooMuch(fmt.Errorf("%s: %w", s.doing, err))
 		}
 	}
+	if err := l.askForCredit(ctx); err != nil {
+		return done, err
+	}
 	if err := l.explain(ctx, &done); err != nil {
 		return done, err
 	}
 	done.NewWinners, err = l.recompute(ctx)
 	return done, tooMuch(err)
+}
+
+// askForCredit has what the clicks of new ads may change credited again.
+func (l *Load) askForCredit(ctx context.Context) error {
+	rows, _ := l.tx.Query(ctx, `SELECT ad_id FROM import_clicked`)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("read which new ads have clicks: %w", err)
+	}
+	return PutAdded(ctx, l.tx, ids)
 }
 
 // explain finds what the notes of the answer name.

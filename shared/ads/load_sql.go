@@ -124,6 +124,13 @@ const (
 		SELECT FROM gv.ads WHERE tenant_id = gv.tenant() AND ad_id IN (SELECT ad_id FROM import_ads) ORDER BY ad_id FOR UPDATE) AS locked`
 )
 
+// clickedAds are those of the new ads that have clicks already.
+const clickedAds = `
+	CREATE TEMPORARY TABLE import_clicked ON COMMIT DROP AS
+	SELECT t.ad_id FROM import_ads t
+	WHERE  NOT EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id) AND ` + clicked + `
+	ORDER  BY t.ad_id`
+
 // newAds takes an ad without a creation time to be as old as its first day.
 const newAds = `
 	WITH put AS (

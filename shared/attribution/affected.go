@@ -3,6 +3,7 @@ package attribution
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -13,59 +14,127 @@ type DealRef struct{ PortalID, DealID int64 }
 // Affected returns the live deals and the conversions that a click, recorded just
 // now, may change: it shares a key with them and comes before them. What each then
 // comes to is for deriving it again; a deal may be returned whose credit stays,
-// never the other way round.
+// never the other way round. A deal that has recorded the click already is left
+// out.
 func (s Store) Affected(ctx context.Context, c Click) ([]DealRef, []string, error) {
-	c = c.normalised()
-	deals, err := s.affectedDeals(ctx, c)
+	return s.affected(ctx, []Click{c.normalised()}, false)
+}
+
+// Position is a place in the clicks of an ad, which are read from the latest on.
+type Position struct {
+	At      time.Time
+	ClickID string
+}
+
+// AffectedByAd returns what the ad's clicks before a position may change, where the
+// ad has become known after they were recorded: a platform's id may have been
+// another ad's until then. It reads at most limit clicks and returns the position
+// of the last; nil where there are none after it.
+func (s Store) AffectedByAd(ctx context.Context, ad string, before Position, limit int) (deals []DealRef, conversions []string, next *Position, err error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT `+clickColumns+` FROM gv.clicks k
+		WHERE  k.tenant_id = gv.tenant() AND k.ad_id = @ad AND (k.clicked_at, k.click_id) < (@at, @click)
+		ORDER  BY k.clicked_at DESC, k.click_id DESC LIMIT @limit`,
+		pgx.StrictNamedArgs{"ad": ad, "at": before.At, "click": before.ClickID, "limit": limit})
+	clicks, err := pgx.CollectRows(rows, scanClick)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read the clicks of ad %s: %w", ad, err)
+	}
+	if len(clicks) == 0 {
+		return nil, nil, nil, nil
+	}
+	if len(clicks) == limit {
+		last := clicks[limit-1]
+		next = &Position{last.ClickedAt, last.ClickID}
+	}
+	deals, conversions, err = s.affected(ctx, clicks, true)
+	return deals, conversions, next, err
+}
+
+func (s Store) affected(ctx context.Context, clicks []Click, recorded bool) ([]DealRef, []string, error) {
+	deals, err := s.affectedDeals(ctx, clicks, recorded)
 	if err != nil {
 		return nil, nil, err
 	}
-	conversions, err := s.affectedConversions(ctx, c)
+	conversions, err := s.affectedConversions(ctx, clicks)
 	return deals, conversions, err
 }
 
-// affectedDeals leaves out deals that have recorded the click already. Outside the
-// window a click changes a deal's touches only, and no credit.
-func (s Store) affectedDeals(ctx context.Context, c Click) ([]DealRef, error) {
-	kinds, values := c.Keys().listed()
+// affectedDeals takes deals that have recorded a click only where asked to. Outside
+// the window a click changes a deal's touches only, and no credit.
+func (s Store) affectedDeals(ctx context.Context, clicks []Click, recorded bool) ([]DealRef, error) {
+	var (
+		kinds, values, ids []string
+		at                 []time.Time
+	)
+	for _, c := range clicks {
+		own, of := c.Keys().listed()
+		for i, kind := range own {
+			kinds, values, ids, at = append(kinds, kind), append(values, of[i]), append(ids, c.ClickID), append(at, c.ClickedAt)
+		}
+	}
 	rows, _ := s.tx.Query(ctx, `
 		SELECT DISTINCT d.portal_id, d.deal_id
-		FROM   gv.contact_keys k
+		FROM   unnest(@kinds::text[], @values::text[], @clicks::text[], @at::timestamptz[]) AS mine (kind, value, click_id, at)
+		JOIN   gv.contact_keys k ON k.tenant_id = gv.tenant() AND k.kind = mine.kind AND k.value = mine.value
 		JOIN   gv.contacts p USING (tenant_id, portal_id, contact_id)
 		JOIN   gv.deal_contacts dc USING (tenant_id, portal_id, contact_id)
 		JOIN   gv.deals d USING (tenant_id, portal_id, deal_id)
-		WHERE  k.tenant_id = gv.tenant() AND d.state = 'live'
-		AND    (k.kind, k.value) IN (SELECT kind, value FROM unnest(@kinds::text[], @values::text[]) AS mine (kind, value))
-		AND    p.converted_at BETWEEN @at AND @at::timestamptz + @lookback::interval
-		AND    NOT EXISTS (
+		WHERE  d.state = 'live' AND p.converted_at BETWEEN mine.at AND mine.at + @lookback::interval
+		AND   (@recorded OR NOT EXISTS (
 			SELECT FROM gv.deal_touches t
-			WHERE  t.tenant_id = gv.tenant() AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id AND t.click_id = @click)
+			WHERE  t.tenant_id = gv.tenant() AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id AND t.click_id = mine.click_id))
 		ORDER  BY d.portal_id, d.deal_id`,
-		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "at": c.ClickedAt, "click": c.ClickID, "lookback": Lookback})
+		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "clicks": ids, "at": at, "lookback": Lookback, "recorded": recorded})
 	deals, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DealRef])
 	if err != nil {
-		return nil, fmt.Errorf("find deals of a late click: %w", err)
+		return nil, fmt.Errorf("find deals that clicks may change: %w", err)
 	}
 	return deals, nil
 }
 
-func (s Store) affectedConversions(ctx context.Context, c Click) ([]string, error) {
+func (s Store) affectedConversions(ctx context.Context, clicks []Click) ([]string, error) {
+	n := len(clicks)
+	column := func(of func(Click) string) []string {
+		values := make([]string, n)
+		for i, c := range clicks {
+			values[i] = of(c)
+		}
+		return values
+	}
+	at := make([]time.Time, n)
+	for i, c := range clicks {
+		at[i] = c.ClickedAt
+	}
 	rows, _ := s.tx.Query(ctx, `
-		SELECT v.conversion_id
-		FROM   gv.conversions v
-		WHERE  v.tenant_id = gv.tenant()
-		AND   (v.key_click_id = @click OR v.fbclid = nullif(@fbclid, '') OR v.gclid = nullif(@gclid, '') OR v.gbraid = nullif(@gbraid, '')
-		       OR v.wbraid = nullif(@wbraid, '') OR v.ttclid = nullif(@ttclid, '') OR v.fingerprint_hash = nullif(@fingerprint, '')
-		       OR (v.ip_address = nullif(@ip, '') AND md5(v.user_agent) = md5(@agent)))
-		AND    v.converted_until >= @at AND v.converted_at <= @at::timestamptz + @window::interval
-		ORDER  BY v.conversion_id`,
+		SELECT DISTINCT found.conversion_id
+		FROM   unnest(@click::text[], @fbclid::text[], @gclid::text[], @gbraid::text[], @wbraid::text[], @ttclid::text[], @fingerprint::text[],
+		              @ip::text[], @agent::text[], @at::timestamptz[])
+		       AS c (click, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint, ip, agent, at)
+		CROSS  JOIN LATERAL (
+			SELECT v.conversion_id
+			FROM   gv.conversions v
+			WHERE  v.tenant_id = gv.tenant()
+			AND   (v.key_click_id = c.click OR v.fbclid = nullif(c.fbclid, '') OR v.gclid = nullif(c.gclid, '') OR v.gbraid = nullif(c.gbraid, '')
+			       OR v.wbraid = nullif(c.wbraid, '') OR v.ttclid = nullif(c.ttclid, '') OR v.fingerprint_hash = nullif(c.fingerprint, '')
+			       OR (v.ip_address = nullif(c.ip, '') AND md5(v.user_agent) = md5(c.agent)))
+			AND    v.converted_until >= c.at AND v.converted_at <= c.at + @window::interval) AS found
+		ORDER  BY found.conversion_id`,
 		pgx.StrictNamedArgs{
-			"click": c.ClickID, "fbclid": c.FBCLID, "gclid": c.GCLID, "gbraid": c.GBRAID, "wbraid": c.WBRAID, "ttclid": c.TTCLID,
-			"fingerprint": c.FingerprintHash, "ip": c.IP, "agent": c.UserAgent, "at": c.ClickedAt, "window": Window,
+			"click":       column(func(c Click) string { return c.ClickID }),
+			"fbclid":      column(func(c Click) string { return c.FBCLID }),
+			"gclid":       column(func(c Click) string { return c.GCLID }),
+			"gbraid":      column(func(c Click) string { return c.GBRAID }),
+			"wbraid":      column(func(c Click) string { return c.WBRAID }),
+			"ttclid":      column(func(c Click) string { return c.TTCLID }),
+			"fingerprint": column(func(c Click) string { return c.FingerprintHash }),
+			"ip":          column(func(c Click) string { return c.IP }),
+			"agent":       column(func(c Click) string { return c.UserAgent }),
+			"at":          at, "window": Window,
 		})
 	conversions, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("find conversions of a late click: %w", err)
+		return nil, fmt.Errorf("find conversions that clicks may change: %w", err)
 	}
 	return conversions, nil
 }

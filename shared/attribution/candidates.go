@@ -120,15 +120,18 @@ func (s Store) candidates(ctx context.Context, keys []Keys, m Moment) ([]Click, 
 		return nil, o, nil
 	}
 	rows, _ := s.tx.Query(ctx, find.sql(), find.args)
-	clicks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Click, err error) {
-		err = row.Scan(&c.ClickID, &c.AdID, &c.CampaignID, &c.ClickedAt, &c.FBCLID, &c.GCLID, &c.GBRAID, &c.WBRAID, &c.TTCLID,
-			&c.FingerprintHash, &c.IP, &c.UserAgent, &c.Known)
-		return c, err
-	})
+	clicks, err := pgx.CollectRows(rows, scanClick)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find clicks of a conversion: %w", err)
 	}
 	return clicks, o, nil
+}
+
+// scanClick reads a row of clickColumns.
+func scanClick(row pgx.CollectableRow) (c Click, err error) {
+	err = row.Scan(&c.ClickID, &c.AdID, &c.CampaignID, &c.ClickedAt, &c.FBCLID, &c.GCLID, &c.GBRAID, &c.WBRAID, &c.TTCLID,
+		&c.FingerprintHash, &c.IP, &c.UserAgent, &c.Known)
+	return c, err
 }
 
 // distinct returns the values of one kind that there are, each once.

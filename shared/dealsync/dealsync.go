@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/dealsource"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
@@ -76,6 +77,8 @@ func (p *Processor) Handle(ctx context.Context, m message.Message) error {
 			return p.recordReport(ctx, m)
 		case ledger.ModelKind:
 			return p.creditAccount(ctx, m)
+		case ads.KnownKind:
+			return p.creditClicksOf(ctx, m)
 		}
 	}
 	e, err := hubspot.ParseMessage(m.Data)

@@ -35,15 +35,8 @@ func (p *Processor) creditAccount(ctx context.Context, m message.Message) error 
 		if err != nil {
 			return err
 		}
-		for i := 0; i < len(deals); {
-			j := i // the deals come portal by portal
-			for j < len(deals) && portals[j] == portals[i] {
-				j++
-			}
-			if _, err := creditAll(ctx, tx, portals[i], deals[i:j]); err != nil {
-				return err
-			}
-			i = j
+		if err := creditPortals(ctx, tx, portals, deals); err != nil {
+			return err
 		}
 		if len(deals) < modelBatch {
 			return nil
@@ -55,4 +48,19 @@ func (p *Processor) creditAccount(ctx context.Context, m message.Message) error 
 		outbox.Flush(ctx, p.db, tenant, p.queue)
 	}
 	return err
+}
+
+// creditPortals credits deals again that come portal by portal.
+func creditPortals(ctx context.Context, tx pgx.Tx, portals, deals []int64) error {
+	for i := 0; i < len(deals); {
+		j := i
+		for j < len(deals) && portals[j] == portals[i] {
+			j++
+		}
+		if _, err := creditAll(ctx, tx, portals[i], deals[i:j]); err != nil {
+			return err
+		}
+		i = j
+	}
+	return nil
 }
