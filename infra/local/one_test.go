@@ -99,7 +99,8 @@ func first(f functions.Function) (method, path, body string, want []int) {
 	case f.Trigger == functions.Schedule:
 		return http.MethodPost, "/", "", []int{http.StatusOK}
 	case f.Trigger == functions.PubSub:
-		return http.MethodPost, "/", `{"message": {"data": "e30=", "messageId": "1", "attributes": {"topic": "` + f.Topic + `"}}, "subscription": "s"}`,
+		return http.MethodPost, "/",
+			`{"message": {"data": "e30=", "messageId": "1", "attributes": {"topic": "` + f.Topic + `"}}, "subscription": "s"}`,
 			[]int{http.StatusNoContent}
 	}
 	p := f.Paths[0]
