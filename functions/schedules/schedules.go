@@ -1,11 +1,13 @@
 // Package schedules shows and sets when a tenant's sweeps, syncs and learning cycles
-// run. It serves /api/schedules. A schedule is stored first and made a job of Cloud
-// Scheduler then; asking for it puts a job right that differs, so that a repeat, and
-// a crash between the two, end the same.
+// run. It serves /api/schedules. The job of Cloud Scheduler is made first and the row
+// is written then; where either fails, the job is made as the row says, so nothing is
+// half-written. Asking for a schedule puts a job right that differs, so that a repeat,
+// and a crash between the two, end the same.
 package schedules
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -68,7 +70,7 @@ type Shown struct {
 	Source    string      `json:"source" enum:"tenant,global"`
 	UpdatedBy string      `json:"updated_by,omitempty"`
 	UpdatedAt *time.Time  `json:"updated_at,omitempty"`
-	Corrected []string    `json:"corrected" nullable:"false" doc:"What of the job in Cloud Scheduler was otherwise and has been put right: missing, cron, time_zone, target, paused."`
+	Corrected []string    `json:"corrected" nullable:"false" doc:"What of the job in Cloud Scheduler was otherwise and has been put right: missing, cron, time_zone, target, paused, or extra: a job without a schedule."`
 }
 
 // runs is how many runs are shown.
@@ -127,24 +129,46 @@ func (f *function) get(ctx context.Context, in *nameInput) (*oneOutput, error) {
 		return nil, err
 	}
 	tenant := auth.From(ctx).Tenant
-	var own schedules.Schedule
-	var found bool
-	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
-		own, found, err = schedules.NewStore(tx).Get(ctx, in.Name, false)
-		return err
-	})
+	own, found, err := f.own(ctx, tenant, t.Name)
 	if err != nil {
 		return nil, err
 	}
 	s := f.shown(t, own, found)
-	if found {
-		differed, err := f.jobs.Apply(ctx, tenant, own)
-		if err != nil {
-			return nil, err
-		}
-		s.Corrected = append(s.Corrected, differed...)
+	if !found && !f.jobs.Configured() {
+		return &oneOutput{s}, nil
 	}
+	differed, err := f.jobs.Agree(ctx, tenant, t.Name, own, found)
+	if err != nil {
+		return nil, err
+	}
+	s.Corrected = append(s.Corrected, differed...)
 	return &oneOutput{s}, nil
+}
+
+// own returns the tenant's own schedule of a name.
+func (f *function) own(ctx context.Context, tenant, name string) (own schedules.Schedule, found bool, err error) {
+	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
+		own, found, err = schedules.NewStore(tx).Get(ctx, name)
+		return err
+	})
+	return own, found, err
+}
+
+// agreeTime bounds the call that makes a job as its row says.
+const agreeTime = 8 * time.Second
+
+// agree makes the job as the row says, after a write that failed half-way or that ran
+// beside another one. The next GET does it where this fails.
+func (f *function) agree(ctx context.Context, tenant, name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), agreeTime)
+	defer cancel()
+	own, found, err := f.own(ctx, tenant, name)
+	if err == nil {
+		_, err = f.jobs.Agree(ctx, tenant, name, own, found)
+	}
+	if err != nil {
+		slog.WarnContext(ctx, "the job of a schedule may differ from its row until it is asked for", "tenant", tenant, "schedule", name, "error", err.Error())
+	}
 }
 
 type putInput struct {
@@ -169,18 +193,34 @@ func (f *function) put(ctx context.Context, in *putInput) (*oneOutput, error) {
 		return nil, err
 	}
 	serve.Note(ctx, "schedule", t.Name, "by", who.Subject)
+	var answered schedules.Schedule
+	var repeat bool
+	err = pg.InTenant(ctx, f.db, who.Tenant, func(tx pgx.Tx) (err error) {
+		answered, repeat, err = idempotency.Stored[schedules.Schedule](ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if repeat {
+		return &oneOutput{f.shown(t, answered, true)}, nil
+	}
+	if !f.jobs.Configured() {
+		return nil, schedules.ErrNotConfigured
+	}
+	defer f.agree(ctx, who.Tenant, t.Name)
+	if _, err := f.jobs.Apply(ctx, who.Tenant, want); err != nil {
+		return nil, err
+	}
 	stored, err := idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (schedules.Schedule, error) {
 		store := schedules.NewStore(tx)
 		if err := store.Put(ctx, want); err != nil {
 			return want, err
 		}
-		one, _, err := store.Get(ctx, t.Name, false)
+		one, _, err := store.Get(ctx, t.Name)
 		return one, err
 	})
 	if err != nil {
-		return nil, err
-	}
-	if _, err := f.jobs.Apply(ctx, who.Tenant, stored); err != nil {
 		return nil, err
 	}
 	return &oneOutput{f.shown(t, stored, true)}, nil
@@ -192,9 +232,12 @@ func (f *function) remove(ctx context.Context, in *nameInput) (*oneOutput, error
 		return nil, err
 	}
 	who := auth.From(ctx)
-	// The job goes first: a row without one is made whole when it is asked for, a job
-	// without a row would run beside the schedule for all.
-	if err := f.jobs.Remove(ctx, who.Tenant, t.Name); err != nil {
+	if !f.jobs.Configured() {
+		return nil, schedules.ErrNotConfigured
+	}
+	// The job goes first: without its row it would run beside the schedule for all.
+	defer f.agree(ctx, who.Tenant, t.Name)
+	if _, err := f.jobs.Remove(ctx, who.Tenant, t.Name); err != nil {
 		return nil, err
 	}
 	shown, err := idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (Shown, error) {

@@ -1,6 +1,8 @@
 package schedules_test
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cloud.google.com/go/scheduler/apiv1/schedulerpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	manifest "github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/functions/schedules"
@@ -101,5 +107,101 @@ func TestTheGlobalTimesAreTheManifests(t *testing.T) {
 		if f, ok := m.Get(target.Function); !ok || f.Schedule != target.Global {
 			t.Errorf("%s: functions.yaml says %q of %s, shared/schedules %q", target.Name, f.Schedule, target.Function, target.Global)
 		}
+	}
+}
+
+const (
+	nightly = `{"cron": "0 2 * * *", "time_zone": "Etc/UTC"}`
+	paused  = `{"cron": "30 5 * * *", "time_zone": "Asia/Tokyo", "paused": true}`
+)
+
+// agreed reports what the row and the job of a schedule say.
+func agreed(w *apitest.World, s *fakescheduler.Server) (row, job string) {
+	row = w.Text(`SELECT coalesce(string_agg(cron || ' ' || time_zone || ' ' || paused, ', '), '') FROM gv.schedules`)
+	for _, j := range s.Jobs() {
+		job += fmt.Sprintf("%s %s %t", j.Schedule, j.TimeZone, j.State == schedulerpb.Job_PAUSED)
+	}
+	return row, job
+}
+
+func TestWhereCloudSchedulerFailsNothingIsChanged(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ method, fails, body, first string }{
+		{"PUT", "GetJob", nightly, ""},
+		{"PUT", "CreateJob", nightly, ""},
+		{"PUT", "PauseJob", paused, ""},
+		{"PUT", "UpdateJob", paused, nightly},
+		{"PUT", "PauseJob", paused, nightly},
+		{"PUT", "ResumeJob", nightly, paused},
+		{"DELETE", "DeleteJob", "", nightly},
+	} {
+		t.Run(c.method+" "+c.fails+" after "+c.first, func(t *testing.T) {
+			t.Parallel()
+			w, h, s := open(t, "https://{function}.example")
+			if c.first != "" {
+				if a := w.Call(h, "PUT", "/api/schedules/sync", w.Token(auth.Admin), c.first); a.Status != 200 {
+					t.Fatalf("%d %s", a.Status, a.Body)
+				}
+			}
+			row, job := agreed(w, s)
+			s.Before(func(_ context.Context, method string) error {
+				if method == c.fails {
+					return status.Error(codes.Internal, "broken")
+				}
+				return nil
+			})
+			var body any
+			if c.body != "" {
+				body = c.body
+			}
+			for range 2 { // with the same key: a failure is not what the key is kept with
+				a := w.Call(h, c.method, "/api/schedules/sync", w.Token(auth.Admin), body, "Idempotency-Key", "k")
+				if a.Status != 503 {
+					t.Errorf("%d %s", a.Status, a.Body)
+				}
+				if r, j := agreed(w, s); r != row || j != job || r != j {
+					t.Errorf("the row says %q, before %q; the job %q, before %q", r, row, j, job)
+				}
+			}
+			s.Before(nil)
+			if a := w.Call(h, c.method, "/api/schedules/sync", w.Token(auth.Admin), body, "Idempotency-Key", "k"); a.Status != 200 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+			if r, j := agreed(w, s); r != j || r == row {
+				t.Errorf("the row says %q, the job %q", r, j)
+			}
+		})
+	}
+}
+
+func TestWhereTheRowIsNotWrittenTheJobIsAsBefore(t *testing.T) {
+	t.Parallel()
+	w, h, s := open(t, "https://{function}.example")
+	w.Exec(`REVOKE INSERT, DELETE ON gv.schedules FROM gv_app`)
+	if a := w.Call(h, "PUT", "/api/schedules/sync", w.Token(auth.Admin), nightly); a.Status != 500 || len(s.Jobs()) != 0 {
+		t.Errorf("%d %s, %d jobs", a.Status, a.Body, len(s.Jobs()))
+	}
+	w.Exec(`GRANT INSERT ON gv.schedules TO gv_app`)
+	if a := w.Call(h, "PUT", "/api/schedules/sync", w.Token(auth.Admin), nightly); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if a := w.Call(h, "DELETE", "/api/schedules/sync", w.Token(auth.Admin), nil); a.Status != 500 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if row, job := agreed(w, s); row != job || row == "" {
+		t.Errorf("the row says %q, the job %q", row, job)
+	}
+}
+
+func TestAskingRemovesAJobWithoutASchedule(t *testing.T) {
+	t.Parallel()
+	w, h, s := open(t, "https://{function}.example")
+	if a := w.Call(h, "PUT", "/api/schedules/sync", w.Token(auth.Admin), nightly); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	w.Exec(`DELETE FROM gv.schedules`) // as a crash between the two writes of a DELETE or PUT leaves it
+	a := w.Call(h, "GET", "/api/schedules/sync", w.Token(auth.Admin), nil)
+	if !strings.Contains(a.Body, `"corrected":["extra"]`) || len(s.Jobs()) != 0 {
+		t.Errorf("%s, %d jobs", a.Body, len(s.Jobs()))
 	}
 }

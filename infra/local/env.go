@@ -32,6 +32,8 @@ func (s *system) setEnvironment(keep state) error {
 		{"META_API_URL", s.metaURL()},
 		{"HUBSPOT_REQUESTS_PER_10S", strconv.Itoa(hubspotLimit * 9 / 10)},
 		{"HUBSPOT_CLIENT_SECRET", keep.HubSpotClientSecret},
+		{"SCHEDULER_ENDPOINT", s.scheduler.Addr()},
+		{"SCHEDULER_TARGET", s.baseURL + "/_local/run/{function}"},
 		{"WEBHOOK_ALLOW_LOCAL", "true"}, // a developer's own receiver
 		{"TRUSTED_PROXIES", "0"},        // nobody stands in front
 		{"VIDEO_BUCKET", (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.videos())}).String()},

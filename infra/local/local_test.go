@@ -79,6 +79,7 @@ func TestTheSystemServesStopsAndFindsItsDataAgain(t *testing.T) {
 			p.env["TENANT_ID"]+`", "publishable_key": "`+p.env["PUBLISHABLE_KEY"]+`", "fbclid": "`+id+`"}`)
 	}
 	click(p, "first")
+	p.want(200, "PUT", "/api/schedules/learning", "ADMIN_TOKEN", `{"cron": "0 6 * * *", "time_zone": "America/Chicago"}`)
 	if code := p.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("after SIGTERM it ended with %d:\n%s", code, p.output())
 	}
@@ -92,6 +93,9 @@ func TestTheSystemServesStopsAndFindsItsDataAgain(t *testing.T) {
 		t.Error("the second start has other keys")
 	}
 	click(again, "second")
+	if own := again.want(200, "GET", "/api/schedules/learning", "ADMIN_TOKEN", ""); !strings.Contains(own, `"source":"tenant"`) || !strings.Contains(own, `"corrected":[]`) {
+		t.Errorf("the tenant's own schedule after a restart: %s", own)
+	}
 	again.end(syscall.SIGKILL)
 
 	third := launch(t, "-addr", anyPort, "-data", dir, "-demo=false").ready(dir)

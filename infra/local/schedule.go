@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/robfig/cron/v3"
 
 	"github.com/geminivideo/geminivideo/functions"
+	"github.com/geminivideo/geminivideo/shared/schedules"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/settings"
 )
 
 // tick runs the scheduled functions at their times, in UTC, until ctx ends.
@@ -44,4 +48,30 @@ func (s *system) follow(ctx context.Context, f functions.Function) {
 			slog.Error("cron: a run failed", "function", f.Name, "error", err.Error())
 		}
 	}
+}
+
+// makeJobs makes the jobs of the tenants' own schedules: the local Cloud Scheduler has
+// them in memory alone.
+func (s *system) makeJobs(ctx context.Context) error {
+	cfg, err := settings.Load[schedules.Config](ctx)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, s.database.adminURL)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", plain(err))
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	jobs := schedules.NewJobs(cfg)
+	rows, _ := conn.Query(ctx, `SELECT tenant_id::text, name, cron, time_zone, paused FROM gv.schedules`)
+	var tenant string
+	var one schedules.Schedule
+	_, err = pgx.ForEachRow(rows, []any{&tenant, &one.Name, &one.Cron, &one.TimeZone, &one.Paused}, func() error {
+		_, err := jobs.Apply(ctx, tenant, one)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make the jobs of the tenants' own schedules: %w", err)
+	}
+	return nil
 }

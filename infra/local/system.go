@@ -21,6 +21,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
 	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakescheduler"
 	"github.com/geminivideo/geminivideo/infra/testkit/issuer"
 	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/telemetry"
@@ -44,6 +45,8 @@ type system struct {
 	meta     *fakemeta.Fake
 	queue    *queue.Queue // nil with Google's emulator
 	tenants  tenants
+
+	scheduler *fakescheduler.Server // of the tenants' own schedules
 
 	stops []stop
 	work  sync.WaitGroup // what runs in the background until the context ends
@@ -105,6 +108,10 @@ func (s *system) bring(ctx context.Context) error {
 	if err := s.openTenants(ctx, keep); err != nil {
 		return err
 	}
+	if s.scheduler, err = fakescheduler.Start(); err != nil {
+		return err
+	}
+	s.onStop("Cloud Scheduler", func() error { s.scheduler.Close(); return nil })
 	if err := s.setEnvironment(keep); err != nil {
 		return err
 	}
@@ -117,7 +124,11 @@ func (s *system) bring(ctx context.Context) error {
 	if err := s.deliver(ctx); err != nil {
 		return err
 	}
+	if err := s.makeJobs(ctx); err != nil {
+		return err
+	}
 	s.inBackground(func() { s.hubspot.Run(ctx) })
+	s.inBackground(func() { s.scheduler.Run(ctx) })
 	s.inBackground(func() { s.tick(ctx) })
 	return nil
 }

@@ -55,9 +55,15 @@ const (
 	runTime = 30 * time.Minute
 )
 
+// ErrNotConfigured is returned where the deployment has no Cloud Scheduler for tenants.
+var ErrNotConfigured = fault.Down("own schedules are not set up here: SCHEDULER_TARGET and GOOGLE_CLOUD_PROJECT say where the functions are", nil)
+
+// Configured reports whether tenants can have jobs here.
+func (j *Jobs) Configured() bool { return j.cfg.Target != "" && j.cfg.Project != "" }
+
 func (j *Jobs) open(ctx context.Context) (*scheduler.CloudSchedulerClient, error) {
-	if j.cfg.Target == "" || j.cfg.Project == "" {
-		return nil, fault.Down("own schedules are not set up here: SCHEDULER_TARGET and GOOGLE_CLOUD_PROJECT say where the functions are", nil)
+	if !j.Configured() {
+		return nil, ErrNotConfigured
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -172,19 +178,35 @@ func differences(is, want *schedulerpb.Job) []string {
 	return all
 }
 
-// Remove deletes the tenant's job; one that is not there is no error.
-func (j *Jobs) Remove(ctx context.Context, tenant, name string) error {
+// Agree makes the tenant's job as its row says, or removes it where there is no row,
+// and returns what was otherwise: what Apply returns, or "extra".
+func (j *Jobs) Agree(ctx context.Context, tenant, name string, row Schedule, found bool) ([]string, error) {
+	if found {
+		return j.Apply(ctx, tenant, row)
+	}
+	removed, err := j.Remove(ctx, tenant, name)
+	if removed {
+		return []string{"extra"}, err
+	}
+	return nil, err
+}
+
+// Remove deletes the tenant's job and reports whether there was one.
+func (j *Jobs) Remove(ctx context.Context, tenant, name string) (removed bool, err error) {
 	client, err := j.open(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	err = client.DeleteJob(ctx, &schedulerpb.DeleteJobRequest{Name: j.jobName(tenant, name)})
-	if err != nil && status.Code(err) != codes.NotFound {
-		return refused(name, err)
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return false, nil
+	case err != nil:
+		return false, refused(name, err)
 	}
-	return nil
+	return true, nil
 }
 
 // refused turns an answer of Cloud Scheduler into a fault.
@@ -192,5 +214,5 @@ func refused(name string, err error) error {
 	if status.Code(err) == codes.InvalidArgument {
 		return fault.Invalidf("Cloud Scheduler refuses this schedule of %s: %s", name, status.Convert(err).Message())
 	}
-	return fault.Down(fmt.Sprintf("Cloud Scheduler did not take the schedule of %s; it is stored, and is made when it is asked for again", name), err)
+	return fault.Down(fmt.Sprintf("Cloud Scheduler does not take the schedule of %s; what was set before holds", name), err)
 }

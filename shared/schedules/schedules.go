@@ -134,13 +134,9 @@ func (s Store) List(ctx context.Context) ([]Schedule, error) {
 }
 
 // Get returns the tenant's own schedule of a name; found is false where it has none.
-// The row is locked where lock is set, so that two writers of its job come in turn.
-func (s Store) Get(ctx context.Context, name string, lock bool) (one Schedule, found bool, err error) {
-	sql := `SELECT name, cron, time_zone, paused, updated_by, updated_at FROM gv.schedules WHERE tenant_id = gv.tenant() AND name = $1`
-	if lock {
-		sql += ` FOR UPDATE`
-	}
-	rows, _ := s.tx.Query(ctx, sql, name)
+func (s Store) Get(ctx context.Context, name string) (one Schedule, found bool, err error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT name, cron, time_zone, paused, updated_by, updated_at FROM gv.schedules WHERE tenant_id = gv.tenant() AND name = $1`, name)
 	one, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Schedule])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return one, false, nil

@@ -135,9 +135,9 @@ func TestAPausedScheduleIsAPausedJobAndComesBack(t *testing.T) {
 	if got := apply(t, j, daily); got != "paused" || s.Jobs()[0].State != schedulerpb.Job_ENABLED {
 		t.Errorf("%q %v", got, s.Jobs())
 	}
-	for range 2 {
-		if err := j.Remove(t.Context(), tenant, "fatigue"); err != nil || len(s.Jobs()) != 0 {
-			t.Errorf("%v, %d jobs", err, len(s.Jobs()))
+	for _, there := range []bool{true, false} {
+		if removed, err := j.Remove(t.Context(), tenant, "fatigue"); err != nil || removed != there || len(s.Jobs()) != 0 {
+			t.Errorf("%v %v, %d jobs", removed, err, len(s.Jobs()))
 		}
 	}
 }
