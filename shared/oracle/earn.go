@@ -34,7 +34,7 @@ const (
 // worthBelief is about the value of a click over the account's average.
 var worthBelief = belief{
 	Mean: 1, Ad: 0.5, Strength: 5,
-	Effect: [groups]float64{level: 0.3, accounts: 0.3, categories: 0.06, numbers: 0.05, own: 0.03, pairs: 0.02},
+	Effect: [groups]float64{level: 0.3, accounts: 0.3, categories: 0.20, numbers: 0.05, own: 0.05, pairs: 0.02},
 }
 
 // earn learns what clicks are worth. The averages are the account's own, or, of no
@@ -139,7 +139,9 @@ func (m Model) ask(p *Prediction, row []entry, unseen int, ctr rate) {
 			freedom: min(ctr.log.freedom, click.log.freedom),
 		}
 		bar = math.Log(RejectBelow * e.PerImpression)
-		p.Reject = seen.below(bar) >= surely
+		// Ads differ so much in what they earn that most lie below their average: it takes
+		// both, a low expectation and a probability.
+		p.Reject = p.Value < RejectBelow*p.BaselineValue && seen.below(bar) >= surely
 	}
 	below := clamp(seen.below(bar), 0, 1)
 	p.Confidence = below

@@ -100,8 +100,8 @@ type Prediction struct {
 	// TestBudget is what to try an uncertain creative with, in units; nil where it is
 	// certain, or nothing is known that could say.
 	TestBudget *float64
-	// Reject is set where, by value, it is probably below RejectBelow x BaselineValue,
-	// or, by clicks, CTR < RejectBelow x Baseline.
+	// Reject is set where, by value, Value is below RejectBelow x BaselineValue and the
+	// truth probably is, too, or, by clicks, CTR < RejectBelow x Baseline.
 	Reject bool
 	// Reason says in words where the numbers come from, and Recommendation what to do.
 	Reason, Recommendation string

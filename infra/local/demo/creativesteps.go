@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// The two creatives of the play, as somebody might describe them: one that opens
-// weakly and drags, one that does what this account's audience clicks on.
+// The two creatives of the play, as somebody might describe them: one that draws
+// people who buy nothing, and drags, one that does what this account's customers click on.
 var (
 	weakCreative = map[string]any{
-		"hook_type": "founder_story", "hook_strength": 0.2, "visual_pacing": "slow", "cta_type": "book_now", "emotional_trigger": "belonging",
+		"hook_type": "clickbait", "hook_strength": 0.2, "visual_pacing": "slow", "cta_type": "learn_more", "emotional_trigger": "curiosity",
 		"human_face": false, "captions": false, "duration_seconds": 30,
 	}
 	strongCreative = map[string]any{
@@ -24,6 +24,9 @@ var (
 // prediction is what the demo reads of one.
 type prediction struct {
 	Decision       string  `json:"decision"`
+	Gate           string  `json:"gate"`
+	Value          float64 `json:"predicted_value_per_impression"`
+	ValueBaseline  float64 `json:"baseline_value_per_impression"`
 	Reason         string  `json:"reason"`
 	CTR            float64 `json:"predicted_ctr"`
 	Baseline       float64 `json:"account_baseline"`
@@ -81,9 +84,10 @@ func (p *play) predict(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.say("%s (%v hook, %v pacing): %s. A CTR of %.2f%% is expected, the account's average is %.2f%% (confidence %.2f, model %s).",
-			c.name, c.dna["hook_type"], c.dna["visual_pacing"], seen.Decision, 100*seen.CTR, 100*seen.Baseline, seen.Confidence, seen.Version)
-		if err := firstOf(want("the decision on "+c.name, seen.Decision, c.decision), want("the baseline's source", seen.BaselineSource, "account")); err != nil {
+		p.say("%s (%v hook, %v pacing): %s (confidence %.2f, model %s).", c.name, c.dna["hook_type"], c.dna["visual_pacing"], seen.Decision, seen.Confidence, seen.Version)
+		p.say("  A thousand impressions should earn %s of pipeline, the account's average is %s; a CTR of %.2f%% is expected, the average is %.2f%%.",
+			p.money(1000*seen.Value), p.money(1000*seen.ValueBaseline), 100*seen.CTR, 100*seen.Baseline)
+		if err := firstOf(want("the decision on "+c.name, seen.Decision, c.decision), want("the gate", seen.Gate, "value"), want("the baseline's source", seen.BaselineSource, "account")); err != nil {
 			return err
 		}
 	}

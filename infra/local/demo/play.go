@@ -56,6 +56,7 @@ func Play(ctx context.Context, sys System, out io.Writer) error {
 		{"The sweep catches it: a cut, and a new creative", p.swept},
 		{"The cut is carried out at Meta", p.executed},
 		{"And taken back", p.undone},
+		{"A learning cycle: its seven steps, and what each found", p.learned},
 		{"What another advertiser sees of all this", p.stranger},
 		{"The deal falls through after all", p.lost},
 	} {

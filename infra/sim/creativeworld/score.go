@@ -28,10 +28,11 @@ type Score struct {
 	Square, AverageSquare float64
 	// ROASError is the mean absolute error of log(1 + ROAS), and the average's.
 	ROASError, ROASAverageError float64
-	// AllROAS is the mean true ROAS of all new ads, KeptROAS of those that the gate let
-	// go ahead, and ByCTRROAS of those that a gate by CTR alone would have.
-	AllROAS, KeptROAS, ByCTRROAS float64
-	kept, byCTR                  float64
+	// KeptROAS is the mean true ROAS of the new ads that the gate let go ahead, over that
+	// of all new ads of their account, and ByCTRROAS of those that a gate by CTR alone
+	// would have: 1 is what no gate gives.
+	KeptROAS, ByCTRROAS float64
+	judged              float64
 	// Confidence is the mean of what was said, and Decided the share of decisions
 	// that were right.
 	Confidence, Decided float64
@@ -50,6 +51,7 @@ func Run(seed uint64, accounts, past, fresh int, shape func(*Taste)) Score {
 		known := taste.Ads(r, "acc", past)
 		model := oracle.Train("acc", Pasts(known))
 		base, roas, _ := model.Baseline()
+		var all, kept, byCTR mean
 		for _, a := range taste.Ads(r, "new", fresh) {
 			var near []oracle.Neighbour
 			if taste.Secret != 0 && !taste.Lonely {
@@ -57,11 +59,17 @@ func Run(seed uint64, accounts, past, fresh int, shape func(*Taste)) Score {
 			}
 			p := model.Predict(a.DNA, near)
 			s.add(p, a, base, roas)
+			all.add(a.ROAS, true)
+			kept.add(a.ROAS, !p.Reject)
+			byCTR.add(a.ROAS, p.CTR >= oracle.RejectBelow*p.Baseline)
 			if a.CTR < oracle.RejectBelow*base {
 				losers, knownLosers = append(losers, p.CTR/base), append(knownLosers, a.Expected/base)
 			} else {
 				rest, knownRest = append(rest, p.CTR/base), append(knownRest, a.Expected/base)
 			}
+		}
+		if kept.n > 0 && byCTR.n > 0 {
+			s.KeptROAS, s.ByCTRROAS, s.judged = s.KeptROAS+kept.of()/all.of(), s.ByCTRROAS+byCTR.of()/all.of(), s.judged+1
 		}
 	}
 	s.AUC, s.Bound = oracle.AUC(losers, rest), oracle.AUC(knownLosers, knownRest)
@@ -85,7 +93,6 @@ func (s *Score) add(p oracle.Prediction, a Ad, base, roas float64) {
 	if p.Gate == oracle.ByValue { // what the gate asks is what it is right or wrong about
 		loser = a.Earns < oracle.RejectBelow*p.BaselineValue
 	}
-	s.ran(a, p)
 	if p.Reject {
 		s.Rejected++
 		if loser {
@@ -110,19 +117,19 @@ func (s *Score) add(p oracle.Prediction, a Ad, base, roas float64) {
 	s.ROASAverageError += math.Abs(math.Log1p(roas) - math.Log1p(a.ROAS))
 }
 
-// ran counts what the ads that ran return.
-func (s *Score) ran(a Ad, p oracle.Prediction) {
-	s.AllROAS += a.ROAS
-	if !p.Reject {
-		s.KeptROAS, s.kept = s.KeptROAS+a.ROAS, s.kept+1
-	}
-	if p.CTR >= oracle.RejectBelow*p.Baseline {
-		s.ByCTRROAS, s.byCTR = s.ByCTRROAS+a.ROAS, s.byCTR+1
+// mean is the mean of what was added with use set.
+type mean struct{ sum, n float64 }
+
+func (m *mean) add(x float64, use bool) {
+	if use {
+		m.sum, m.n = m.sum+x, m.n+1
 	}
 }
 
+func (m *mean) of() float64 { return m.sum / m.n }
+
 func (s *Score) finish() {
-	s.AllROAS, s.KeptROAS, s.ByCTRROAS = s.AllROAS/math.Max(float64(s.Ads), 1), s.KeptROAS/math.Max(s.kept, 1), s.ByCTRROAS/math.Max(s.byCTR, 1)
+	s.KeptROAS, s.ByCTRROAS = s.KeptROAS/math.Max(s.judged, 1), s.ByCTRROAS/math.Max(s.judged, 1)
 	n := float64(s.Ads)
 	for _, x := range []*float64{
 		&s.Coverage, &s.ROASCoverage, &s.Error, &s.AverageError, &s.Square, &s.AverageSquare, &s.ROASError, &s.ROASAverageError, &s.Confidence, &s.Decided,
