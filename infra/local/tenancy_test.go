@@ -142,6 +142,7 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		"PUT /api/schedules/{name}":                         {"/api/schedules/learning", `{"cron": "0 * * * *", "time_zone": "UTC"}`, []int{403}},
 		"DELETE /api/schedules/{name}":                      {"/api/schedules/learning", "", []int{403}},
 		"GET /api/me":                                       {"", "", []int{200}},
+		"POST /api/me/live-token":                           {"", "", []int{501}},
 		"PUT /api/me/tenant":                                {"", `{` + own + `}`, []int{404}},
 		"POST /api/me/invitations/{tenant_id}/accept":       {"/api/me/invitations/" + p.env["TENANT_ID"] + "/accept", "", []int{404}},
 		"POST /api/me/invitations/{tenant_id}/decline":      {"/api/me/invitations/" + p.env["TENANT_ID"] + "/decline", "", []int{404}},
