@@ -98,7 +98,7 @@ func graded(n, all int64, bad float64) string {
 }
 
 func clicksCheck(a accountFacts) check {
-	c := check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks, Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/#/connections"}
+	c := check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks, Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/console/setup/keys"}
 	switch {
 	case c.State == "never":
 		c.Detail, c.Action = "No click on an ad of this account has been tracked, so no deal can be credited by a click.", "Put the beacon on the landing pages and the ad's id into their links."
@@ -119,7 +119,7 @@ func clicksCheck(a accountFacts) check {
 }
 
 func eventsCheck(crm crmFacts) check {
-	c := check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events, Link: "/#/connections"}
+	c := check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events, Link: "/console/setup/hubspot"}
 	c.Detail = fmt.Sprintf("%d changes of deals and contacts were taken in the last 7 days.", crm.Events)
 	switch {
 	case crm.Portals == 0 && c.State != "ok":
@@ -135,12 +135,13 @@ func eventsCheck(crm crmFacts) check {
 }
 
 func metricsCheck(now time.Time, a accountFacts) check {
-	c := check{Check: "metrics", LastAt: a.SyncedAt, Count: a.Ads, Link: "/#/campaigns"}
+	c := check{Check: "metrics", LastAt: a.SyncedAt, Count: a.Ads, Link: "/console/setup/meta"}
 	switch {
 	case a.Connected:
 		c.State = aged(now, a.SyncedAt, 3*time.Hour, oneDay)
-		c.Detail = "Meta's figures have not been read yet."
+		c.Detail, c.Action = "Meta's figures have not been read yet.", "Nothing: the next hourly run reads them."
 		if a.SyncedAt != nil {
+			c.Action = ""
 			c.Detail = fmt.Sprintf("Meta's figures were read %s ago; %d ads.", age(now, *a.SyncedAt), a.Ads)
 		}
 		if a.SyncError != nil {
@@ -154,22 +155,22 @@ func metricsCheck(now time.Time, a accountFacts) check {
 		}
 	case a.LastDay == nil:
 		c.State, c.Detail = "never", "The account is not connected to Meta, and no report by day was imported."
-		c.Action, c.Link = "Connect the account to Meta, or import a report from Ads Manager.", "/#/import"
+		c.Action, c.Link = "Connect the account to Meta, or import a report from Ads Manager.", "/console/setup/import"
 	default:
 		c.LastAt, c.State = a.LastDay, aged(now, a.LastDay, 3*oneDay, 7*oneDay)
 		c.Detail = fmt.Sprintf("The account is not connected to Meta; the newest imported day is %s.", a.LastDay.Format(time.DateOnly))
 		if c.State != "ok" {
-			c.Since, c.Action, c.Link = a.LastDay, "Import a newer report, or connect the account to Meta.", "/#/import"
+			c.Since, c.Action, c.Link = a.LastDay, "Import a newer report, or connect the account to Meta.", "/console/setup/import"
 		}
 	}
 	return c
 }
 
 func reconcileCheck(crm crmFacts) check {
-	c := check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired, Share: shareOf(crm.Repaired, crm.Compared), Link: "/#/connections"}
+	c := check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired, Share: shareOf(crm.Repaired, crm.Compared), Link: "/console/setup/hubspot"}
 	switch {
 	case c.State == "never" && crm.Portals == 0:
-		c.Detail, c.Action, c.Link = "No CRM is connected, so there is nothing to compare the ledger with.", "Connect HubSpot.", "/#/connections"
+		c.Detail, c.Action, c.Link = "No CRM is connected, so there is nothing to compare the ledger with.", "Connect HubSpot.", "/console/setup/hubspot"
 	case c.State == "never":
 		c.Detail, c.Action = "The ledger has not been compared with the CRM yet.", "Nothing: the first comparison follows when the portal's deals have been read."
 	default:
@@ -187,11 +188,16 @@ func reconcileCheck(crm crmFacts) check {
 	return c
 }
 
+const (
+	noDeals   = "There are no deals yet."
+	firstDeal = "Connect the CRM, or have it send its deals here; deals of the last 540 days are then read by themselves."
+)
+
 func unmatchedCheck(crm crmFacts) check {
-	c := check{Check: "unmatched_deals", State: graded(crm.Unmatched, crm.Deals, 0.6), Count: crm.Unmatched, Share: shareOf(crm.Unmatched, crm.Deals), LastAt: crm.LastUnmatched, Link: "/#/pipeline"}
+	c := check{Check: "unmatched_deals", State: graded(crm.Unmatched, crm.Deals, 0.6), Count: crm.Unmatched, Share: shareOf(crm.Unmatched, crm.Deals), LastAt: crm.LastUnmatched, Link: "/console/pipeline"}
 	switch {
 	case crm.Deals == 0:
-		c.State, c.Detail = "never", "There are no deals yet."
+		c.State, c.Detail, c.Action = "never", noDeals, firstDeal
 	case c.State == "ok":
 		c.Detail = fmt.Sprintf("All %d deals are credited to an ad.", crm.Deals)
 	default:
@@ -205,7 +211,7 @@ func unmatchedCheck(crm crmFacts) check {
 }
 
 func assumedCheck(a accountFacts) check {
-	c := check{Check: "assumed_values", State: graded(a.AssumedMinor, a.PipelineMinor, 0.5), Count: a.AssumedAds + a.UnvaluedAds, Share: shareOf(a.AssumedMinor, a.PipelineMinor), Link: "/#/campaigns"}
+	c := check{Check: "assumed_values", State: graded(a.AssumedMinor, a.PipelineMinor, 0.5), Count: a.AssumedAds + a.UnvaluedAds, Share: shareOf(a.AssumedMinor, a.PipelineMinor), Link: "/console/setup/accounts"}
 	switch {
 	case a.UnvaluedAds > 0:
 		c.State = "warn"
@@ -221,10 +227,10 @@ func assumedCheck(a accountFacts) check {
 }
 
 func unmappedCheck(crm crmFacts) check {
-	c := check{Check: "unmapped_stages", State: graded(crm.Unmapped, crm.Deals, 0.2), Count: crm.Unmapped, Share: shareOf(crm.Unmapped, crm.Deals), Link: "/#/connections"}
+	c := check{Check: "unmapped_stages", State: graded(crm.Unmapped, crm.Deals, 0.2), Count: crm.Unmapped, Share: shareOf(crm.Unmapped, crm.Deals), Link: "/console/setup/hubspot"}
 	switch {
 	case crm.Deals == 0:
-		c.State, c.Detail = "never", "There are no deals yet."
+		c.State, c.Detail, c.Action = "never", noDeals, firstDeal
 	case crm.Unmapped == 0:
 		c.Detail = "Every deal's stage stands for one of yours."
 	default:
@@ -235,7 +241,7 @@ func unmappedCheck(crm crmFacts) check {
 }
 
 func lettersCheck(crm crmFacts) check {
-	c := check{Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.", Link: "/#/dead-letters"}
+	c := check{Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.", Link: "/console/setup/dead-letters"}
 	if crm.Letters > 0 {
 		c.State, c.Since = "warn", crm.FirstLetter
 		if crm.Letters >= 100 || crm.Now.Sub(*crm.FirstLetter) > 7*oneDay {

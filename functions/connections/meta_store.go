@@ -41,7 +41,7 @@ func (r metaRow) shown() MetaConnection {
 	return c
 }
 
-// known returns a Forbidden fault where the token's tenant is not set up here.
+// known returns a NotFound fault where the token's tenant is not set up here.
 func known(ctx context.Context, tx pgx.Tx) error {
 	_, err := revenue.NewStore(tx).Currency(ctx)
 	return err

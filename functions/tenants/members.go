@@ -144,7 +144,7 @@ func lockMembers(ctx context.Context, tx pgx.Tx) error {
 	var id string
 	err := tx.QueryRow(ctx, `SELECT tenant_id::text FROM gv.tenants WHERE tenant_id = gv.tenant() FOR NO KEY UPDATE`).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.Forbiddenf("your token's tenant is not set up here")
+		return fault.NotFoundf("your token's tenant is not set up here")
 	}
 	if err != nil {
 		return fmt.Errorf("lock the tenant: %w", err)

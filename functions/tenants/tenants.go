@@ -145,7 +145,7 @@ func readTenant(ctx context.Context, tx pgx.Tx) (t Tenant, err error) {
 	err = tx.QueryRow(ctx, `SELECT tenant_id::text, name, currency, paused, created_at FROM gv.tenants WHERE tenant_id = gv.tenant()`).
 		Scan(&t.TenantID, &t.Name, &t.Currency, &t.Paused, &t.CreatedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return t, fault.Forbiddenf("your token's tenant is not set up here")
+		return t, fault.NotFoundf("your token's tenant is not set up here")
 	}
 	if err != nil {
 		return t, fmt.Errorf("read the tenant: %w", err)

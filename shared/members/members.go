@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -25,7 +26,7 @@ type Lookup struct{ db *pg.DB }
 func In(db *pg.DB) Lookup { return Lookup{db} }
 
 // Role returns the role that the address has in tenant now, or "" where it is no
-// accepted member.
+// accepted member. A tenant that does not exist is NotFound.
 func (l Lookup) Role(ctx context.Context, tenant, email string) (role string, err error) {
 	err = pg.WithoutTenant(ctx, l.db, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, tenant, strings.ToLower(email)).Scan(&role)
@@ -33,7 +34,23 @@ func (l Lookup) Role(ctx context.Context, tenant, email string) (role string, er
 	if err != nil {
 		return "", fmt.Errorf("look up a membership of tenant %s: %w", tenant, err)
 	}
+	if role == "" {
+		return "", l.exists(ctx, tenant)
+	}
 	return role, nil
+}
+
+func (l Lookup) exists(ctx context.Context, tenant string) error {
+	return pg.InTenant(ctx, l.db, tenant, func(tx pgx.Tx) error {
+		var found bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM gv.tenants WHERE tenant_id = gv.tenant())`).Scan(&found); err != nil {
+			return fmt.Errorf("look up tenant %s: %w", tenant, err)
+		}
+		if !found {
+			return fault.NotFoundf("your token's tenant is not set up here")
+		}
+		return nil
+	})
 }
 
 // Membership is one tenant that somebody belongs to or is invited to.

@@ -22,7 +22,7 @@ func (s Store) Currency(ctx context.Context) (money.Currency, error) {
 	var c money.Currency
 	err := s.tx.QueryRow(ctx, `SELECT currency FROM gv.tenants WHERE tenant_id = gv.tenant()`).Scan(&c)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", fault.Forbiddenf("your token's tenant is not set up here")
+		return "", fault.NotFoundf("your token's tenant is not set up here")
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the tenant's currency: %w", err)

@@ -107,11 +107,6 @@ function Done({ entries }: { entries: History }) {
 }
 
 const mood: Record<HealthCheck['state'], Mood> = { ok: 'good', warn: 'warn', bad: 'bad', never: 'warn' }
-const places: Record<string, string> = {
-  clicks: '/setup/keys', crm_events: '/setup/hubspot', metrics: '/setup/meta', reconcile: '/setup/hubspot', unmatched_deals: '/pipeline',
-  assumed_values: '/setup/accounts', unmapped_stages: '/setup/hubspot', dead_letters: '/setup/dead-letters',
-}
-
 function DataHealth({ of, accounts }: { of: Health; accounts?: Accounts }) {
   const wrong = of.accounts.flatMap(({ account_id, checks }) => checks.filter((one) => one.state !== 'ok').map((check) => ({ account_id, check })))
   const seen = new Set<string>()
@@ -123,7 +118,7 @@ function DataHealth({ of, accounts }: { of: Health; accounts?: Accounts }) {
         <ul className="list">{shown.map(({ account_id, check }) => (
           <li key={account_id + check.check}>
             <Badge mood={mood[check.state]}>{words(check.check)}</Badge> {check.detail}{of.accounts.length > 1 && <span className="soft"> ({name(account_id)})</span>}
-            {check.action && <span className="small line">{check.action} {places[check.check] && <Link href={places[check.check]!}>Go there</Link>}</span>}
+            {check.action && <span className="small line">{check.action} <Link href={check.link.replace(/^\/console/, '')}>Go there</Link></span>}
           </li>
         ))}</ul>
       )}
