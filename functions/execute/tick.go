@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/lease"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
 // report is what a run did.
@@ -44,7 +45,8 @@ type tick struct {
 }
 
 // Run carries out the changes that are due, and those that become due while it runs.
-// It holds no connection while it waits.
+// It holds no connection while it waits. When its instance stops, it finishes the
+// changes that it works on and claims no others.
 func (f *function) Run(ctx context.Context) (any, error) {
 	t := &tick{
 		function: f, end: time.Now().Add(f.opts.Tick), report: report{Outcomes: map[string]int{}},
@@ -57,6 +59,9 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		due, now, err := t.due(ctx)
 		if err != nil {
 			working.Wait()
+			if errors.Is(context.Cause(ctx), serve.ErrStopping) {
+				return t.report, nil
+			}
 			return t.report, err
 		}
 		wait := f.opts.Poll
@@ -74,13 +79,14 @@ func (f *function) Run(ctx context.Context) (any, error) {
 			return t.report, nil
 		}
 		left := time.Until(t.end)
-		if left <= 0 || ctx.Err() != nil {
+		if left <= 0 || ctx.Err() != nil || serve.IsStopping(ctx) {
 			working.Wait()
 			return t.report, nil
 		}
 		timer := time.NewTimer(max(min(wait, left), time.Millisecond))
 		select {
 		case <-ctx.Done():
+		case <-serve.Stopping(ctx):
 		case <-timer.C:
 		case <-t.done:
 		}
@@ -160,7 +166,7 @@ func (t *tick) account(ctx context.Context, d queue.Due) {
 		if err != nil {
 			return err
 		}
-		for looked := 0; time.Now().Before(t.end) && ctx.Err() == nil; looked++ {
+		for looked := 0; time.Now().Before(t.end) && ctx.Err() == nil && !serve.IsStopping(ctx); looked++ {
 			if more, err := a.next(ctx); err != nil || !more {
 				if looked == 0 && err == nil { // another run claimed them first
 					t.rest(d, t.opts.Poll)

@@ -152,13 +152,13 @@ func (f *function) Run(ctx context.Context) (any, error) {
 			r.Waiting++
 			continue
 		}
-		if ctx.Err() != nil {
-			mu.Lock()
-			r.CutShort = true
-			mu.Unlock()
-			break
-		}
 		group.Go(func() error {
+			if ctx.Err() != nil || serve.IsStopping(ctx) { // while it waited for its turn
+				mu.Lock()
+				r.CutShort = true
+				mu.Unlock()
+				return nil
+			}
 			done, err := f.account(ctx, c)
 			mu.Lock()
 			defer mu.Unlock()

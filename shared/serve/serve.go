@@ -62,7 +62,8 @@ func PubSub(name string, build func(context.Context) (Consumer, error)) {
 }
 
 // Job is a scheduled function's work. It may be run at any time and twice at
-// once; its report becomes the answer and a line in the log.
+// once; its report becomes the answer and a line in the log. When Stopping reports
+// that the instance stops, it begins nothing new.
 type Job interface {
 	Run(ctx context.Context) (report any, err error)
 }
@@ -79,14 +80,18 @@ func Schedule(name string, build func(context.Context) (Job, error)) {
 }
 
 // Tick returns the handler that runs job once a request.
-func Tick(job Job) http.Handler {
+func Tick(job Job) http.Handler { return process.tick(job) }
+
+func (s *stopper) tick(job Job) http.Handler {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, err := only(r)
 		if err != nil {
 			WriteError(w, r, err)
 			return
 		}
-		report, err := job.Run(r.Context())
+		ctx, done := s.job(r.Context())
+		defer done()
+		report, err := job.Run(ctx)
 		if err != nil {
 			WriteError(w, r, err)
 			return
@@ -108,7 +113,7 @@ func register(name string, kind Kind, build func(context.Context) (http.Handler,
 	}
 	handler := Wrap(name, &lazy{build: build})
 	registered[name] = Function{Name: name, Kind: kind, Handler: handler, Build: build}
-	functions.HTTP(name, counted(handler).ServeHTTP)
+	functions.HTTP(name, process.counted(handler).ServeHTTP)
 }
 
 // timeout is how long a request may take: the timeout of the service, less a second
