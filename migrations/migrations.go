@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,11 +60,16 @@ func All() ([]Migration, error) {
 
 // Apply applies what is pending, each file with its history row in one
 // transaction, and returns what it applied. Concurrent callers wait for each
-// other. conn must be a direct or session-mode connection.
+// other. conn must be a direct or session-mode connection. What functions need and
+// a migration may fail to give without an error is checked afterwards.
 func Apply(ctx context.Context, conn *pgx.Conn) ([]Migration, error) {
-	return run(ctx, conn, func(ctx context.Context, m Migration) (bool, error) {
+	done, err := run(ctx, conn, func(ctx context.Context, m Migration) (bool, error) {
 		return true, apply(ctx, conn, m)
 	})
+	if err != nil {
+		return done, err
+	}
+	return done, extensionUsable(ctx, conn)
 }
 
 // Baseline records every migration up to and including version as applied,
@@ -90,8 +96,11 @@ func run(ctx context.Context, conn *pgx.Conn, do func(context.Context, Migration
 	if err != nil {
 		return nil, err
 	}
+	if _, err := conn.Exec(ctx, waitForOthers, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return nil, fmt.Errorf("set time-outs: %w", err)
+	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(lockKey)); err != nil {
-		return nil, fmt.Errorf("lock migrations: %w", err)
+		return nil, fmt.Errorf("lock migrations, which another runner holds: %w", err)
 	}
 	defer func() {
 		_, unlockErr := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(lockKey))
@@ -126,8 +135,43 @@ const historyTable = `
 	ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
 	ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text;`
 
+const (
+	// waitForOthers bounds the wait for another runner. Supabase ends any statement
+	// of its own roles after 2 minutes otherwise.
+	waitForOthers = `SET statement_timeout = 0; SET lock_timeout = '10min'`
+
+	// impatient begins each migration. A statement that waits for a lock makes every
+	// later reader of the table wait behind it, so it gives up soon and is tried again;
+	// and none runs into Supabase's own limit of 2 minutes.
+	impatient = `SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '110s'`
+
+	lockTries = 20
+	lockPause = time.Second
+)
+
+// apply applies one migration. Where a lock cannot be had, it is tried again: readers
+// and writers come through between two tries.
 func apply(ctx context.Context, conn *pgx.Conn, m Migration) error {
+	for try := 1; ; try++ {
+		err := applyOnce(ctx, conn, m)
+		if code := new(pgconn.PgError); !errors.As(err, &code) || code.Code != lockNotAvailable || try == lockTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+const lockNotAvailable = "55P03"
+
+func applyOnce(ctx context.Context, conn *pgx.Conn, m Migration) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, impatient, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, m.SQL, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@
 // first tenant with its admin:
 //
 //	go run ./infra/migrate [-db URL]
+//	go run ./infra/migrate -check                           says what of a database is wrong, and changes nothing
 //	go run ./infra/migrate -baseline 12                     marks what psql has applied
 //	go run ./infra/migrate -tenant NAME -admin EMAIL [-currency USD]
 //
@@ -42,6 +43,7 @@ func run(ctx context.Context, args []string, env func(string) string, out io.Wri
 	f := flag.NewFlagSet("migrate", flag.ContinueOnError)
 	db := f.String("db", "", "the owner's `URL`; MIGRATE_DATABASE_URL, or else DATABASE_URL, if not given")
 	baseline := f.Int("baseline", 0, "record the migrations up to this `number` as applied, without running them")
+	check := f.Bool("check", false, "say what is missing or wrong, in the order in which to mend it, and change nothing")
 	var first tenant
 	f.StringVar(&first.name, "tenant", "", "make the tenant of this `name`, where there is none")
 	f.StringVar(&first.admin, "admin", "", "the `e-mail` address of the tenant's admin")
@@ -60,6 +62,9 @@ func run(ctx context.Context, args []string, env func(string) string, out io.Wri
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if *check {
+		return report(ctx, conn, out)
+	}
 	if *baseline != 0 {
 		return mark(ctx, conn, *baseline, out)
 	}
@@ -113,6 +118,22 @@ The functions log in as gv_app and gv_worker, which have no password yet. Give t
   ALTER ROLE gv_worker PASSWORD '...';
 `)
 	}
+	return nil
+}
+
+// report prints what Check finds, and fails if that is anything.
+func report(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
+	problems, err := migrations.Check(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for i, p := range problems {
+		fmt.Fprintf(out, "%d. %s\n   %s\n", i+1, p.What, p.Mend)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%d things are missing or wrong", len(problems))
+	}
+	fmt.Fprintln(out, "the database is as this code needs it")
 	return nil
 }
 

@@ -176,3 +176,18 @@ func TestAWrongCallSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("without a URL: %v", err)
 	}
 }
+
+func TestACheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t).AdminURL
+	for range 2 { // the first one has applied nothing
+		out, err := migrate(t, url, "-check")
+		if err == nil || !strings.Contains(out, "migrations are not applied") || !strings.Contains(out, "go run ./infra/migrate") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	must(t, url, "-tenant", "Northside", "-admin", "a@example.com")
+	if out := must(t, url, "-check"); out != "the database is as this code needs it\n" {
+		t.Errorf("%s", out)
+	}
+}
