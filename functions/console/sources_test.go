@@ -21,7 +21,7 @@ func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, root := range []string{
-		"index.html", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json", "public", "src", "mlapi/package.json", "mlapi/src",
+		"index.html", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json", "src", "mlapi/package.json", "mlapi/src",
 	} {
 		err := filepath.WalkDir(filepath.Join("web", root), func(file string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {

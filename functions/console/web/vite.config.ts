@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('.', import.meta.url))
 const out = join(root, '../page')
 
 /** What the built page depends on. The Go test in functions/console lists the same. */
-const sources = ['index.html', 'package.json', 'package-lock.json', 'vite.config.ts', 'tsconfig.json', 'public', 'src', 'mlapi/package.json', 'mlapi/src']
+const sources = ['index.html', 'package.json', 'package-lock.json', 'vite.config.ts', 'tsconfig.json', 'src', 'mlapi/package.json', 'mlapi/src']
 const typesOnly = 'mlapi/src/schema.ts'
 
 function files(path: string): string[] {

@@ -21,12 +21,3 @@ try {
 
 const root = document.getElementById('root')
 if (root) createRoot(root).render(<QueryClientProvider client={queries}><App refused={refused} /></QueryClientProvider>)
-
-// The tab's icon comes after the first view, which it is no part of.
-setTimeout(() => {
-  const icon = document.createElement('link')
-  icon.rel = 'icon'
-  icon.type = 'image/svg+xml'
-  icon.href = '/console/icon.svg'
-  document.head.append(icon)
-}, 3000)

@@ -26,7 +26,7 @@ export function CampaignView() {
         <Sheet title="Day by day"><Load of={days} what="its days">{(told) => <DayCharts days={told.days} currency={one.currency} history={history.data?.history.filter((entry) => entry.campaign_id === id)} />}</Load></Sheet>
         <Load of={ads} what="its ads">{(all) => {
           if (all.length === 0) return <Sheet><Empty title="No ads yet" hint="This campaign’s ads appear here with the next report that names them." to={may('editor') && ['Import a report', '/setup/import']} /></Sheet>
-          const shown = find ? all.filter((ad) => `${ad.name} ${ad.id}`.toLowerCase().includes(find.toLowerCase())) : all
+          const shown = found(all, find)
           return (
             <>
               <div className="row"><Field label="Find an ad"><input type="search" value={find} onChange={(event) => setFind(event.target.value)} /></Field></div>
@@ -39,7 +39,19 @@ export function CampaignView() {
   )
 }
 
-const columns = (currency: string): Column<Ad>[] => [
+const found = (all: Ad[], find: string) => (find ? all.filter((ad) => `${ad.name} ${ad.id}`.toLowerCase().includes(find.toLowerCase())) : all)
+
+const made = new Map<string, Column<Ad>[]>()
+
+const columns = (currency: string): Column<Ad>[] => {
+  const known = made.get(currency)
+  if (known) return known
+  const fresh = columnsIn(currency)
+  made.set(currency, fresh)
+  return fresh
+}
+
+const columnsIn = (currency: string): Column<Ad>[] => [
   {
     name: 'Ad', by: (ad) => ad.name, wide: true,
     show: (ad) => <><Link href={`/ads/${encodeURIComponent(ad.id)}`}>{ad.name}</Link> <span className="badges">{ad.status !== 'ACTIVE' && <Badge of={ad.status} />}{tiring(ad) && <Badge of={ad.fatigue_status} />}</span><span className="small soft line">{plural(Math.floor(ageHours(ad) / 24), 'day')} old</span></>,
