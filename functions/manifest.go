@@ -3,10 +3,12 @@
 package functions
 
 import (
+	"cmp"
 	_ "embed"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -127,6 +129,17 @@ var clients = map[string]int{"nano": 200, "micro": 200, "small": 400, "medium": 
 func (p Pooler) Clients() int { return clients[p.Compute] }
 
 func computeSizes() []string { return slices.Sorted(maps.Keys(clients)) }
+
+// SmallestPooler is the smallest compute size whose pooler admits a roll-out with a
+// tenth of its clients left free; empty where none does.
+func (m *Manifest) SmallestPooler() string {
+	sizes := slices.DeleteFunc(computeSizes(), func(size string) bool { return m.ConnectionsRollingOut() > clients[size]*9/10 })
+	slices.SortFunc(sizes, func(a, b string) int { return cmp.Or(clients[a]-clients[b], -strings.Compare(a, b)) })
+	if len(sizes) == 0 {
+		return ""
+	}
+	return sizes[0]
+}
 
 // Path is one method and pattern of net/http's ServeMux.
 type Path struct {

@@ -58,6 +58,12 @@ func Check(ctx context.Context, db Querier) (problems []Problem, err error) {
 	return problems, nil
 }
 
+// Pending returns the migrations that the database does not have yet, in order.
+func Pending(ctx context.Context, db Querier) ([]Migration, error) {
+	pending, _, err := compare(ctx, db)
+	return pending, err
+}
+
 // first is the version of the first migration.
 const first = "001"
 
