@@ -1,4 +1,4 @@
-package campaigns
+package datahealth
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// healthStore reads the transaction's tenant.
-type healthStore struct{ tx pgx.Tx }
+// store reads the transaction's tenant.
+type store struct{ tx pgx.Tx }
 
 // crmFacts are what the checks need to know of the tenant's CRM and queues.
 type crmFacts struct {
@@ -56,7 +56,7 @@ type accountFacts struct {
 	UnvaluedAds   int64
 }
 
-func (s healthStore) read(ctx context.Context) (crm crmFacts, accounts []accountFacts, err error) {
+func (s store) read(ctx context.Context) (crm crmFacts, accounts []accountFacts, err error) {
 	rows, _ := s.tx.Query(ctx, crmHealth)
 	if crm, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[crmFacts]); err != nil {
 		return crm, nil, fmt.Errorf("read the state of the CRM's data: %w", err)
