@@ -245,7 +245,7 @@ func isSecret(name string) bool {
 	if strings.HasSuffix(name, "_PER_KEY") {
 		return false
 	}
-	return strings.HasSuffix(name, "DATABASE_URL") || strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_DSN")
+	return strings.HasSuffix(name, "DATABASE_URL") || strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_TOKEN") || strings.HasSuffix(name, "_DSN")
 }
 
 // needs is what a function reads, as the manifest has it.

@@ -1,4 +1,4 @@
-// Package attribute credits a conversion to the click that led to it, in three
+// Package attribute credits a conversion to the click that led to it, in four
 // layers, and records it. It serves POST /api/ml/attribution/attribute-conversion;
 // the same conversion again answers the same unless its time or the clicks changed.
 package attribute
@@ -68,6 +68,7 @@ type input struct {
 		GBRAID                *string        `json:"gbraid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
 		WBRAID                *string        `json:"wbraid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
 		TTCLID                *string        `json:"ttclid,omitempty" nullable:"true" maxLength:"1024" pattern:"^[^\\x00]*$" patternDescription:"text without NUL"`
+		LeadID                *string        `json:"lead_id,omitempty" nullable:"true" maxLength:"200" pattern:"^[^\\x00]*$" patternDescription:"text without NUL" doc:"Of a lead form on Meta: its ad is known for certain."`
 		ClickID               *string        `json:"click_id,omitempty" nullable:"true" maxLength:"200" pattern:"^[^\\x00]*$" patternDescription:"text without NUL" doc:"As track-click answered it."`
 		FingerprintHash       *string        `json:"fingerprint_hash,omitempty" nullable:"true" maxLength:"128" pattern:"^[^\\x00]*$" patternDescription:"text without NUL" doc:"As track-click answered it."`
 		FingerprintComponents map[string]any `json:"fingerprint_components,omitempty" nullable:"true" maxProperties:"100" doc:"Or what it is made of; the hash counts where both are given."`
@@ -102,9 +103,9 @@ func (in *input) Resolve(huma.Context) []error {
 }
 
 type answer struct {
-	Success         bool    `json:"success" doc:"A click was found."`
-	AttributedClick *string `json:"attributed_click_id" nullable:"true"`
-	Method          string  `json:"attribution_method" enum:"url_param,fingerprint,probabilistic,unattributed"`
+	Success         bool    `json:"success" doc:"A click, or a lead, was found."`
+	AttributedClick *string `json:"attributed_click_id" nullable:"true" doc:"null where the match is a lead."`
+	Method          string  `json:"attribution_method" enum:"lead_id,url_param,fingerprint,probabilistic,unattributed"`
 	Confidence      float64 `json:"attribution_confidence"`
 	WindowHours     float64 `json:"attribution_window_hours" doc:"From the click to the conversion; 0 where no click was found."`
 	Reason          string  `json:"reason"`
@@ -149,6 +150,7 @@ func (in *input) keys(tenant string) attribution.Keys {
 			FBCLID: value(in.Body.FBCLID), GCLID: value(in.Body.GCLID),
 			GBRAID: value(in.Body.GBRAID), WBRAID: value(in.Body.WBRAID), TTCLID: value(in.Body.TTCLID),
 		},
+		LeadKeys:        attribution.LeadKeys{LeadID: value(in.Body.LeadID)},
 		FingerprintHash: value(in.Body.FingerprintHash), IP: value(in.Body.IPAddress), UserAgent: value(in.Body.UserAgent),
 	}
 	if k.FBCLID == "" {
@@ -173,6 +175,9 @@ func explain(conversion string, r attribution.Result) answer {
 	}
 	if r.Method != attribution.Unattributed {
 		a.Success, a.AttributedClick, a.AdID, a.CampaignID = true, &r.ClickID, &r.AdID, &r.CampaignID
+		if r.Method == attribution.LeadID {
+			a.AttributedClick = nil
+		}
 	}
 	return a
 }

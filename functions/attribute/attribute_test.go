@@ -195,3 +195,19 @@ func TestOnlyAnEditorOfTheTenantMayAttribute(t *testing.T) {
 		t.Errorf("without a database: %d %s", a.Status, a.Body)
 	}
 }
+
+func TestALeadsConversionIsItsAdsWithoutAClick(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.click(apitest.Tenant, "k1", "a1", time.Hour, "fbclid", "fb-1")
+	w.click(apitest.Tenant, "lead-900", "a2", 480*time.Hour, "lead_id", "900")
+	w.click(apitest.Other, "lead-901", "a3", time.Hour, "lead_id", "901")
+	for lead, want := range map[string]string{
+		"900": "a2 lead_id <nil>", "l:900": "a2 lead_id <nil>", "901": "a1 url_param k1", "": "a1 url_param k1",
+	} {
+		a := w.ask("v-"+lead, fmt.Sprintf(`, "lead_id": %q, "fbclid": "fb-1"`, lead)).JSON(t)
+		if got := fmt.Sprint(a["ad_id"], " ", a["attribution_method"], " ", a["attributed_click_id"]); got != want {
+			t.Errorf("lead %q: %s, want %s", lead, got, want)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package clicks
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/geminivideo/geminivideo/shared/attribution"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
-	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -25,9 +23,6 @@ type answer struct {
 	Dropped               []string `json:"dropped" nullable:"false" doc:"The members that could not be used; the click is recorded without them."`
 }
 
-// topic is where deals wait to be credited again.
-const topic = "crm-events"
-
 // record stores the click, credits again what it may take over, and answers.
 func (f *function) record(ctx context.Context, tenant string, p *parsed) (answer, error) {
 	if !strings.EqualFold(tenant, p.tenant) {
@@ -35,7 +30,7 @@ func (f *function) record(ctx context.Context, tenant string, p *parsed) (answer
 	}
 	var waiting bool
 	done, err := idempotency.Run(ctx, f.db, tenant, func(tx pgx.Tx) (answer, error) {
-		stored, deals, err := store(ctx, tx, p.click)
+		stored, deals, err := attribution.NewStore(tx).RecordAndCredit(ctx, p.click)
 		waiting = deals > 0
 		return answer{
 			Status: "click_tracked", ClickID: stored.ClickID, FingerprintHash: stored.FingerprintHash,
@@ -49,39 +44,6 @@ func (f *function) record(ctx context.Context, tenant string, p *parsed) (answer
 		outbox.Flush(ctx, f.db, tenant, f.queue)
 	}
 	return done, nil
-}
-
-// store records the click and, where it is new, credits again the conversions
-// that it may take over; deals, whose value the ad's figures hold, are left to the
-// function that writes their ledger. It returns the click as it is stored, and how
-// many deals those are.
-func store(ctx context.Context, tx pgx.Tx, click attribution.Click) (attribution.Click, int, error) {
-	clicks := attribution.NewStore(tx)
-	if err := clicks.Lock(ctx, click.Keys()); err != nil {
-		return click, 0, err
-	}
-	click, isNew, err := clicks.Record(ctx, click)
-	if err != nil || !isNew {
-		return click, 0, err
-	}
-	deals, conversions, err := clicks.Affected(ctx, click)
-	if err != nil {
-		return click, 0, err
-	}
-	for _, d := range deals {
-		data, err := json.Marshal(struct {
-			Kind     string `json:"kind"`
-			PortalID int64  `json:"portal_id"`
-			DealID   int64  `json:"deal_id"`
-		}{"attribute", d.PortalID, d.DealID})
-		if err != nil {
-			return click, 0, err
-		}
-		if err := outbox.Put(ctx, tx, message.Message{Topic: topic, Data: data}); err != nil {
-			return click, 0, err
-		}
-	}
-	return click, len(deals), clicks.Rederive(ctx, conversions)
 }
 
 // admit returns whose key it is. An unknown one is Unauthorized; one from a web

@@ -28,6 +28,7 @@ type HubSpotConnection struct {
 	ClientSecret        Credential `json:"client_secret"`
 	PreviousSecretUntil *time.Time `json:"previous_secret_until,omitempty" doc:"Until then webhooks signed with the client secret before are taken too."`
 	AccessToken         Credential `json:"access_token"`
+	LeadProperty        string     `json:"lead_property" doc:"The contact property that holds the id of a lead on Meta."`
 	LastError           string     `json:"last_error,omitempty" doc:"Why HubSpot refused the connection last; absent while it works."`
 	LastErrorAt         *time.Time `json:"last_error_at,omitempty"`
 	Backfill            *Backfill  `json:"backfill,omitempty" doc:"How far the portal's earlier deals are read."`
@@ -66,6 +67,7 @@ type hubspotInput struct {
 		AccessToken  string   `json:"access_token,omitempty" maxLength:"4096" doc:"Reads the portal. Required unless disconnected is true."`
 		ClientSecret string   `json:"client_secret,omitempty" maxLength:"1024" doc:"Of the app that sends the portal's webhooks. Absent: stays as it is; the deployment's own app on a first connection."`
 		OverlapHours *float64 `json:"overlap_hours,omitempty" minimum:"0" maximum:"24" doc:"How long the client secret before stays valid beside a new one; 24 where it is not given."`
+		LeadProperty *string  `json:"lead_property,omitempty" pattern:"^[a-z][a-z0-9_]{0,99}$" patternDescription:"a property's internal name" doc:"The contact property that holds the id of a lead on Meta. Absent: stays as it is; gv_lead_id on a first connection."`
 		BackfillDays int      `json:"backfill_days,omitempty" minimum:"1" maximum:"3650" doc:"How many days back the portal's deals are read; 540 on a first connection where it is not given."`
 		Disconnected bool     `json:"disconnected,omitempty" doc:"Disconnects the portal."`
 	}
@@ -97,7 +99,7 @@ func (f *function) putHubSpot(ctx context.Context, in *hubspotInput) (*hubspotOu
 	if err := f.checkHubSpot(ctx, in.Body.PortalID, in.Body.AccessToken); err != nil {
 		return nil, err
 	}
-	grant := portalGrant{portal: in.Body.PortalID, who: id.Who(), overlap: standardOverlap}
+	grant := portalGrant{portal: in.Body.PortalID, who: id.Who(), overlap: standardOverlap, lead: in.Body.LeadProperty}
 	if h := in.Body.OverlapHours; h != nil {
 		grant.overlap = time.Duration(*h * float64(time.Hour))
 	}

@@ -28,6 +28,7 @@ type portalRow struct {
 	DisconnectedAt    *time.Time
 	LastError         *string
 	LastErrorAt       *time.Time
+	LeadProperty      string
 	Now               time.Time
 }
 
@@ -35,7 +36,7 @@ func (r portalRow) shown() HubSpotConnection {
 	c := HubSpotConnection{
 		PortalID: r.PortalID, Connected: r.DisconnectedAt == nil, ConnectedAt: r.ConnectedAt.UTC(), ConnectedBy: r.ConnectedBy,
 		DisconnectedAt: inUTC(r.DisconnectedAt), ClientSecret: credential(deref(r.ClientSecret), r.ClientSecretSetAt),
-		AccessToken: credential(r.AccessToken, r.AccessTokenSetAt), LastError: deref(r.LastError), LastErrorAt: inUTC(r.LastErrorAt),
+		AccessToken: credential(r.AccessToken, r.AccessTokenSetAt), LastError: deref(r.LastError), LastErrorAt: inUTC(r.LastErrorAt), LeadProperty: r.LeadProperty,
 	}
 	if r.PreviousUntil != nil && r.PreviousUntil.After(r.Now) {
 		c.PreviousSecretUntil = inUTC(r.PreviousUntil)
@@ -51,7 +52,7 @@ func deref(text *string) string {
 }
 
 const portalColumns = `portal_id, client_secret, client_secret_set_at, previous_secret, previous_until, access_token, access_token_set_at,
-	connected_by, connected_at, disconnected_at, last_error, last_error_at, now() AS now`
+	connected_by, connected_at, disconnected_at, last_error, last_error_at, lead_property, now() AS now`
 
 func portals(ctx context.Context, tx pgx.Tx) ([]portalRow, error) {
 	rows, _ := tx.Query(ctx, `
@@ -92,6 +93,7 @@ type portalGrant struct {
 	token   string // version's name
 	client  string // version's name; empty: as it is
 	overlap time.Duration
+	lead    *string // the property with a lead's id; nil: as it is
 	who     string
 }
 
@@ -107,18 +109,18 @@ func connectPortal(ctx context.Context, tx pgx.Tx, g portalGrant) (row portalRow
 	connected := err == nil && was.DisconnectedAt == nil
 	client, previous, until := rotated(was, connected, g)
 	rows, _ = tx.Query(ctx, `
-		INSERT INTO gv.hubspot_connections AS c (tenant_id, portal_id, client_secret, client_secret_set_at, access_token, access_token_set_at, connected_by)
-		VALUES (gv.tenant(), @portal, @client, CASE WHEN @client::text IS NOT NULL THEN now() END, @token, now(), @who)
+		INSERT INTO gv.hubspot_connections AS c (tenant_id, portal_id, client_secret, client_secret_set_at, access_token, access_token_set_at, connected_by, lead_property)
+		VALUES (gv.tenant(), @portal, @client, CASE WHEN @client::text IS NOT NULL THEN now() END, @token, now(), @who, coalesce(@lead, 'gv_lead_id'))
 		ON CONFLICT (tenant_id, portal_id) DO UPDATE
 		SET client_secret = excluded.client_secret, previous_secret = @previous, previous_until = now() + @until::interval,
 		    client_secret_set_at = CASE WHEN c.client_secret IS DISTINCT FROM excluded.client_secret THEN excluded.client_secret_set_at ELSE c.client_secret_set_at END,
-		    access_token = excluded.access_token,
+		    lead_property = coalesce(@lead, c.lead_property), access_token = excluded.access_token,
 		    access_token_set_at = CASE WHEN c.access_token <> excluded.access_token THEN now() ELSE c.access_token_set_at END,
 		    connected_by = CASE WHEN c.disconnected_at IS NULL THEN c.connected_by ELSE excluded.connected_by END,
 		    connected_at = CASE WHEN c.disconnected_at IS NULL THEN c.connected_at ELSE now() END,
 		    disconnected_at = NULL, last_error = NULL, last_error_at = NULL
 		RETURNING `+portalColumns,
-		pgx.StrictNamedArgs{"portal": g.portal, "client": client, "token": g.token, "who": g.who, "previous": previous, "until": until})
+		pgx.StrictNamedArgs{"portal": g.portal, "client": client, "token": g.token, "who": g.who, "previous": previous, "until": until, "lead": g.lead})
 	row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[portalRow])
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "23505" { // somebody was faster

@@ -12,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/leads"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -36,6 +37,7 @@ type MetaConnection struct {
 type metaList struct {
 	Body struct {
 		Connections []MetaConnection `json:"connections" nullable:"false" doc:"Connected accounts first."`
+		Pages       []MetaPage       `json:"pages" nullable:"false" doc:"Pages whose lead forms are read, connected ones first."`
 	}
 }
 
@@ -47,6 +49,14 @@ func (f *function) listMeta(ctx context.Context, _ *struct{}) (*metaList, error)
 		for i, r := range rows {
 			out.Body.Connections[i] = r.shown()
 		}
+		if err != nil {
+			return err
+		}
+		pages, err := leads.NewStore(tx).Pages(ctx)
+		out.Body.Pages = make([]MetaPage, len(pages))
+		for i, p := range pages {
+			out.Body.Pages[i] = shownPage(p)
+		}
 		return err
 	})
 	if err != nil {
@@ -57,21 +67,33 @@ func (f *function) listMeta(ctx context.Context, _ *struct{}) (*metaList, error)
 
 type metaInput struct {
 	Body struct {
-		AccountID    string `json:"account_id" pattern:"^(act_)?[0-9]{1,20}$" patternDescription:"an ad account's id such as act_123456" doc:"With or without act_."`
-		AccessToken  string `json:"access_token,omitempty" maxLength:"4096" doc:"Of a system user with ads_read and ads_management. Required unless disconnected is true."`
-		Disconnected bool   `json:"disconnected,omitempty" doc:"Disconnects the account; a live one is back in dry run."`
+		AccountID       string `json:"account_id,omitempty" pattern:"^(act_)?[0-9]{1,20}$" patternDescription:"an ad account's id such as act_123456" doc:"With or without act_. Required unless page_id is given."`
+		AccessToken     string `json:"access_token,omitempty" maxLength:"4096" doc:"Of a system user with ads_read and ads_management. Required with account_id unless disconnected is true."`
+		PageID          string `json:"page_id,omitempty" pattern:"^[0-9]{1,20}$" patternDescription:"a page's id" doc:"A page whose lead forms are to be read, in the place of an ad account."`
+		PageAccessToken string `json:"page_access_token,omitempty" maxLength:"4096" doc:"Of the page, with leads_retrieval and pages_manage_metadata. Required with page_id unless disconnected is true."`
+		Disconnected    bool   `json:"disconnected,omitempty" doc:"Disconnects the account, which is back in dry run if it was live, or the page."`
 	}
 }
 
-type metaOutput struct{ Body MetaConnection }
+type metaOutput struct{ Body MetaAnswer }
 
 func (f *function) putMeta(ctx context.Context, in *metaInput) (*metaOutput, error) {
 	id := auth.From(ctx)
-	account := "act_" + strings.TrimPrefix(in.Body.AccountID, "act_")
-	serve.Note(ctx, "account", account, "by", id.Subject)
-	if answer, found, err := kept[MetaConnection](ctx, f); err != nil || found {
+	if answer, found, err := kept[MetaAnswer](ctx, f); err != nil || found {
 		return &metaOutput{answer}, err
 	}
+	switch {
+	case in.Body.PageID != "" && in.Body.AccountID != "":
+		return nil, fault.Field("body.page_id", "must not come with an account_id: each is connected by itself")
+	case in.Body.PageID != "":
+		return f.putPage(ctx, in)
+	case in.Body.AccountID == "":
+		return nil, fault.Field("body.account_id", "is required unless page_id is given")
+	case in.Body.PageAccessToken != "":
+		return nil, fault.Field("body.page_access_token", "is a page's: an ad account has access_token")
+	}
+	account := "act_" + strings.TrimPrefix(in.Body.AccountID, "act_")
+	serve.Note(ctx, "account", account, "by", id.Subject)
 	if in.Body.Disconnected {
 		return f.disconnectMeta(ctx, account, in.Body.AccessToken)
 	}
@@ -95,13 +117,13 @@ func (f *function) putMeta(ctx context.Context, in *metaInput) (*metaOutput, err
 			return err
 		}
 		var retired []string
-		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaConnection, err error) {
+		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaAnswer, err error) {
 			if err := fill(ctx, tx, account, info); err != nil {
 				return answer, err
 			}
 			var row metaRow
 			row, retired, err = connectMeta(ctx, tx, account, token, id.Who())
-			return row.shown(), err
+			return row.shown().answer(), err
 		})
 		if err == nil {
 			f.retire(ctx, id.Tenant, retired...)
@@ -198,10 +220,10 @@ func (f *function) disconnectMeta(ctx context.Context, account, token string) (*
 	out := &metaOutput{}
 	err := f.alone(ctx, account, func(ctx context.Context) (err error) {
 		var retired []string
-		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaConnection, err error) {
+		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer MetaAnswer, err error) {
 			var row metaRow
 			row, retired, err = disconnectMeta(ctx, tx, account)
-			return row.shown(), err
+			return row.shown().answer(), err
 		})
 		if err == nil {
 			f.retire(ctx, id.Tenant, retired...)

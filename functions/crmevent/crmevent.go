@@ -1,15 +1,18 @@
 // Package crmevent handles the messages of the topic crm-events: HubSpot's events,
-// and deals to be credited again because a click arrived late. An event only names
-// what has changed; shared/dealsync reads the CRM and records what it says, so
-// repeating an event, or taking events in another order, ends in the same ledger.
+// deals to be credited again because a click arrived late, and leads of Meta's forms.
+// An event only names what has changed; shared/dealsync reads the CRM and records what
+// it says, and a lead is read once by its id, so repeating a message, or taking them in
+// another order, ends in the same ledger.
 package crmevent
 
 import (
 	"context"
+	"time"
 
 	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/dealsync"
 	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -25,6 +28,7 @@ type config struct {
 	Worker   pg.WorkerConfig
 	Publish  publish.Config
 	HubSpot  dealsync.Config
+	Meta     meta.Config
 }
 
 func build(ctx context.Context) (serve.Consumer, error) {
@@ -40,18 +44,22 @@ func build(ctx context.Context) (serve.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, worker, publish.New(cfg.Publish), secrets.Default(), cfg.HubSpot), nil
+	return New(db, worker, publish.New(cfg.Publish), secrets.Default(), cfg.HubSpot,
+		meta.New(cfg.Meta, meta.Options{Timeout: 10 * time.Second, Budget: 40 * time.Second, Attempts: 3})), nil
 }
 
 type function struct {
 	*dealsync.Processor
 	db     *pg.DB
 	worker *pg.Worker
+	queue  outbox.Publisher
+	vault  *secrets.Store
+	meta   *meta.Client
 }
 
 // New returns the function's consumer.
-func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.Store, api dealsync.Config) serve.Consumer {
-	return &function{dealsync.New(db, queue, vault, api), db, worker}
+func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.Store, api dealsync.Config, graph *meta.Client) serve.Consumer {
+	return &function{dealsync.New(db, queue, vault, api), db, worker, queue, vault, graph}
 }
 
 // Health reports whether the database answers.

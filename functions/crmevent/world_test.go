@@ -14,6 +14,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions/crmevent"
 	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
+	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/ads"
@@ -21,6 +22,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -39,6 +41,9 @@ type crm struct {
 	fake  *fakehubspot.Fake
 	api   *httptest.Server
 	vault *secrets.Store
+	meta  *fakemeta.Fake
+	graph *httptest.Server
+	keys  *vault.Server
 }
 
 func newCRM(t testing.TB, o fakehubspot.Options) *crm {
@@ -54,7 +59,13 @@ func newCRM(t testing.TB, o fakehubspot.Options) *crm {
 	if err := server.Set(tokenName, token); err != nil {
 		t.Fatal(err)
 	}
-	return &crm{p, fake, api, store}
+	ads, err := fakemeta.New(fakemeta.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	graph := httptest.NewServer(ads)
+	t.Cleanup(graph.Close)
+	return &crm{p, fake, api, store, ads, graph, server}
 }
 
 // world is a tenant's database and the function on it.
@@ -116,7 +127,8 @@ func open(t testing.TB, appURL, workerURL string, c *crm, q *queue) (*pg.DB, ser
 		t.Fatal(err)
 	}
 	t.Cleanup(worker.Close)
-	return app, crmevent.New(app, worker, q, c.vault, dealsync.Config{URL: c.api.URL, PerTenSeconds: 1_000_000})
+	graph := meta.New(meta.Config{BaseURL: c.graph.URL}, meta.Options{Attempts: 1})
+	return app, crmevent.New(app, worker, q, c.vault, dealsync.Config{URL: c.api.URL, PerTenSeconds: 1_000_000}, graph)
 }
 
 func (w *world) exec(sql string, args ...any) {

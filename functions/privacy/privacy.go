@@ -102,6 +102,9 @@ type Click struct {
 	LandingPageURL  string         `json:"landing_page_url"`
 	Extra           map[string]any `json:"extra" nullable:"false"`
 	Consent         *bool          `json:"consent" nullable:"true"`
+	LeadID          string         `json:"lead_id" doc:"Set where it is no click but a lead form on Meta."`
+	EmailHashed     bool           `json:"email_hashed" doc:"Whether an HMAC of the lead's e-mail address is stored; the address never is."`
+	PhoneHashed     bool           `json:"phone_hashed" doc:"The same of its phone number."`
 }
 
 // Conversion is a stored conversion.

@@ -35,6 +35,7 @@ func carried(own string) string {
 	sql := fmt.Sprintf(condition, `gv.key_hash(x.tenant_id, 'click_id', x.`+own+`)`)
 	for kind, column := range map[string]string{
 		"fbclid": "fbclid", "gclid": "gclid", "gbraid": "gbraid", "wbraid": "wbraid", "ttclid": "ttclid", "fingerprint": "fingerprint_hash",
+		"lead_id": "lead_id",
 	} {
 		sql += ` OR x.` + column + ` IS NOT NULL AND ` + fmt.Sprintf(condition, `gv.key_hash(x.tenant_id, '`+kind+`', x.`+column+`)`)
 	}
@@ -81,8 +82,12 @@ func held(ctx context.Context, tx pgx.Tx, portal, contact int64) (Held, error) {
 	h.Clicks, errs[2] = list[Click](ctx, tx, `
 		SELECT   click_id, ad_id, campaign_id, clicked_at, coalesce(fbclid, ''), coalesce(gclid, ''), coalesce(gbraid, ''), coalesce(wbraid, ''),
 		         coalesce(ttclid, ''), coalesce(fbp, ''), coalesce(fingerprint_hash, ''), coalesce(ip_address, ''), coalesce(user_agent, ''),
-		         coalesce(device_type, ''), coalesce(landing_page_url, ''), extra, consent
-		FROM     gv.clicks x WHERE tenant_id = gv.tenant() AND (`+carried("click_id")+`) ORDER BY clicked_at, click_id`, args)
+		         coalesce(device_type, ''), coalesce(landing_page_url, ''), extra, consent, coalesce(lead_id, ''),
+		         email_hash IS NOT NULL, phone_hash IS NOT NULL
+		FROM     gv.clicks x WHERE tenant_id = gv.tenant() AND (`+carried("click_id")+`
+		         OR lead_portal_id = @portal AND lead_contact_id = @contact
+		         OR email_hash IS NOT NULL AND gv.key_hash(tenant_id, 'email_hash', email_hash) IN (SELECT hash FROM gv.contact_hashes h WHERE h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id = @contact)
+		         OR phone_hash IS NOT NULL AND gv.key_hash(tenant_id, 'phone_hash', phone_hash) IN (SELECT hash FROM gv.contact_hashes h WHERE h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id = @contact)) ORDER BY clicked_at, click_id`, args)
 	h.Conversions, errs[3] = list[Conversion](ctx, tx, `
 		SELECT   conversion_id, conversion_type, converted_at, coalesce(ip_address, ''), coalesce(user_agent, ''), coalesce(ad_id, ''), method
 		FROM     gv.conversions x WHERE tenant_id = gv.tenant() AND (`+carried("key_click_id")+`) ORDER BY converted_at, conversion_id`, args)

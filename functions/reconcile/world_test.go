@@ -21,6 +21,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -121,7 +122,7 @@ func newWorld(t testing.TB, c *crm) *world {
 	}
 	t.Cleanup(worker.Close)
 	w := &world{t: t, crm: c, admin: db.Admin(t), app: app, worker: worker, queue: &queue{}}
-	w.events = crmevent.New(app, worker, w.queue, c.vault, w.api())
+	w.events = crmevent.New(app, worker, w.queue, c.vault, w.api(), meta.New(meta.Config{}, meta.Options{}))
 	w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Northside')`, tenant)
 	w.exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'act_1')`, tenant)
 	w.exec(`INSERT INTO gv.campaigns (tenant_id, campaign_id, account_id) VALUES ($1, 'c1', 'act_1')`, tenant)

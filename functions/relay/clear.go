@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/attribution"
+	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -67,10 +68,25 @@ func retain(ctx context.Context, db *pg.Worker, now time.Time, cleared map[strin
 		if err != nil {
 			return err
 		}
-		for what, n := range map[string]int64{"click_devices": done.Devices, "clicks": done.Deleted, "conversion_keys": done.Conversions} {
+		for what, n := range map[string]int64{
+			"click_devices": done.Devices, "clicks": done.Deleted, "conversion_keys": done.Conversions, "lead_people": done.People,
+		} {
 			if n > 0 {
 				cleared[what] += n
 			}
+		}
+	}
+	for more := true; more && ctx.Err() == nil; {
+		var n int64
+		err := pg.Across(ctx, db, func(tx pgx.Tx) (err error) {
+			n, more, err = ledger.RetainPeople(ctx, tx, now.Add(-attribution.PeopleRetention), clearBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			cleared["contact_people"] += n
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/attribution"
+	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -66,5 +67,46 @@ func TestVisitorsDataGoesByTheClock(t *testing.T) {
 	})
 	if got := f.text(t, `SELECT count(*)::text FROM gv.clicks`); err != nil || got != "0" {
 		t.Errorf("a click that lost its credit: %s left, %v", got, err)
+	}
+}
+
+// TestHashesOfAddressesGoAfterNinetyDays runs retention around that instant.
+func TestHashesOfAddressesGoAfterNinetyDays(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f.exec(t, `INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, lead_id, email_hash, phone_hash) VALUES ($1, 'lead-1', 'a', 'c', $2, '1', 'e', 'p')`, tenant, at)
+	for contact, deal := range map[int]time.Time{1: at, 2: at.AddDate(0, 0, 10)} { // the second has a later deal
+		f.exec(t, `INSERT INTO gv.contacts (tenant_id, portal_id, contact_id, converted_at) VALUES ($1, 9, $2, $3)`, tenant, contact, at)
+		f.exec(t, `INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value) VALUES ($1, 9, $2, 'email_hash', 'e'), ($1, 9, $2, 'fbclid', 'fb')`, tenant, contact)
+		f.exec(t, `INSERT INTO gv.contact_hashes (tenant_id, portal_id, contact_id, kind, hash, saved_at)
+			SELECT tenant_id, portal_id, contact_id, kind, gv.key_hash(tenant_id, kind, value), $2 FROM gv.contact_keys WHERE contact_id = $1`, contact, at)
+		f.exec(t, `INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, created_at) VALUES ($1, 9, $2, 'live', $3)`, tenant, contact, deal)
+		f.exec(t, `INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position) VALUES ($1, 9, $2, $2, 0)`, tenant, contact)
+	}
+	const state = `SELECT concat_ws(' ', (SELECT count(email_hash) FROM gv.clicks), (SELECT string_agg(contact_id || kind, ',' ORDER BY contact_id, kind) FROM gv.contact_keys),
+		(SELECT string_agg(contact_id || kind, ',' ORDER BY contact_id, kind) FROM gv.contact_hashes))`
+	const left = "1fbclid,2fbclid"
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{attribution.PeopleRetention, "1 1email_hash,1fbclid,2email_hash,2fbclid 1email_hash,1fbclid,2email_hash,2fbclid"},
+		{attribution.PeopleRetention + time.Second, "0 1fbclid,2email_hash,2fbclid " + left},
+		{attribution.PeopleRetention + 10*24*time.Hour + time.Second, "0 " + left + " " + left},
+	} {
+		err := pg.Across(context.Background(), f.db, func(tx pgx.Tx) error {
+			if _, _, err := attribution.Retain(context.Background(), tx, at.Add(step.after), 100); err != nil {
+				return err
+			}
+			_, _, err := ledger.RetainPeople(context.Background(), tx, at.Add(step.after-attribution.PeopleRetention), 100)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, f.text(t, state)); diff != "" {
+			t.Errorf("after %v: %s", step.after, diff)
+		}
 	}
 }

@@ -34,6 +34,8 @@ func (s *system) setEnvironment(keep state) error {
 		{"HUBSPOT_CLIENT_SECRET", keep.HubSpotClientSecret},
 		{"SCHEDULER_ENDPOINT", s.scheduler.Addr()},
 		{"SCHEDULER_TARGET", s.baseURL + "/_local/run/{function}"},
+		{"META_APP_SECRET", keep.MetaAppSecret},
+		{"META_VERIFY_TOKEN", keep.MetaVerifyToken},
 		{"WEBHOOK_ALLOW_LOCAL", "true"}, // a developer's own receiver
 		{"TRUSTED_PROXIES", "0"},        // nobody stands in front
 		{"VIDEO_BUCKET", (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.videos())}).String()},
@@ -110,6 +112,12 @@ func (s *system) writeEnv() error {
 		{"META_API_URL", s.metaURL()},
 		{"META_ACCESS_TOKEN", home.MetaToken},
 		{"OTHER_META_ACCESS_TOKEN", other.MetaToken},
+		{"META_APP_SECRET", s.tenants.appSecret},
+		{"META_VERIFY_TOKEN", s.tenants.verifyToken},
+		{"PAGE_ID", home.PageID},
+		{"PAGE_ACCESS_TOKEN", home.PageToken},
+		{"OTHER_PAGE_ID", other.PageID},
+		{"OTHER_PAGE_ACCESS_TOKEN", other.PageToken},
 		{"SUPABASE_URL", s.baseURL},
 	} {
 		fmt.Fprintf(&b, "%s=%s\n", set[0], quoted(set[1]))

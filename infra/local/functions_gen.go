@@ -20,6 +20,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/fatigue"
 	_ "github.com/geminivideo/geminivideo/functions/hubspot"
 	_ "github.com/geminivideo/geminivideo/functions/index"
+	_ "github.com/geminivideo/geminivideo/functions/leadads"
 	_ "github.com/geminivideo/geminivideo/functions/learn"
 	_ "github.com/geminivideo/geminivideo/functions/notify"
 	_ "github.com/geminivideo/geminivideo/functions/predict"

@@ -30,6 +30,10 @@ type state struct {
 	DemoPassword        string `json:"demo_password"`
 	ServerKey           string `json:"server_key"`
 	OtherServerKey      string `json:"other_server_key"`
+	MetaAppSecret       string `json:"meta_app_secret"`
+	MetaVerifyToken     string `json:"meta_verify_token"`
+	PageToken           string `json:"page_token"`
+	OtherPageToken      string `json:"other_page_token"`
 }
 
 // loadState reads the folder's state, and makes up what it does not have.
@@ -62,6 +66,10 @@ func loadState(dir string) (state, error) {
 		{&s.DemoPassword, ""},
 		{&s.ServerKey, "gvs_"},
 		{&s.OtherServerKey, "gvs_"},
+		{&s.MetaAppSecret, ""},
+		{&s.MetaVerifyToken, ""},
+		{&s.PageToken, "EAA"},
+		{&s.OtherPageToken, "EAA"},
 	} {
 		if *one.value == "" {
 			*one.value = one.prefix + random()

@@ -16,7 +16,10 @@ import (
 
 // tenants are the two advertisers of a local system. They are there with or
 // without demo data, for a token needs a tenant.
-type tenants struct{ home, other demo.Tenant }
+type tenants struct {
+	home, other            demo.Tenant
+	appSecret, verifyToken string // of the deployment's app on Meta
+}
 
 // tokenLife is how long tokens are good; every start makes new ones.
 const tokenLife = 7 * 24 * time.Hour
@@ -30,15 +33,18 @@ const hubspotLimit = 2000
 // their ad accounts to the fake Meta.
 func (s *system) openTenants(ctx context.Context, keep state) error {
 	s.tenants = tenants{
+		appSecret: keep.MetaAppSecret, verifyToken: keep.MetaVerifyToken,
 		home: demo.Tenant{
 			ID: "1f0c5c2e-6f0a-4c1d-9a51-7d3c0f6b2a10", Name: "Northside Fitness", Currency: "USD",
 			AccountID: "act_2401", TimeZone: "America/Chicago",
 			PortalID: 62515, WebhookSecret: keep.HubSpotClientSecret, PublishableKey: keep.PublishableKey, ServerKey: keep.ServerKey,
+			PageID: "24010001", PageToken: keep.PageToken,
 		},
 		other: demo.Tenant{
 			ID: "8a4e7b93-2d55-4f0e-b6c4-51e09d7f3c22", Name: "Harbour Dental", Currency: "EUR",
 			AccountID: "act_7702", TimeZone: "Europe/Berlin",
 			PortalID: 71920, WebhookSecret: keep.OtherWebhookSecret, PublishableKey: keep.OtherPublishableKey, ServerKey: keep.OtherServerKey,
+			PageID: "77020001", PageToken: keep.OtherPageToken,
 		},
 	}
 	conn, err := pgx.Connect(ctx, s.database.adminURL)
@@ -75,6 +81,9 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 			Secret: t.WebhookSecret, Target: s.baseURL + "/webhooks/hubspot", Pipelines: []fakehubspot.Pipeline{demo.Pipeline},
 		})
 		s.meta.Connect(fakemeta.AccountConfig{ID: t.AccountID, Name: t.Name, Currency: t.Currency, TimeZone: t.TimeZone, Tokens: []string{one.meta}})
+		s.meta.ConnectPage(fakemeta.PageConfig{
+			ID: t.PageID, Name: t.Name, Tokens: []string{t.PageToken}, AppSecret: keep.MetaAppSecret, Target: s.baseURL + "/webhooks/meta",
+		})
 	}
 	return nil
 }

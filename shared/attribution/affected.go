@@ -66,26 +66,30 @@ func (s Store) affectedDeals(ctx context.Context, clicks []Click, recorded bool)
 	var (
 		kinds, values, ids []string
 		at                 []time.Time
+		lead               []bool
 	)
 	for _, c := range clicks {
 		own, of := c.Keys().listed()
 		for i, kind := range own {
 			kinds, values, ids, at = append(kinds, kind), append(values, of[i]), append(ids, c.ClickID), append(at, c.ClickedAt)
+			lead = append(lead, c.LeadID != "")
 		}
 	}
 	rows, _ := s.tx.Query(ctx, `
 		SELECT DISTINCT d.portal_id, d.deal_id
-		FROM   unnest(@kinds::text[], @values::text[], @clicks::text[], @at::timestamptz[]) AS mine (kind, value, click_id, at)
+		FROM   unnest(@kinds::text[], @values::text[], @clicks::text[], @at::timestamptz[], @lead::boolean[])
+		       AS mine (kind, value, click_id, at, lead)
 		JOIN   gv.contact_keys k ON k.tenant_id = gv.tenant() AND k.kind = mine.kind AND k.value = mine.value
 		JOIN   gv.contacts p USING (tenant_id, portal_id, contact_id)
 		JOIN   gv.deal_contacts dc USING (tenant_id, portal_id, contact_id)
 		JOIN   gv.deals d USING (tenant_id, portal_id, deal_id)
-		WHERE  d.state = 'live' AND p.converted_at BETWEEN mine.at AND mine.at + @lookback::interval
+		WHERE  d.state = 'live'
+		AND    CASE WHEN mine.lead THEN greatest(p.converted_at, d.created_at) ELSE p.converted_at END BETWEEN mine.at AND mine.at + @lookback::interval
 		AND   (@recorded OR NOT EXISTS (
 			SELECT FROM gv.deal_touches t
 			WHERE  t.tenant_id = gv.tenant() AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id AND t.click_id = mine.click_id))
 		ORDER  BY d.portal_id, d.deal_id`,
-		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "clicks": ids, "at": at, "lookback": Lookback, "recorded": recorded})
+		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "clicks": ids, "at": at, "lookback": Lookback, "recorded": recorded, "lead": lead})
 	deals, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DealRef])
 	if err != nil {
 		return nil, fmt.Errorf("find deals that clicks may change: %w", err)
@@ -109,16 +113,16 @@ func (s Store) affectedConversions(ctx context.Context, clicks []Click) ([]strin
 	rows, _ := s.tx.Query(ctx, `
 		SELECT DISTINCT found.conversion_id
 		FROM   unnest(@click::text[], @fbclid::text[], @gclid::text[], @gbraid::text[], @wbraid::text[], @ttclid::text[], @fingerprint::text[],
-		              @ip::text[], @agent::text[], @at::timestamptz[])
-		       AS c (click, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint, ip, agent, at)
+		              @ip::text[], @agent::text[], @at::timestamptz[], @lead::text[])
+		       AS c (click, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint, ip, agent, at, lead)
 		CROSS  JOIN LATERAL (
 			SELECT v.conversion_id
 			FROM   gv.conversions v
 			WHERE  v.tenant_id = gv.tenant()
 			AND   (v.key_click_id = c.click OR v.fbclid = nullif(c.fbclid, '') OR v.gclid = nullif(c.gclid, '') OR v.gbraid = nullif(c.gbraid, '')
-			       OR v.wbraid = nullif(c.wbraid, '') OR v.ttclid = nullif(c.ttclid, '') OR v.fingerprint_hash = nullif(c.fingerprint, '')
+			       OR v.wbraid = nullif(c.wbraid, '') OR v.ttclid = nullif(c.ttclid, '') OR v.lead_id = nullif(c.lead, '') OR v.fingerprint_hash = nullif(c.fingerprint, '')
 			       OR (v.ip_address = nullif(c.ip, '') AND md5(v.user_agent) = md5(c.agent)))
-			AND    v.converted_until >= c.at AND v.converted_at <= c.at + @window::interval) AS found
+			AND    v.converted_until >= c.at AND v.converted_at <= c.at + CASE WHEN v.lead_id = c.lead THEN @lookback ELSE @window END::interval) AS found
 		ORDER  BY found.conversion_id`,
 		pgx.StrictNamedArgs{
 			"click":       column(func(c Click) string { return c.ClickID }),
@@ -130,7 +134,8 @@ func (s Store) affectedConversions(ctx context.Context, clicks []Click) ([]strin
 			"fingerprint": column(func(c Click) string { return c.FingerprintHash }),
 			"ip":          column(func(c Click) string { return c.IP }),
 			"agent":       column(func(c Click) string { return c.UserAgent }),
-			"at":          at, "window": Window,
+			"lead":        column(func(c Click) string { return c.LeadID }),
+			"at":          at, "window": Window, "lookback": Lookback,
 		})
 	conversions, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {

@@ -16,7 +16,8 @@ const perKey = 100
 const known = `EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = k.tenant_id AND a.ad_id = k.ad_id)`
 
 const clickColumns = `k.click_id, k.ad_id, k.campaign_id, k.clicked_at, coalesce(k.fbclid, ''), coalesce(k.gclid, ''), coalesce(k.gbraid, ''),
-	coalesce(k.wbraid, ''), coalesce(k.ttclid, ''), coalesce(k.fingerprint_hash, ''), coalesce(k.ip_address, ''), coalesce(k.user_agent, ''), ` + known + ` AS known`
+	coalesce(k.wbraid, ''), coalesce(k.ttclid, ''), coalesce(k.fingerprint_hash, ''), coalesce(k.ip_address, ''), coalesce(k.user_agent, ''),
+	coalesce(k.lead_id, ''), coalesce(k.email_hash, ''), coalesce(k.phone_hash, ''), ` + known + ` AS known`
 
 // search is the SQL that finds clicks by the kinds of keys that there are: each
 // kind has an index of its own, and a part of its own.
@@ -77,11 +78,21 @@ func (s Store) candidates(ctx context.Context, keys []Keys, m Moment) ([]Click, 
 	}
 	find := newSearch()
 	// Few clicks share a platform's id, so those of known ads are put first among them.
-	part := func(condition, since, order string, args pgx.StrictNamedArgs) {
+	between := func(condition, since, until, order string, args pgx.StrictNamedArgs) {
 		find.add(fmt.Sprintf(`(SELECT %s FROM gv.clicks k
-			WHERE  k.tenant_id = gv.tenant() AND %s AND k.clicked_at BETWEEN %s AND @until
-			ORDER  BY %sk.clicked_at DESC, k.click_id COLLATE "C" DESC LIMIT %d)`, clickColumns, condition, since, order, perKey), args)
+			WHERE  k.tenant_id = gv.tenant() AND %s AND k.clicked_at BETWEEN %s AND %s
+			ORDER  BY %sk.clicked_at DESC, k.click_id COLLATE "C" DESC LIMIT %d)`, clickColumns, condition, since, until, order, perKey), args)
+	}
+	part := func(condition, since, order string, args pgx.StrictNamedArgs) {
+		between(condition, since, "@until", order, args)
 		find.args["until"] = m.Until
+	}
+	for _, l := range leads {
+		if values := distinct(keys, func(k Keys) string { return *l.of(&k.LeadKeys) }); len(values) > 0 {
+			at := m.ofLead()
+			between(fmt.Sprintf(`k.%[1]s = ANY (@%[1]s)`, l.column), "@lead_since", "@lead_until", "",
+				pgx.StrictNamedArgs{l.column: values, "lead_since": at.From.Add(-Lookback), "lead_until": at.Until})
+		}
 	}
 	lookback := m.From.Add(-Lookback)
 	if ids := distinct(keys, func(k Keys) string { return k.ClickID }); len(ids) > 0 {
@@ -130,7 +141,7 @@ func (s Store) candidates(ctx context.Context, keys []Keys, m Moment) ([]Click, 
 // scanClick reads a row of clickColumns.
 func scanClick(row pgx.CollectableRow) (c Click, err error) {
 	err = row.Scan(&c.ClickID, &c.AdID, &c.CampaignID, &c.ClickedAt, &c.FBCLID, &c.GCLID, &c.GBRAID, &c.WBRAID, &c.TTCLID,
-		&c.FingerprintHash, &c.IP, &c.UserAgent, &c.Known)
+		&c.FingerprintHash, &c.IP, &c.UserAgent, &c.LeadID, &c.EmailHash, &c.PhoneHash, &c.Known)
 	return c, err
 }
 

@@ -1,5 +1,7 @@
-// Package attribution finds the click that led to a conversion, in three layers:
-// what the URL carried, the browser's fingerprint, and its address and agent.
+// Package attribution finds the click that led to a conversion, in four layers: the
+// lead form that Meta knows the ad of, what the URL carried, the browser's
+// fingerprint, and its address and agent. A lead is stored as a click whose LeadID
+// is set.
 //
 // Attribution chooses the best of a conversion's clicks under one order, so it
 // depends on which clicks there are and not on when each became known, with one
@@ -29,6 +31,7 @@ type Click struct {
 	ClickID, AdID, CampaignID string // AdID is empty where the link's macro was not filled in
 	ClickedAt                 time.Time
 	PlatformIDs
+	LeadKeys
 	FingerprintHash            string
 	IP, UserAgent              string
 	FBP                        string // Meta's browser id; it matches nothing
@@ -42,6 +45,20 @@ type Click struct {
 
 // PlatformIDs are the ids that ad platforms put into a link.
 type PlatformIDs struct{ FBCLID, GCLID, GBRAID, WBRAID, TTCLID string }
+
+// LeadKeys are what a lead is recognised by: its id, and HMACs of the e-mail address
+// and the phone number that its form was filled in with.
+type LeadKeys struct{ LeadID, EmailHash, PhoneHash string }
+
+// leads names the keys as their columns are.
+var leads = []struct {
+	column string
+	of     func(*LeadKeys) *string
+}{
+	{"lead_id", func(l *LeadKeys) *string { return &l.LeadID }},
+	{"email_hash", func(l *LeadKeys) *string { return &l.EmailHash }},
+	{"phone_hash", func(l *LeadKeys) *string { return &l.PhoneHash }},
+}
 
 // platforms names the ids as their columns are.
 var platforms = []struct {
@@ -57,13 +74,13 @@ var platforms = []struct {
 
 // Keys returns what a conversion of the click may be known by.
 func (c Click) Keys() Keys {
-	return Keys{ClickID: c.ClickID, PlatformIDs: c.PlatformIDs, FingerprintHash: c.FingerprintHash, IP: c.IP, UserAgent: c.UserAgent}
+	return Keys{ClickID: c.ClickID, PlatformIDs: c.PlatformIDs, LeadKeys: c.LeadKeys, FingerprintHash: c.FingerprintHash, IP: c.IP, UserAgent: c.UserAgent}
 }
 
 // normalised returns c as it is stored and compared.
 func (c Click) normalised() Click {
 	k := c.Keys().normalised()
-	c.ClickID, c.PlatformIDs, c.FingerprintHash = k.ClickID, k.PlatformIDs, k.FingerprintHash
+	c.ClickID, c.PlatformIDs, c.LeadKeys, c.FingerprintHash = k.ClickID, k.PlatformIDs, k.LeadKeys, k.FingerprintHash
 	c.IP, c.UserAgent = k.IP, k.UserAgent
 	c.ClickedAt = c.ClickedAt.UTC().Truncate(time.Microsecond)
 	if c.Consent != nil && !*c.Consent {
@@ -76,6 +93,7 @@ func (c Click) normalised() Click {
 type Keys struct {
 	ClickID string // our own id of the click
 	PlatformIDs
+	LeadKeys
 	FingerprintHash string
 	IP, UserAgent   string // only both together recognise anything
 }
@@ -83,14 +101,14 @@ type Keys struct {
 func (k Keys) normalised() Keys {
 	ip, _ := NormaliseIP(k.IP)
 	n := Keys{
-		ClickID: strings.TrimSpace(k.ClickID), PlatformIDs: k.PlatformIDs,
+		ClickID: strings.TrimSpace(k.ClickID), PlatformIDs: k.PlatformIDs, LeadKeys: k.LeadKeys,
 		FingerprintHash: strings.TrimSpace(k.FingerprintHash), IP: ip, UserAgent: NormaliseAgent(k.UserAgent),
 	}
 	for _, p := range platforms {
 		id := p.of(&n.PlatformIDs)
 		*id = strings.TrimSpace(*id)
 	}
-	n.FBCLID = FBCLIDOf(n.FBCLID)
+	n.FBCLID, n.LeadID = FBCLIDOf(n.FBCLID), LeadIDOf(n.LeadID)
 	return n
 }
 
@@ -111,8 +129,27 @@ func KeyOf(kind, value string) (k Keys, ok bool) {
 			return k, true
 		}
 	}
+	for _, l := range leads {
+		if l.column == kind {
+			*l.of(&k.LeadKeys) = value
+			return k, true
+		}
+	}
 	return k, false
 }
+
+// ofLead reports whether the keys hold one that a lead is recognised by.
+func (k Keys) ofLead() bool { return k.LeadKeys != LeadKeys{} }
+
+// LeadIDOf returns a lead's id as Meta's API writes it: exports and CRMs put l: before it.
+func LeadIDOf(value string) string {
+	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(value), "l:"))
+}
+
+// LeadClick returns the id of the click that stands for a lead.
+func LeadClick(lead string) string { return leadPrefix + lead }
+
+const leadPrefix = "lead-"
 
 // ParseFBC returns the click id of Meta's cookie _fbc: fb.1.<ms>.X is of X.
 func ParseFBC(cookie string) (fbclid string, ok bool) {

@@ -61,6 +61,7 @@ func (k Keys) or(other Keys) Keys {
 	for _, p := range platforms {
 		first(p.of(&k.PlatformIDs), *p.of(&other.PlatformIDs))
 	}
+	first(&k.LeadID, other.LeadID)
 	first(&k.FingerprintHash, other.FingerprintHash)
 	first(&k.IP, other.IP)
 	first(&k.UserAgent, other.UserAgent)
@@ -74,7 +75,7 @@ func (s Store) withoutErased(ctx context.Context, k Keys) (Keys, error) {
 	err := s.tx.QueryRow(ctx, `
 		SELECT EXISTS (
 			SELECT FROM gv.contact_hashes h JOIN gv.erasures e USING (tenant_id, portal_id, contact_id)
-			WHERE  h.tenant_id = gv.tenant() AND h.kind <> 'fingerprint'
+			WHERE  h.tenant_id = gv.tenant() AND h.kind NOT IN ('fingerprint', 'phone_hash')
 			AND    h.hash IN (SELECT gv.key_hash(gv.tenant(), kind, value) FROM unnest(@kinds::text[], @values::text[]) AS k (kind, value)))`,
 		pgx.StrictNamedArgs{"kinds": kinds, "values": values}).Scan(&erased)
 	if err != nil {
@@ -97,7 +98,7 @@ type recorded struct {
 // that are left come to found.
 func (r recorded) standing(m Moment, found Result) Result {
 	at := r.credit.ClickedAt
-	if !r.cleared || at.After(m.Until) || at.Before(m.From.Add(-Window)) || !r.credit.outlasts(found) {
+	if !r.cleared || at.After(m.Until) || at.Before(m.From.Add(-WindowOf(r.credit.Method))) || !r.credit.outlasts(found) {
 		return found
 	}
 	r.credit.WindowHours = tidy(max(m.From.Sub(at).Hours(), 0))
@@ -109,20 +110,20 @@ func (r recorded) standing(m Moment, found Result) Result {
 func (s Store) recorded(ctx context.Context, condition string, arg any) ([]recorded, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT v.conversion_id, v.converted_at, v.converted_until, coalesce(v.key_click_id, ''), coalesce(v.fbclid, ''), coalesce(v.gclid, ''),
-		       coalesce(v.gbraid, ''), coalesce(v.wbraid, ''), coalesce(v.ttclid, ''),
+		       coalesce(v.gbraid, ''), coalesce(v.wbraid, ''), coalesce(v.ttclid, ''), coalesce(v.lead_id, ''),
 		       coalesce(v.fingerprint_hash, ''), coalesce(v.ip_address, ''), coalesce(v.user_agent, ''),
 		       coalesce(v.click_id, ''), coalesce(v.ad_id, ''), coalesce(v.campaign_id, ''), v.method, v.confidence, v.reason,
 		       coalesce(k.clicked_at, v.converted_at),
 		       v.click_id IS NOT NULL AND (
 				k.click_id IS NULL OR v.click_id LIKE 'erased%'
 				OR v.method IN ('fingerprint', 'probabilistic') AND coalesce(v.cleared_at, k.cleared_at) IS NOT NULL
-				OR v.cleared_at IS NOT NULL AND coalesce(v.key_click_id, v.fbclid, v.gclid, v.gbraid, v.wbraid, v.ttclid) IS NULL)
+				OR v.cleared_at IS NOT NULL AND coalesce(v.key_click_id, v.fbclid, v.gclid, v.gbraid, v.wbraid, v.ttclid, v.lead_id) IS NULL)
 		FROM   gv.conversions v LEFT JOIN gv.clicks k ON k.tenant_id = v.tenant_id AND k.click_id = v.click_id
 		WHERE  v.tenant_id = gv.tenant() AND `+condition+`
 		ORDER  BY v.conversion_id FOR UPDATE OF v`, arg)
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r recorded, err error) {
 		k, c := &r.Keys, &r.credit
-		err = row.Scan(&r.ID, &r.At.From, &r.At.Until, &k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID,
+		err = row.Scan(&r.ID, &r.At.From, &r.At.Until, &k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID, &k.LeadID,
 			&k.FingerprintHash, &k.IP, &k.UserAgent, &c.ClickID, &c.AdID, &c.CampaignID, &c.Method, &c.Confidence, &c.Reason, &c.ClickedAt, &r.cleared)
 		c.Layer = layerOf(c.Method)
 		return r, err
@@ -136,16 +137,16 @@ func (s Store) recorded(ctx context.Context, condition string, arg any) ([]recor
 func (s Store) save(ctx context.Context, c Conversion, r Result) error {
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.conversions (tenant_id, conversion_id, conversion_type, value_minor, converted_at, converted_until,
-		                            key_click_id, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint_hash, ip_address, user_agent,
+		                            key_click_id, fbclid, gclid, gbraid, wbraid, ttclid, lead_id, fingerprint_hash, ip_address, user_agent,
 		                            click_id, ad_id, campaign_id, method, confidence, reason)
 		VALUES (gv.tenant(), @id, @type, @value, @from, @until,
-		        nullif(@key_click, ''), nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''), nullif(@ttclid, ''),
+		        nullif(@key_click, ''), nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''), nullif(@ttclid, ''), nullif(@lead, ''),
 		        nullif(@fingerprint, ''), nullif(@ip, ''), nullif(@agent, ''),
 		        nullif(@click, ''), nullif(@ad, ''), nullif(@campaign, ''), @method, @confidence, @reason)
 		ON CONFLICT (tenant_id, conversion_id) DO UPDATE
 		SET conversion_type = excluded.conversion_type, value_minor = excluded.value_minor, converted_at = excluded.converted_at,
 		    converted_until = excluded.converted_until, key_click_id = excluded.key_click_id, fbclid = excluded.fbclid,
-		    gclid = excluded.gclid, gbraid = excluded.gbraid, wbraid = excluded.wbraid, ttclid = excluded.ttclid,
+		    gclid = excluded.gclid, gbraid = excluded.gbraid, wbraid = excluded.wbraid, ttclid = excluded.ttclid, lead_id = excluded.lead_id,
 		    fingerprint_hash = excluded.fingerprint_hash, ip_address = excluded.ip_address,
 		    user_agent = excluded.user_agent, click_id = excluded.click_id, ad_id = excluded.ad_id,
 		    campaign_id = excluded.campaign_id, method = excluded.method, confidence = excluded.confidence,
@@ -153,7 +154,7 @@ func (s Store) save(ctx context.Context, c Conversion, r Result) error {
 		pgx.StrictNamedArgs{
 			"id": c.ID, "type": c.Type, "value": c.Value, "from": c.At.From, "until": c.At.Until,
 			"key_click": c.Keys.ClickID, "fbclid": c.Keys.FBCLID, "gclid": c.Keys.GCLID, "gbraid": c.Keys.GBRAID, "wbraid": c.Keys.WBRAID,
-			"ttclid": c.Keys.TTCLID, "fingerprint": c.Keys.FingerprintHash,
+			"ttclid": c.Keys.TTCLID, "lead": c.Keys.LeadID, "fingerprint": c.Keys.FingerprintHash,
 			"ip": c.Keys.IP, "agent": c.Keys.UserAgent, "click": r.ClickID, "ad": r.AdID, "campaign": r.CampaignID,
 			"method": r.Method, "confidence": r.Confidence, "reason": r.Reason,
 		})

@@ -56,7 +56,7 @@ func (s Store) Erase(ctx context.Context, hashes []Hash) (renamed map[string]str
 		_, err = s.tx.Exec(ctx, `
 			UPDATE gv.clicks
 			SET    click_id = @new, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, fingerprint_hash = NULL,
-			       ip_address = NULL, user_agent = NULL, fbp = NULL, device_type = NULL, landing_page_url = NULL, extra = '{}', cleared_at = now()
+			       lead_id = NULL, email_hash = NULL, phone_hash = NULL, lead_portal_id = NULL, lead_contact_id = NULL, ip_address = NULL, user_agent = NULL, fbp = NULL, device_type = NULL, landing_page_url = NULL, extra = '{}', cleared_at = now()
 			WHERE  tenant_id = gv.tenant() AND click_id = @old`,
 			pgx.StrictNamedArgs{"old": id, "new": renamed[id]})
 		if err != nil {
@@ -71,14 +71,17 @@ func (s Store) carrying(ctx context.Context, hashes []Hash) (ids []string, keys 
 	byKind := split(hashes)
 	rows, _ := s.tx.Query(ctx, `
 		SELECT click_id, coalesce(fbclid, ''), coalesce(gclid, ''), coalesce(gbraid, ''), coalesce(wbraid, ''), coalesce(ttclid, ''),
+		       coalesce(lead_id, ''), coalesce(email_hash, ''), coalesce(phone_hash, ''),
 		       coalesce(fingerprint_hash, ''), coalesce(ip_address, ''), coalesce(user_agent, '')
 		FROM   gv.clicks
 		WHERE  tenant_id = gv.tenant()
-		AND   (gv.key_hash(tenant_id, 'click_id', click_id) = ANY (@click_id) OR `+hashed+`)
+		AND   (gv.key_hash(tenant_id, 'click_id', click_id) = ANY (@click_id) OR `+hashed+`
+		       OR email_hash IS NOT NULL AND gv.key_hash(tenant_id, 'email_hash', email_hash) = ANY (@email_hash)
+		       OR phone_hash IS NOT NULL AND gv.key_hash(tenant_id, 'phone_hash', phone_hash) = ANY (@phone_hash))
 		ORDER  BY click_id`, byKind)
 	var k Keys
 	_, err = pgx.ForEachRow(rows, []any{
-		&k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID, &k.FingerprintHash, &k.IP, &k.UserAgent,
+		&k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID, &k.LeadID, &k.EmailHash, &k.PhoneHash, &k.FingerprintHash, &k.IP, &k.UserAgent,
 	}, func() error {
 		ids, keys = append(ids, k.ClickID), append(keys, k)
 		return nil
@@ -94,6 +97,7 @@ const hashed = `fbclid IS NOT NULL AND gv.key_hash(tenant_id, 'fbclid', fbclid) 
 	OR gclid IS NOT NULL AND gv.key_hash(tenant_id, 'gclid', gclid) = ANY (@gclid)
 	OR gbraid IS NOT NULL AND gv.key_hash(tenant_id, 'gbraid', gbraid) = ANY (@gbraid)
 	OR wbraid IS NOT NULL AND gv.key_hash(tenant_id, 'wbraid', wbraid) = ANY (@wbraid)
+	OR lead_id IS NOT NULL AND gv.key_hash(tenant_id, 'lead_id', lead_id) = ANY (@lead_id)
 	OR ttclid IS NOT NULL AND gv.key_hash(tenant_id, 'ttclid', ttclid) = ANY (@ttclid)
 	OR fingerprint_hash IS NOT NULL AND gv.key_hash(tenant_id, 'fingerprint', fingerprint_hash) = ANY (@fingerprint)`
 
@@ -101,6 +105,9 @@ func split(hashes []Hash) pgx.StrictNamedArgs {
 	args := pgx.StrictNamedArgs{"click_id": [][]byte{}, "fingerprint": [][]byte{}}
 	for _, p := range platforms {
 		args[p.column] = [][]byte{}
+	}
+	for _, l := range leads {
+		args[l.column] = [][]byte{}
 	}
 	for _, h := range hashes {
 		if list, ok := args[h.Kind].([][]byte); ok {
@@ -126,6 +133,8 @@ func (s Store) credited(ctx context.Context, click string) (is bool, err error) 
 // click, are known by; their credit to an ad stays.
 func (s Store) eraseConversions(ctx context.Context, hashes []Hash, renamed map[string]string) error {
 	args := split(hashes)
+	delete(args, "email_hash") // no conversion has these
+	delete(args, "phone_hash")
 	old, fresh := make([]string, 0, len(renamed)), make([]string, 0, len(renamed))
 	for from, to := range renamed {
 		old, fresh = append(old, from), append(fresh, to)
@@ -133,7 +142,7 @@ func (s Store) eraseConversions(ctx context.Context, hashes []Hash, renamed map[
 	args["old"], args["new"] = old, fresh
 	_, err := s.tx.Exec(ctx, `
 		UPDATE gv.conversions v
-		SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, fingerprint_hash = NULL,
+		SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, lead_id = NULL, fingerprint_hash = NULL,
 		       ip_address = NULL, user_agent = NULL, cleared_at = now(),
 		       click_id = coalesce((SELECT r.fresh FROM unnest(@old::text[], @new::text[]) AS r (old, fresh) WHERE r.old = v.click_id), v.click_id)
 		WHERE  tenant_id = gv.tenant()

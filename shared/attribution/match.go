@@ -18,6 +18,7 @@ const deviceWindow = 24 * time.Hour
 
 // The methods, by which layer found the click.
 const (
+	LeadID        = "lead_id"
 	URLParam      = "url_param"
 	Fingerprint   = "fingerprint"
 	Probabilistic = "probabilistic"
@@ -56,12 +57,23 @@ type Result struct {
 type Moment struct {
 	From  time.Time // as it was said
 	Until time.Time // the last instant that it may mean
+	// Lead, where it is later, is until when a lead form counts: a contact who has
+	// converted before may fill one in, and the deal comes after it.
+	Lead time.Time
+}
+
+// ofLead is the moment that leads are compared with.
+func (m Moment) ofLead() Moment {
+	if !m.Lead.After(m.Until) {
+		return m
+	}
+	return Moment{From: m.Lead, Until: m.Lead}
 }
 
 // At returns the moment of an exact time.
 func At(t time.Time) Moment {
 	t = t.UTC().Truncate(time.Microsecond)
-	return Moment{t, t}
+	return Moment{From: t, Until: t}
 }
 
 // ParseMoment reads an RFC 3339 time. One written in whole seconds lasts a
@@ -82,15 +94,31 @@ func ParseMoment(text string) (Moment, error) {
 		}
 	}
 	m := At(t)
-	return Moment{m.From, m.From.Add(length - time.Microsecond)}, nil
+	return Moment{From: m.From, Until: m.From.Add(length - time.Microsecond)}, nil
 }
 
 // layer is one way to recognise a conversion's click. Earlier layers win.
 type layer struct {
+	number int // as it is stored; a smaller one is surer
 	method string
 	window time.Duration
 	says   string
 	match  func(Keys, Click, owners) bool
+}
+
+// moment is the time that the layer compares clicks with.
+func (l layer) moment(m Moment) Moment {
+	if l.method == LeadID {
+		return m.ofLead()
+	}
+	return m
+}
+
+func (l layer) reason(hours float64) string {
+	if l.method == LeadID {
+		return fmt.Sprintf("the contact filled in the ad's lead form %s before", span(hours))
+	}
+	return fmt.Sprintf("the latest click with %s came %s before the conversion", l.says, span(hours))
 }
 
 // owners says which ad a platform's click id belongs to, where one is known that
@@ -99,10 +127,12 @@ type owners map[platformID]string
 
 type platformID struct{ column, value string }
 
-// layers are numbered from 1: layer 0 is a lead form's own word for its ad.
 var layers = []layer{
-	{URLParam, Window, "the same click id", func(k Keys, c Click, _ owners) bool { return same(k.ClickID, c.ClickID) }},
-	{URLParam, Window, "the same ad platform's click id", func(k Keys, c Click, o owners) bool {
+	{0, LeadID, Lookback, "the same lead", func(k Keys, c Click, _ owners) bool {
+		return c.LeadID != "" && (k.LeadID == c.LeadID || same(k.EmailHash, c.EmailHash) || same(k.PhoneHash, c.PhoneHash))
+	}},
+	{1, URLParam, Window, "the same click id", func(k Keys, c Click, _ owners) bool { return same(k.ClickID, c.ClickID) }},
+	{2, URLParam, Window, "the same ad platform's click id", func(k Keys, c Click, o owners) bool {
 		for _, p := range platforms {
 			id := *p.of(&k.PlatformIDs)
 			if !same(id, *p.of(&c.PlatformIDs)) {
@@ -114,10 +144,10 @@ var layers = []layer{
 		}
 		return false
 	}},
-	{Fingerprint, Window, "the same browser fingerprint", func(k Keys, c Click, _ owners) bool {
+	{3, Fingerprint, Window, "the same browser fingerprint", func(k Keys, c Click, _ owners) bool {
 		return same(k.FingerprintHash, c.FingerprintHash)
 	}},
-	{Probabilistic, deviceWindow, "the same address and browser", func(k Keys, c Click, _ owners) bool {
+	{4, Probabilistic, deviceWindow, "the same address and browser", func(k Keys, c Click, _ owners) bool {
 		return same(k.IP, c.IP) && same(k.UserAgent, c.UserAgent)
 	}},
 }
@@ -132,11 +162,13 @@ const unfilledMacro = "the link's macro was not filled in: the clicks that match
 func touches(keys []Keys, m Moment, clicks []Click, o owners) (found []Touch, noAd bool) {
 	seen := map[string]bool{}
 	for _, c := range clicks {
-		if seen[c.ClickID] || c.ClickedAt.After(m.Until) || c.ClickedAt.Before(m.From.Add(-Lookback)) {
+		if seen[c.ClickID] {
 			continue
 		}
 		i := slices.IndexFunc(layers, func(l layer) bool {
-			return (l.window == Window || !c.ClickedAt.Before(m.From.Add(-l.window))) &&
+			at := l.moment(m)
+			return !c.ClickedAt.After(at.Until) && !c.ClickedAt.Before(at.From.Add(-Lookback)) &&
+				(l.window >= Window || !c.ClickedAt.Before(at.From.Add(-l.window))) &&
 				slices.ContainsFunc(keys, func(k Keys) bool { return l.match(k, c, o) })
 		})
 		if i < 0 {
@@ -144,16 +176,17 @@ func touches(keys []Keys, m Moment, clicks []Click, o owners) (found []Touch, no
 		}
 		seen[c.ClickID] = true
 		l := layers[i]
-		eligible := !c.ClickedAt.Before(m.From.Add(-l.window))
+		at := l.moment(m)
+		eligible := !c.ClickedAt.Before(at.From.Add(-l.window))
 		if c.AdID == "" {
 			noAd = noAd || eligible
 			continue
 		}
-		hours := max(m.From.Sub(c.ClickedAt).Hours(), 0)
+		hours := max(at.From.Sub(c.ClickedAt).Hours(), 0)
 		found = append(found, Touch{
-			ClickID: c.ClickID, AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.ClickedAt, Method: l.method, Layer: i + 1,
+			ClickID: c.ClickID, AdID: c.AdID, CampaignID: c.CampaignID, ClickedAt: c.ClickedAt, Method: l.method, Layer: l.number,
 			Confidence: confidence(l.method, hours), Eligible: eligible, Known: c.Known,
-			Reason: fmt.Sprintf("the latest click with %s came %s before the conversion", l.says, span(hours)),
+			Reason: l.reason(hours),
 		})
 	}
 	slices.SortFunc(found, Touch.compare)
@@ -219,11 +252,19 @@ func (r Result) outlasts(now Result) bool {
 	return now.Method == Unattributed || now.Layer > r.Layer || now.Layer == r.Layer && !now.ClickedAt.After(r.ClickedAt)
 }
 
+// WindowOf returns how long before a conversion a click of the method may lie.
+func WindowOf(method string) time.Duration {
+	if method == LeadID {
+		return Lookback
+	}
+	return Window
+}
+
 // layerOf returns the layer of a stored method, the less sure one where it has two.
 func layerOf(method string) int {
 	for i := len(layers) - 1; i >= 0; i-- {
 		if layers[i].method == method {
-			return i + 1
+			return layers[i].number
 		}
 	}
 	return 0
@@ -232,7 +273,7 @@ func layerOf(method string) int {
 // confidence returns how sure a layer's match is.
 func confidence(method string, hours float64) float64 {
 	switch method {
-	case URLParam:
+	case LeadID, URLParam:
 		return 1
 	case Fingerprint:
 		return 0.9
@@ -268,6 +309,7 @@ func unattributed(keys []Keys) string {
 			sought = append(sought, name)
 		}
 	}
+	add("lead", Keys.ofLead)
 	add("click id", func(k Keys) bool { return k.ClickID != "" })
 	for _, p := range platforms {
 		add(p.column, func(k Keys) bool { return *p.of(&k.PlatformIDs) != "" })

@@ -270,3 +270,37 @@ func TestOnlyASurerOrLaterClickReplacesAMatchThatStands(t *testing.T) {
 		}
 	}
 }
+
+func TestALeadComesBeforeEveryClickAndCountsUntilTheDeal(t *testing.T) {
+	t.Parallel()
+	click := Click{ClickID: "k", AdID: "by-click", PlatformIDs: PlatformIDs{FBCLID: "fb"}, ClickedAt: ago(time.Hour), Known: true}
+	lead := func(at time.Time) Click {
+		return Click{ClickID: "lead-1", AdID: "by-lead", LeadKeys: LeadKeys{LeadID: "1", EmailHash: "e", PhoneHash: "p"}, ClickedAt: at, Known: true}
+	}
+	moment := At(noon)
+	later := moment
+	later.Lead = noon.Add(240 * time.Hour)
+	for _, c := range []struct {
+		name string
+		lead LeadKeys
+		at   time.Time
+		m    Moment
+		want string
+	}{
+		{"by its id", LeadKeys{LeadID: "1"}, ago(480 * time.Hour), moment, "by-lead"},
+		{"by an address", LeadKeys{EmailHash: "e"}, ago(480 * time.Hour), moment, "by-lead"},
+		{"by a number", LeadKeys{PhoneHash: "p"}, ago(480 * time.Hour), moment, "by-lead"},
+		{"another lead", LeadKeys{LeadID: "2", EmailHash: "x", PhoneHash: "y"}, ago(time.Hour), moment, "by-click"},
+		{"ninety days to the instant", LeadKeys{LeadID: "1"}, ago(Lookback), moment, "by-lead"},
+		{"an instant more", LeadKeys{LeadID: "1"}, ago(Lookback + time.Microsecond), moment, "by-click"},
+		{"after the conversion", LeadKeys{LeadID: "1"}, ago(-time.Hour), moment, "by-click"},
+		{"after the conversion and before the deal", LeadKeys{LeadID: "1"}, ago(-239 * time.Hour), later, "by-lead"},
+		{"after the deal", LeadKeys{LeadID: "1"}, ago(-241 * time.Hour), later, "by-click"},
+	} {
+		keys := Keys{PlatformIDs: PlatformIDs{FBCLID: "fb"}, LeadKeys: c.lead}
+		got := credit([]Keys{keys}, c.m, []Click{click, lead(c.at)}, nil)
+		if got.AdID != c.want || got.Confidence != 1 || c.want == "by-lead" && (got.Method != LeadID || got.Layer != 0) {
+			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
+		}
+	}
+}

@@ -17,10 +17,14 @@ const DeviceRetention = Window + 24*time.Hour
 const reviewEvery = 30 * 24 * time.Hour
 
 // Cleared is how many rows a run of retention changed.
-type Cleared struct{ Devices, Deleted, Conversions int64 }
+type Cleared struct{ Devices, Deleted, Conversions, People int64 }
+
+// PeopleRetention is how long hashes of e-mail addresses and phone numbers are stored.
+const PeopleRetention = 90 * 24 * time.Hour
 
 // Retain clears, across tenants, up to n rows of each kind whose time is over at
-// now: addresses, agents and fingerprints after DeviceRetention, clicks that nobody
+// now: addresses, agents and fingerprints after DeviceRetention, hashes of people's
+// addresses after PeopleRetention, clicks that nobody
 // is credited to after their account's click_retention_days, and what conversions
 // are known by with them. tx is a worker's. It reports whether there may be more.
 func Retain(ctx context.Context, tx pgx.Tx, now time.Time, n int) (c Cleared, more bool, err error) {
@@ -41,6 +45,11 @@ func Retain(ctx context.Context, tx pgx.Tx, now time.Time, n int) (c Cleared, mo
 				SELECT ctid FROM gv.conversions
 				WHERE  converted_until < @devices AND (ip_address IS NOT NULL OR user_agent IS NOT NULL OR fingerprint_hash IS NOT NULL)
 				ORDER  BY converted_until LIMIT @n FOR UPDATE SKIP LOCKED)`},
+		{"people of leads", &c.People, `
+			UPDATE gv.clicks SET email_hash = NULL, phone_hash = NULL
+			WHERE  ctid IN (
+				SELECT ctid FROM gv.clicks WHERE clicked_at < @people AND (email_hash IS NOT NULL OR phone_hash IS NOT NULL)
+				ORDER  BY clicked_at LIMIT @n FOR UPDATE SKIP LOCKED)`},
 		// A credited click stays, with the ids that later clicks are compared with; what else a page sent goes.
 		{"old clicks", &c.Deleted, `
 			WITH due AS MATERIALIZED (
@@ -69,15 +78,15 @@ func Retain(ctx context.Context, tx pgx.Tx, now time.Time, n int) (c Cleared, mo
 			)
 			DELETE FROM gv.clicks k USING judged j WHERE NOT j.credited AND k.tenant_id = j.tenant_id AND k.click_id = j.click_id`},
 		{"keys of old conversions", &c.Conversions, `
-			UPDATE gv.conversions SET key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, cleared_at = coalesce(cleared_at, @now)
+			UPDATE gv.conversions SET key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, lead_id = NULL, cleared_at = coalesce(cleared_at, @now)
 			WHERE  ctid IN (
 				SELECT v.ctid FROM ` + retention + ` AS r
 				JOIN   gv.conversions v ON v.tenant_id = r.tenant_id AND v.converted_until < @now::timestamptz - make_interval(days => r.longest)
 				WHERE  v.click_id IS NULL AND (v.key_click_id IS NOT NULL OR v.fbclid IS NOT NULL OR v.gclid IS NOT NULL
-				       OR v.gbraid IS NOT NULL OR v.wbraid IS NOT NULL OR v.ttclid IS NOT NULL)
+				       OR v.gbraid IS NOT NULL OR v.wbraid IS NOT NULL OR v.ttclid IS NOT NULL OR v.lead_id IS NOT NULL)
 				LIMIT  @n FOR UPDATE OF v SKIP LOCKED)`},
 	} {
-		args := pgx.NamedArgs{"now": now, "devices": now.Add(-DeviceRetention), "review": now.Add(-reviewEvery), "n": n}
+		args := pgx.NamedArgs{"now": now, "devices": now.Add(-DeviceRetention), "review": now.Add(-reviewEvery), "people": now.Add(-PeopleRetention), "n": n}
 		done, err := tx.Exec(ctx, step.sql, args)
 		if err != nil {
 			return c, false, fmt.Errorf("clear %s: %w", step.what, err)

@@ -37,6 +37,9 @@ func (k Keys) lockNames() []string {
 	for _, p := range platforms {
 		add(p.column, *p.of(&k.PlatformIDs))
 	}
+	for _, l := range leads {
+		add(l.column, *l.of(&k.LeadKeys))
+	}
 	add("fingerprint", k.FingerprintHash)
 	if k.UserAgent != "" {
 		add("address", k.IP)
@@ -70,20 +73,20 @@ func (s Store) Record(ctx context.Context, c Click) (stored Click, inserted bool
 	kinds, values := c.Keys().listed()
 	done, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint_hash,
-		                       ip_address, user_agent, fbp, device_type, landing_page_url, extra, consent, claimed_at)
+		                       ip_address, user_agent, fbp, device_type, landing_page_url, extra, consent, claimed_at, lead_id, email_hash, phone_hash)
 		SELECT gv.tenant(), @click, @ad, @campaign, @at, nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''),
 		       nullif(@ttclid, ''), nullif(@fingerprint, ''), nullif(@ip, ''), nullif(@agent, ''), nullif(@fbp, ''), nullif(@device, ''),
-		       nullif(@page, ''), @extra::jsonb, @consent::boolean, @claimed::timestamptz
+		       nullif(@page, ''), @extra::jsonb, @consent::boolean, @claimed::timestamptz, nullif(@lead, ''), nullif(@email, ''), nullif(@phone, '')
 		WHERE  NOT EXISTS (
 			SELECT FROM gv.contact_hashes h JOIN gv.erasures e USING (tenant_id, portal_id, contact_id)
-			WHERE  h.tenant_id = gv.tenant() AND h.kind <> 'fingerprint' -- a browser may be several people's
+			WHERE  h.tenant_id = gv.tenant() AND h.kind NOT IN ('fingerprint', 'phone_hash') -- several people may share one
 			AND    h.hash IN (SELECT gv.key_hash(gv.tenant(), kind, value) FROM unnest(@kinds::text[], @values::text[]) AS k (kind, value)))
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{
 			"click": c.ClickID, "ad": c.AdID, "campaign": c.CampaignID, "at": c.ClickedAt, "fbclid": c.FBCLID, "gclid": c.GCLID,
 			"gbraid": c.GBRAID, "wbraid": c.WBRAID, "ttclid": c.TTCLID, "fingerprint": c.FingerprintHash, "ip": c.IP, "agent": c.UserAgent,
 			"fbp": c.FBP, "device": c.DeviceType, "page": c.LandingPageURL, "extra": extra, "consent": c.Consent, "claimed": c.ClaimedAt,
-			"kinds": kinds, "values": values,
+			"kinds": kinds, "values": values, "lead": c.LeadID, "email": c.EmailHash, "phone": c.PhoneHash,
 		})
 	if err != nil {
 		return c, false, fmt.Errorf("record click %s: %w", c.ClickID, err)
@@ -113,6 +116,9 @@ func (k Keys) listed() (kinds, values []string) {
 	add("click_id", k.ClickID)
 	for _, p := range platforms {
 		add(p.column, *p.of(&k.PlatformIDs))
+	}
+	for _, l := range leads {
+		add(l.column, *l.of(&k.LeadKeys))
 	}
 	add("fingerprint", k.FingerprintHash)
 	return kinds, values

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -81,20 +82,29 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledge
 	c := ledger.Credit{Method: attribution.Unattributed, Reason: "the deal has no contact in the CRM"}
 	if len(contacts) > 0 {
 		c.ContactID, c.ConvertedAt = &contacts[0].ID, &contacts[0].ConvertedAt
-		c.Reason = "none of the deal's contacts is known by a click id or fingerprint"
+		c.Reason = "none of the deal's contacts is known by a click id, a fingerprint or a lead form"
 	}
-	found, why, err := find(ctx, tx, contacts)
+	before, err := store.Touches(ctx, deal)
+	if err != nil {
+		return nil, err
+	}
+	var created time.Time // leads alone are compared with it
+	if slices.ContainsFunc(contacts, byLead) || slices.ContainsFunc(before, func(t ledger.Touch) bool { return t.Method == attribution.LeadID }) {
+		if created, err = store.CreatedAt(ctx, deal); err != nil {
+			return nil, err
+		}
+	}
+	found, why, err := find(ctx, tx, portal, created, contacts)
 	if err != nil {
 		return nil, fmt.Errorf("credit deal %d: %w", deal, err)
 	}
 	if why != "" {
 		c.Reason = why
 	}
-	before, err := store.Touches(ctx, deal)
-	if err != nil {
-		return nil, err
+	if err := recordLeads(ctx, tx, portal, found); err != nil {
+		return nil, fmt.Errorf("credit deal %d: %w", deal, err)
 	}
-	recorded, err := store.SaveTouches(ctx, deal, withStanding(found, before, contacts))
+	recorded, err := store.SaveTouches(ctx, deal, withStanding(found, before, created, contacts))
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +140,9 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledge
 	return all, store.SetCredit(ctx, deal, c)
 }
 
-// find returns the clicks of a deal's contacts, and why none is to be credited,
-// where that can be said.
-func find(ctx context.Context, tx pgx.Tx, contacts []ledger.Contact) (all []ledger.Touch, why string, err error) {
+// find returns the clicks of the contacts of a deal that was made at created, and why
+// none is to be credited, where that can be said.
+func find(ctx context.Context, tx pgx.Tx, portal int64, created time.Time, contacts []ledger.Contact) (all []ledger.Touch, why string, err error) {
 	for _, contact := range contacts {
 		if len(contact.Keys) == 0 {
 			continue
@@ -147,7 +157,18 @@ func find(ctx context.Context, tx pgx.Tx, contacts []ledger.Contact) (all []ledg
 		if err := store.Lock(ctx, keys...); err != nil {
 			return nil, "", err
 		}
-		touches, reason, err := store.Touches(ctx, keys, attribution.At(contact.ConvertedAt))
+		if byLead(contact) {
+			theirs, err := store.LeadsOf(ctx, portal, contact.ID) // another deal of theirs may have found one just now
+			if err != nil {
+				return nil, "", err
+			}
+			for _, id := range theirs {
+				keys = append(keys, attribution.Keys{LeadKeys: attribution.LeadKeys{LeadID: id}})
+			}
+		}
+		at := attribution.At(contact.ConvertedAt)
+		at.Lead = created
+		touches, reason, err := store.Touches(ctx, keys, at)
 		if err != nil {
 			return nil, "", err
 		}
@@ -175,7 +196,7 @@ func find(ctx context.Context, tx pgx.Tx, contacts []ledger.Contact) (all []ledg
 // withStanding adds to the clicks that were found those that were found before and
 // stand: of contacts that the deal lost because they were deleted, erased or
 // merged away, and those whose evidence retention or an erasure has cleared.
-func withStanding(found, before []ledger.Touch, contacts []ledger.Contact) []ledger.Touch {
+func withStanding(found, before []ledger.Touch, created time.Time, contacts []ledger.Contact) []ledger.Touch {
 	for _, t := range before {
 		if slices.ContainsFunc(found, func(o ledger.Touch) bool { return o.ClickID == t.ClickID }) {
 			continue
@@ -184,8 +205,11 @@ func withStanding(found, before []ledger.Touch, contacts []ledger.Contact) []led
 		stands := i < 0
 		if i >= 0 {
 			at := contacts[i].ConvertedAt
+			if t.Method == attribution.LeadID && created.After(at) {
+				at = created
+			}
 			stands = t.Cleared && !t.ClickedAt.After(at) && !t.ClickedAt.Before(at.Add(-attribution.Lookback))
-			t.Eligible = t.Eligible && !t.ClickedAt.Before(at.Add(-attribution.Window))
+			t.Eligible = t.Eligible && !t.ClickedAt.Before(at.Add(-attribution.WindowOf(t.Method)))
 		}
 		if stands {
 			found = append(found, t)

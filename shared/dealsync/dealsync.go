@@ -22,6 +22,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/hubspotconn"
 	"github.com/geminivideo/geminivideo/shared/inbox"
+	"github.com/geminivideo/geminivideo/shared/leads"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -221,12 +222,34 @@ func (w *work) crm() (*hubspot.Client, error) {
 		HomeCurrency: money.Currency(w.connection.Currency),
 		BaseURL:      w.api.URL,
 		Limits:       w.limits,
+		LeadProperty: w.connection.LeadProperty,
+		People:       w.people(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open portal %d: %w", w.event.PortalID, err)
 	}
 	w.client = client
 	return client, nil
+}
+
+// people returns what hashes contacts' addresses, nil where the tenant reads no lead forms.
+func (w *work) people() func(context.Context) (func(kind, text string) string, error) {
+	if w.connection.LeadKey == nil {
+		return nil
+	}
+	name := *w.connection.LeadKey
+	return func(ctx context.Context) (func(kind, text string) string, error) {
+		key, err := w.vault.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return func(kind, text string) string {
+			if kind == "email" {
+				return leads.Email(key, text)
+			}
+			return leads.Phone(key, text)
+		}, nil
+	}
 }
 
 // errStale says that somebody else recorded a deal since the CRM was read.

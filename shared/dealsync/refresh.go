@@ -281,11 +281,18 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, r r
 			return nil, err
 		}
 	}
-	recorded, err := store.SaveContacts(ctx, deal.ID, known(deal, r.contacts))
+	contacts := known(deal, r.contacts)
+	saved := contacts
+	if w.connection.LeadKey != nil {
+		if saved, err = withLeads(ctx, tx, w.event.PortalID, deal, contacts, r.contacts); err != nil {
+			return nil, err
+		}
+	}
+	recorded, err := store.SaveContacts(ctx, deal.ID, saved)
 	if err != nil {
 		return nil, err
 	}
-	return credit(ctx, tx, w.event.PortalID, deal.ID, recorded)
+	return credit(ctx, tx, w.event.PortalID, deal.ID, withPeople(recorded, contacts))
 }
 
 // appraise sets which of the tenant's stages the deal stands in and what it is worth.

@@ -72,6 +72,11 @@ func recognisable(c hubspot.Contact) ledger.Contact {
 	add(ledger.KeyGoogle, c.GoogleClickIDs...)
 	add(ledger.KeyTikTok, c.TikTokClickIDs...)
 	add(ledger.KeyFingerprint, c.FingerprintHashes...)
+	for _, id := range c.LeadIDs {
+		add(ledger.KeyLead, attribution.LeadIDOf(id))
+	}
+	add(ledger.KeyEmail, c.EmailHashes...)
+	add(ledger.KeyPhone, c.PhoneHashes...)
 	if u, err := url.Parse(c.FirstURL); err == nil {
 		q := u.Query()
 		for parameter, kind := range map[string]string{

@@ -25,6 +25,12 @@ type Options struct {
 	// (see Client.Account). Amounts in it stay raw strings otherwise.
 	HomeCurrency money.Currency
 
+	// LeadProperty is the contact property that holds the id of a lead on Meta, "" for none.
+	LeadProperty string
+	// People, where set, returns what hashes the e-mail addresses ("email") and phone
+	// numbers ("phone") of contacts; without it neither is asked for.
+	People func(context.Context) (hash func(kind, text string) string, err error)
+
 	// BaseURL is HubSpot's API; https://api.hubapi.com unless set.
 	BaseURL string
 	// Limits is shared by all clients of a process, so that two of one portal

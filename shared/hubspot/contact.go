@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,9 @@ type Contact struct {
 	// every value there has ever been, for a later click overwrites the one that
 	// led to the conversion. Sorted.
 	FacebookClickIDs, GoogleClickIDs, TikTokClickIDs, ClickIDs, FingerprintHashes []string
+	// LeadIDs are the leads on Meta that the contact came from. EmailHashes and
+	// PhoneHashes are what Options.People made of its addresses.
+	LeadIDs, EmailHashes, PhoneHashes []string
 	// FirstURL is the first page seen; its query may hold the click id.
 	FirstURL                              string
 	CreatedAt                             time.Time
@@ -35,6 +39,27 @@ var keyProperties = []string{"hs_facebook_click_id", "hs_google_click_id", "hs_t
 var contactProperties = append(slices.Clone(keyProperties), "hs_analytics_first_url",
 	"createdate", "first_conversion_date", "recent_conversion_date", "hs_merged_object_ids",
 )
+
+// What a contact's addresses are in; hs_calculated_phone_number has the country's code.
+var (
+	emailProperties = []string{"email", "hs_additional_emails"}
+	phoneProperties = []string{"phone", "mobilephone", "hs_calculated_phone_number", "hs_calculated_mobile_number"}
+)
+
+// people returns the hashes of the addresses that the properties hold, sorted; one
+// may hold several with ; between them.
+func (o object) people(kind string, properties []string, hash func(kind, text string) string) []string {
+	var all []string
+	for _, name := range properties {
+		for part := range strings.SplitSeq(o.Properties.get(name), ";") {
+			if h := hash(kind, part); h != "" {
+				all = append(all, h)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // batch is the most records that HubSpot reads in one call with their history.
 const batch = 50
@@ -63,9 +88,21 @@ func (c *Client) contactsOf(ctx context.Context, deleted bool, ids []int64) (map
 }
 
 func (c *Client) contacts(ctx context.Context, deleted bool, ids []int64, found map[int64]Contact) error {
+	wanted, past := slices.Clone(contactProperties), slices.Clone(keyProperties)
+	if c.opts.LeadProperty != "" {
+		wanted, past = append(wanted, c.opts.LeadProperty), append(past, c.opts.LeadProperty)
+	}
+	hash := func(string, string) string { return "" }
+	if c.opts.People != nil {
+		var err error
+		if hash, err = c.opts.People(ctx); err != nil {
+			return err
+		}
+		wanted = append(append(wanted, emailProperties...), phoneProperties...)
+	}
 	r := request{
 		method: http.MethodPost, path: "/crm/v3/objects/contacts/batch/read",
-		body: map[string]any{"inputs": inputs(ids), "properties": contactProperties, "propertiesWithHistory": keyProperties},
+		body: map[string]any{"inputs": inputs(ids), "properties": wanted, "propertiesWithHistory": past},
 		what: fmt.Sprintf("%d contacts", len(ids)),
 	}
 	if deleted {
@@ -83,6 +120,10 @@ func (c *Client) contacts(ctx context.Context, deleted bool, ids []int64, found 
 	}
 	for _, o := range answer.Results {
 		one := contact(o)
+		if c.opts.LeadProperty != "" {
+			one.LeadIDs = o.ever(c.opts.LeadProperty)
+		}
+		one.EmailHashes, one.PhoneHashes = o.people("email", emailProperties, hash), o.people("phone", phoneProperties, hash)
 		for _, id := range append([]int64{one.ID}, one.MergedIDs...) {
 			if _, asked := slices.BinarySearch(ids, id); asked {
 				found[id] = one

@@ -23,6 +23,8 @@ type Connection struct {
 	PreviousSecret *string
 	PreviousUntil  *time.Time
 	AccessToken    string
+	LeadProperty   string  // the contact property with the id of a lead on Meta
+	LeadKey        *string // what the tenant's contacts' addresses are hashed with; nil where no lead forms are read
 	LastError      *string // why HubSpot refused the connection last, nil while it works
 }
 
@@ -63,8 +65,9 @@ func Find(ctx context.Context, db *pg.DB, portals ...int64) (map[int64]Connectio
 	for _, o := range owners {
 		err := pg.InTenant(ctx, db, o.TenantID, func(tx pgx.Tx) error {
 			rows, _ := tx.Query(ctx, `
-				SELECT c.portal_id, c.tenant_id, t.currency, c.client_secret, c.previous_secret, c.previous_until, c.access_token, c.last_error
-				FROM   gv.hubspot_connections c JOIN gv.tenants t USING (tenant_id)
+				SELECT c.portal_id, c.tenant_id, t.currency, c.client_secret, c.previous_secret, c.previous_until, c.access_token, c.last_error,
+				       c.lead_property, l.secret AS lead_key
+				FROM   gv.hubspot_connections c JOIN gv.tenants t USING (tenant_id) LEFT JOIN gv.lead_keys l USING (tenant_id)
 				WHERE  c.tenant_id = gv.tenant() AND c.portal_id = $1 AND c.disconnected_at IS NULL`, o.PortalID)
 			c, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Connection])
 			if errors.Is(err, pgx.ErrNoRows) {

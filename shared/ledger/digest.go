@@ -20,7 +20,8 @@ func (s Store) Digests(ctx context.Context, ids []int64) (map[int64]string, erro
 			                   ORDER BY dc.position, dc.contact_id, k.kind, k.value)
 			 FROM   gv.deal_contacts dc
 			 JOIN   gv.contacts c USING (tenant_id, portal_id, contact_id)
-			 LEFT   JOIN gv.contact_keys k USING (tenant_id, portal_id, contact_id)
+			 LEFT   JOIN gv.contact_keys k ON k.tenant_id = c.tenant_id AND k.portal_id = c.portal_id AND k.contact_id = c.contact_id
+			        AND k.kind NOT IN ('email_hash', 'phone_hash') -- these go with time, not with the CRM
 			 WHERE  dc.tenant_id = d.tenant_id AND dc.portal_id = d.portal_id AND dc.deal_id = d.deal_id)))
 		FROM   gv.deals d
 		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = ANY (@ids)`,

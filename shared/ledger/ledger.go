@@ -71,6 +71,9 @@ const (
 	KeyTikTok      = "ttclid"
 	KeyFingerprint = "fingerprint"
 	KeyLead        = "lead_id" // of a lead form on Meta
+	// HMACs of the contact's e-mail addresses and phone numbers, until a lead is found by them.
+	KeyEmail = "email_hash"
+	KeyPhone = "phone_hash"
 )
 
 // Credit is what attribution found for a deal. ClickID, AdID and CampaignID are

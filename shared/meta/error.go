@@ -34,12 +34,15 @@ func (e *Error) Error() string {
 
 // Unwrap returns what the error means for the caller of a function of ours.
 func (e *Error) Unwrap() error {
-	account := "ad account act_" + e.account
+	account, permissions := "ad account act_"+e.account, "ads_read and ads_management"
+	if strings.HasPrefix(e.account, pagePrefix) {
+		account, permissions = e.account, "leads_retrieval and pages_manage_metadata"
+	}
 	switch kind := e.kind(); kind {
 	case unauthorized:
 		return fault.Conflictf("Meta does not accept the token of %s: connect it again", account)
 	case forbidden:
-		return fault.Conflictf("Meta does not allow this with the token of %s: connect it again with the permissions ads_read and ads_management", account)
+		return fault.Conflictf("Meta does not allow this with the token of %s: connect it again with the permissions %s", account, permissions)
 	case gone:
 		return fault.NotFoundf("Meta does not have it, or does not show it to the token of %s", account)
 	case throttled, budgetLimited:

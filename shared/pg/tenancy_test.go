@@ -102,6 +102,8 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		"gv.clicks": "DELETE SELECT UPDATE", "gv.conversions": "SELECT UPDATE", "gv.deal_touches": "DELETE SELECT", "gv.deals": "SELECT",
 		"gv.webhook_attempts": "DELETE SELECT",
 		"gv.account_alerts":   "INSERT SELECT UPDATE", "gv.crm_syncs": "INSERT SELECT UPDATE", "gv.writebacks": "SELECT",
+		// Hashes of contacts' addresses, which retention deletes.
+		"gv.contact_keys": "DELETE SELECT", "gv.contact_hashes": "DELETE SELECT", "gv.contacts": "SELECT", "gv.deal_contacts": "SELECT",
 	}
 	if diff := gocmp.Diff(want, grants(t, admin, "gv_worker")); diff != "" {
 		t.Errorf("grants of gv_worker: %s", diff)
@@ -181,7 +183,7 @@ func tables(t *testing.T, admin *pgxpool.Pool) []string {
 var special = map[string]string{
 	"currency": `'USD'`, "method": `'unattributed'`, "email": `'a@example.com'`, "key_hash": `decode(repeat('00', 32), 'hex')`,
 	"target_minor": `1`, "accounts": `5`, "unallocated_minor": `0`, "stage_name": `'lead'`, "budget_object": `'adset/x'`,
-	"first_day": `'2026-01-01'`, "share_from": `0`, "gv.deal_touches.method": `'url_param'`, "gv.contact_hashes.hash": `decode(repeat('00', 32), 'hex')`,
+	"page_id": `'1001'`, "lead_property": `'gv_lead_id'`, "first_day": `'2026-01-01'`, "share_from": `0`, "gv.deal_touches.method": `'url_param'`, "gv.contact_hashes.hash": `decode(repeat('00', 32), 'hex')`,
 	"embedding": `(SELECT array_agg(1)::extensions.vector FROM generate_series(1, 768))`,
 }
 

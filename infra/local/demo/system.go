@@ -60,6 +60,9 @@ type Tenant struct {
 	WebhookSecret string
 	// MetaToken reads and changes its ad account at the fake Meta.
 	MetaToken string
+	// PageID is its page at the fake Meta, which PageToken reads the leads of.
+	PageID    string
+	PageToken string
 	// PublishableKey is its web pages' key.
 	PublishableKey string
 	// ServerKey is its own server's.

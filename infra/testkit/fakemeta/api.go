@@ -103,6 +103,9 @@ func (f *Fake) answer(q *question) (status int, body any) {
 	if owner == "" {
 		return missing(q.id)
 	}
+	if route == "page" || route == "lead" {
+		return f.ofPage(q, owner, route)
+	}
 	a := f.state.Accounts[owner]
 	q.w.Header().Set("X-Fb-Trace-Id", "T"+strconv.FormatInt(f.opts.Now().UnixNano(), 36))
 	a.Usage.writeTo(q.w.Header(), owner)
@@ -144,6 +147,10 @@ func (f *Fake) owner(q *question) (account, route string) {
 	switch {
 	case s.Accounts[digits(q.id)] != nil && strings.HasPrefix(q.id, "act_"):
 		return digits(q.id), "account"
+	case s.Pages[q.id] != nil:
+		return q.id, "page"
+	case s.Leads[q.id] != nil:
+		return s.Leads[q.id].PageID, "lead"
 	case s.Campaigns[q.id] != nil:
 		return s.Campaigns[q.id].AccountID, "campaign"
 	case s.AdSets[q.id] != nil:

@@ -26,6 +26,10 @@ const controlHelp = `A Meta to play with. Every change here is saved.
                            percent of the quotas that the answers' headers tell
   POST /control/objects/ID {"daily_budget": 4000, "status": "PAUSED"}   an edit by hand, as in Ads Manager
   GET  /control/writes?object=ID            every write of the system: when, from what to what, applied or not
+  POST /control/pages/ID/leads              {"ad_id": "...", "email": "...", "phone": "...", "organic": false}   a lead form that somebody filled in;
+                           its notification is posted to the app's webhook, signed
+  POST /control/pages/ID/leads/LEAD/notify  posts it again
+  GET  /control/pages/ID/leads              what was filled in
   POST /control/faults     {"method": "POST", "path": "ID", "times": 1, "after": true, "status": 500}
                            also "code", "subcode", "transient", "skip", "delay" (nanoseconds), "drop", "truncate", "headers"
   DELETE /control/faults   all is well again
@@ -71,6 +75,7 @@ func (f *Fake) controls() *http.ServeMux {
 		return u, nil
 	}))
 	mux.HandleFunc("POST /control/objects/{id}", f.edit)
+	f.leadControls(mux)
 	mux.HandleFunc("GET /control/writes", func(w http.ResponseWriter, r *http.Request) {
 		send(w, http.StatusOK, map[string]any{"writes": f.Writes(r.URL.Query().Get("object"))})
 	})

@@ -56,6 +56,8 @@ type state struct {
 	Ads       map[string]*Ad       `json:"ads"`
 	Reports   map[string]*report   `json:"reports"`
 	Writes    []Write              `json:"writes"`
+	Pages     map[string]*page     `json:"pages"`
+	Leads     map[string]*Lead     `json:"leads"`
 }
 
 // account is one ad account with its figures.
@@ -178,7 +180,7 @@ func New(o Options) (*Fake, error) {
 		opts: o, tokens: map[string][]string{}, calls: map[string]int{}, posts: map[string][]time.Time{},
 		state: state{
 			NextID: 120_500_000_000, Accounts: map[string]*account{}, Campaigns: map[string]*Campaign{}, AdSets: map[string]*AdSet{},
-			Ads: map[string]*Ad{}, Reports: map[string]*report{},
+			Ads: map[string]*Ad{}, Reports: map[string]*report{}, Pages: map[string]*page{}, Leads: map[string]*Lead{},
 		},
 	}
 	if err := f.load(); err != nil {
