@@ -33,8 +33,7 @@ var promised = []string{
 
 // coming are the promised paths that are not served yet. A path that is served
 // leaves the list; nothing is added to it.
-var coming = []string{
-}
+var coming = []string{}
 
 func TestThePathsOfTheContractAreServed(t *testing.T) {
 	t.Parallel()
