@@ -134,7 +134,7 @@ func TestTheWorkflowsRunWhatThisTreeHas(t *testing.T) {
 			t.Errorf("the build is started without %s: %s", want, command)
 		}
 	}
-	// What the build may be told, it knows.
+	// The build knows every substitution that it is given.
 	b := yamlFile[build](t, "cloudbuild.yaml")
 	for _, m := range regexp.MustCompile(`(_[A-Z]+)=`).FindAllStringSubmatch(command, -1) {
 		if _, ok := b.Substitutions[m[1]]; !ok {
