@@ -22,14 +22,11 @@ type sender struct {
 // the n-th from the end of X-Forwarded-For; what stands before it the caller may
 // have made up. A request that did not come through that many came directly.
 func clientIP(r *http.Request, proxies int) string {
-	var hops []string
-	for _, line := range r.Header.Values("X-Forwarded-For") {
-		hops = append(hops, strings.Split(line, ",")...)
-	}
-	if proxies <= 0 || len(hops) < proxies {
+	all := forwarded(r)
+	if proxies <= 0 || len(all) < proxies {
 		return addressOf(r.RemoteAddr)
 	}
-	return addressOf(hops[len(hops)-proxies])
+	return addressOf(all[len(all)-proxies])
 }
 
 // addressOf reads an address with or without a port.

@@ -22,7 +22,8 @@ func init() { serve.HTTP("clicks", build) }
 // Limits is how much one caller may ask of one instance.
 type Limits struct {
 	// Proxies is how many proxies of our own stand in front, each of which adds
-	// to X-Forwarded-For the address that it saw; with 0 the connection's counts.
+	// to X-Forwarded-For the address that it saw; with 0 the connection's counts. Google's
+	// load balancer adds two, the visitor's and its own: 2 behind it.
 	Proxies int `env:"TRUSTED_PROXIES, default=1"`
 	// PerIP and PerKey are clicks a second; five seconds' worth may come at once.
 	PerIP  float64 `env:"CLICKS_PER_SECOND_PER_IP, default=20"`
@@ -50,14 +51,14 @@ func build(ctx context.Context) (http.Handler, error) {
 type function struct {
 	db            *pg.DB
 	queue         outbox.Publisher
-	proxies       int
+	hops          *hops
 	perIP, perKey *limiter
 }
 
 // New returns the function's handler.
 func New(db *pg.DB, queue outbox.Publisher, limits Limits) http.Handler {
 	f := &function{
-		db: db, queue: queue, proxies: limits.Proxies,
+		db: db, queue: queue, hops: &hops{proxies: limits.Proxies},
 		perIP: newLimiter(limits.PerIP), perKey: newLimiter(limits.PerKey),
 	}
 	// A preflight does not say which key will come, so any origin may ask; the
@@ -78,7 +79,7 @@ const bodyDeadline = 5 * time.Second
 // database connection while it is read.
 func (f *function) track(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now().UTC()
-	from := sender{ip: clientIP(r, f.proxies), agent: r.UserAgent(), origin: r.Header.Get("Origin")}
+	from := sender{ip: f.hops.ip(r, now), agent: r.UserAgent(), origin: r.Header.Get("Origin")}
 	if err := f.perIP.take(network(from.ip), now); err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -142,6 +144,26 @@ func host(address string) string {
 	return address
 }
 
+// balancerAddresses is how many addresses Google's load balancer adds to
+// X-Forwarded-For: the visitor's, and its own. On Cloud Run strangers come through it
+// alone; Pub/Sub and Scheduler come without it.
+const balancerAddresses = 2
+
+// onCloudRun is set by the platform.
+var onCloudRun = os.Getenv("K_SERVICE") != ""
+
+// visitor is the address that a request's log line names: behind the load balancer the
+// visitor's, whatever the visitor wrote before it.
+func visitor(r *http.Request) string { return visitorOf(r, onCloudRun) }
+
+func visitorOf(r *http.Request, behind bool) string {
+	all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	if one := strings.TrimSpace(all[max(len(all)-balancerAddresses, 0)]); behind && one != "" {
+		return one
+	}
+	return host(r.RemoteAddr)
+}
+
 // logRequest writes the request's one line, with Cloud Logging's httpRequest.
 func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took time.Duration) {
 	if rec.status == 0 {
@@ -158,7 +180,7 @@ func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took ti
 		"function", name,
 		slog.Group("httpRequest", "requestMethod", r.Method, "requestUrl", r.URL.Path, "status", rec.status,
 			"responseSize", rec.bytes, "latency", fmt.Sprintf("%.6fs", took.Seconds()),
-			"userAgent", r.UserAgent(), "remoteIp", host(r.RemoteAddr)),
+			"userAgent", r.UserAgent(), "remoteIp", visitor(r)),
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
