@@ -18,6 +18,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/gemini"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -32,6 +33,7 @@ type config struct {
 	Worker   pg.WorkerConfig
 	Bucket   bucket.Config
 	Gemini   gemini.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (serve.Consumer, error) {
@@ -56,7 +58,7 @@ func build(ctx context.Context) (serve.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, worker, files, client), nil
+	return New(db, worker, files, client, live.Open(ctx, cfg.Live)), nil
 }
 
 const (
@@ -82,12 +84,13 @@ type function struct {
 	files  *bucket.Bucket
 	client *gemini.Client
 	renew  time.Duration
+	view   *live.View
 }
 
 // New returns the function's consumer. client may be nil: then the file alone is
-// asked. worker stores the dead letters.
-func New(db *pg.DB, worker *pg.Worker, files *bucket.Bucket, client *gemini.Client) serve.Consumer {
-	return &function{db, worker, files, client, renewEvery}
+// asked. worker stores the dead letters, view shows how far analyses are, nil for none.
+func New(db *pg.DB, worker *pg.Worker, files *bucket.Bucket, client *gemini.Client, view *live.View) serve.Consumer {
+	return &function{db, worker, files, client, renewEvery, view}
 }
 
 // Health reports whether the database and the bucket answer.
@@ -124,9 +127,21 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 	}
 	work, cancel := context.WithTimeout(ctx, timeFor(ctx))
 	defer cancel()
+	defer f.view.Flush(ctx)
+	f.show(tenant.String(), claim, "analyzing", false, "")
 	go f.extend(work, tenant.String(), claim)
 	found, err := f.describe(work, tenant.String(), claim.Video)
 	return f.recordOutcome(ctx, tenant.String(), claim, found, err)
+}
+
+// show shows in the live view how far a video's analysis is; ended is set where the
+// run ends.
+func (f *function) show(tenant string, c *video.Claim, status string, ended bool, why string) {
+	data := map[string]any{"video_id": c.Video.VideoID, "attempts": c.Video.Attempts}
+	if why != "" {
+		data["reason"] = why
+	}
+	f.view.Put(tenant, live.Progress{Kind: live.Video, ID: c.Video.VideoID, Status: status, Ended: ended, Data: data})
 }
 
 // timeFor is what a run has, without what is kept to put down its outcome.
@@ -166,6 +181,8 @@ func (f *function) recordOutcome(ctx context.Context, tenant string, c *video.Cl
 		capped *gemini.Capped
 		rests  = errors.As(cause, &capped)
 		again  bool
+		status = "analyzed"
+		why    string
 	)
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
 		again = false
@@ -174,14 +191,19 @@ func (f *function) recordOutcome(ctx context.Context, tenant string, c *video.Cl
 		case cause == nil:
 			return store.Analyzed(ctx, c, found.dna, found.by)
 		case rests: // the day may last longer than a message is delivered again
+			status, why = "waiting", capped.Error()
 			return store.Rests(ctx, c, capped.Error(), capped.Until)
 		case hopeless:
+			status, why = "failed", reason
 			return store.Failed(ctx, c, reason)
 		default:
-			again = true
+			again, status, why = true, "waiting", reason
 			return store.Waits(ctx, c, reason)
 		}
 	})
+	if err == nil {
+		f.show(tenant, c, status, true, why)
+	}
 	switch {
 	case err != nil:
 		return errors.Join(err, cause)

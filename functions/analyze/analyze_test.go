@@ -68,7 +68,7 @@ func TestAVideoIsDescribedByTheModelAndByItself(t *testing.T) {
 func TestWithoutAModelTheFileSpeaksForItself(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	f.consumer = analyze.New(f.db, f.worker, f.files, nil)
+	f.consumer = analyze.New(f.db, f.worker, f.files, nil, nil)
 	id := f.upload(film.Short().WebM())
 	if status := f.push(of(tenantA, id)); status != 204 {
 		t.Fatalf("answered %d", status)
@@ -176,7 +176,7 @@ func TestTheModelGetsAFileTheWayItsBackEndTakesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	local.files = folder
-	local.consumer = analyze.New(local.db, local.worker, folder, local.client)
+	local.consumer = analyze.New(local.db, local.worker, folder, local.client, nil)
 	for name, c := range map[string]struct {
 		f            *fixture
 		data         []byte
@@ -233,7 +233,7 @@ func TestADatabaseThatIsDownBringsTheMessageBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(down.Close)
-	f.consumer = analyze.New(down, f.worker, f.files, f.client)
+	f.consumer = analyze.New(down, f.worker, f.files, f.client, nil)
 	if status := f.push(of(tenantA, id)); status != 503 {
 		t.Errorf("answered %d", status)
 	}

@@ -76,7 +76,7 @@ func open(t *testing.T, change ...func(*gemini.Config)) *fixture {
 	f.client, err = gemini.Open(t.Context(), cfg, f.db)
 	must()
 	f.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'A'), ($2, 'B')`, tenantA, tenantB)
-	f.consumer = analyze.New(f.db, f.worker, f.files, f.client)
+	f.consumer = analyze.New(f.db, f.worker, f.files, f.client, nil)
 	return f
 }
 

@@ -110,7 +110,7 @@ func TestAModelThatIsAwayIsWaitedForAndSaidSo(t *testing.T) {
 			t.Errorf("%s: %s for %q after %d", name, v.Status, value(v.WaitingFor), v.Attempts)
 		}
 		f.fake.Mend()
-		f.consumer = analyze.New(f.db, f.worker, f.files, reopened(t, f)) // the breaker's rest is over
+		f.consumer = analyze.New(f.db, f.worker, f.files, reopened(t, f), nil) // the breaker's rest is over
 		if status := f.push(of(tenantA, id)); status != 204 {
 			t.Errorf("%s: when it is back: %d", name, status)
 		}
@@ -178,7 +178,7 @@ func TestATenantThatHasSpentItsDayWaitsForTheNextHoweverLongThatIs(t *testing.T)
 		AND due_at = ((now() AT TIME ZONE 'UTC')::date + 1)::timestamp AT TIME ZONE 'UTC'`, id); got != "1" {
 		t.Errorf("%s messages are due when the next day begins, want 1", got)
 	}
-	f.consumer = analyze.New(f.db, f.worker, f.files, reopened(t, f)) // the next day
+	f.consumer = analyze.New(f.db, f.worker, f.files, reopened(t, f), nil) // the next day
 	if status := f.push(of(tenantA, id)); status != 204 {
 		t.Errorf("the day after: %d", status)
 	}

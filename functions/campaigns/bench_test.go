@@ -31,7 +31,7 @@ func BenchmarkImport(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				w := apitest.New(b)
-				h := campaigns.New(w.App, w.Access(), w.Queue)
+				h := campaigns.New(w.App, w.Access(), w.Queue, nil)
 				if tt.again {
 					send(b, w, h, tt.header, tt.row)
 				}

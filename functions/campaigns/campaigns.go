@@ -14,6 +14,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -28,6 +29,7 @@ type config struct {
 	Postgres pg.Config
 	Access   serve.AccessConfig
 	Publish  publish.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -39,22 +41,24 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish), live.Open(ctx, cfg.Live)), nil
 }
 
 type function struct {
 	db     *pg.DB
 	queue  outbox.Publisher
 	limits limits
+	view   *live.View
 }
 
-// New returns the function's handler.
-func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
-	return newLimited(db, access, queue, limits{maxBody: maxBody, stall: stall})
+// New returns the function's handler, which shows the progress of imports in view, nil
+// for none.
+func New(db *pg.DB, access serve.Access, queue outbox.Publisher, view *live.View) http.Handler {
+	return newLimited(db, access, queue, view, limits{maxBody: maxBody, stall: stall})
 }
 
-func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, l limits) http.Handler {
-	f := &function{db, queue, l}
+func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, view *live.View, l limits) http.Handler {
+	f := &function{db, queue, l, view}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Get(api, "/api/campaigns", auth.Viewer, f.list, serve.Summary("Lists campaigns with what their ads did."))

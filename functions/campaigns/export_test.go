@@ -11,5 +11,5 @@ import (
 
 // NewLimited is New with other limits on an upload.
 func NewLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, maxBody int64, stall time.Duration) http.Handler {
-	return newLimited(db, access, queue, limits{maxBody, stall})
+	return newLimited(db, access, queue, nil, limits{maxBody, stall})
 }

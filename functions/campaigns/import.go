@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/accounts"
@@ -21,6 +22,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
@@ -82,6 +84,7 @@ func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	tenant := auth.From(ctx).Tenant
+	up.show = f.progress(ctx, tenant, up)
 	answer, err := idempotency.Stream(ctx, f.db, tenant, func(tx pgx.Tx) (answer importAnswer, err error) {
 		if !up.dryRun {
 			return load(ctx, tx, up)
@@ -97,6 +100,8 @@ func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 		}
 		return answer, err
 	}, up.hash)
+	up.show(&answer, err, true)
+	defer f.view.Flush(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,6 +116,33 @@ func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(answer)
+}
+
+// shows shows an import in the live view: its answer so far, and how it ended.
+type shows func(a *importAnswer, err error, ended bool)
+
+// showEvery is how many rows are read between two updates of the live view.
+const showEvery = 5_000
+
+// progress returns what shows an import in the live view. Its document is named by the
+// Idempotency-Key, so that whoever sends one can listen before the answer comes.
+func (f *function) progress(ctx context.Context, tenant string, up *upload) shows {
+	started, id := time.Now().UTC(), uuid.NewString()
+	if r, keyed := idempotency.From(ctx); keyed {
+		id = r.Key
+	}
+	return func(a *importAnswer, err error, ended bool) {
+		p := live.Progress{Kind: live.Import, ID: id, Status: "running", Ended: ended, Data: map[string]any{
+			"account_id": a.AccountID, "dry_run": up.dryRun, "started_at": started, "rows": a.Rows, "rejected": a.Rejected,
+		}}
+		switch {
+		case err != nil:
+			p.Status = "failed"
+		case ended:
+			p.Status, p.Data["imported"], p.Data["updated"], p.Data["new_winners"] = "completed", a.Imported, a.Updated, a.NewWinners
+		}
+		f.view.Put(tenant, p)
+	}
 }
 
 var errTakeBack = errors.New("a dry run is taken back")
@@ -138,20 +170,24 @@ func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
 	if made {
 		answer.note("your organisation had no ad account: %s was made, in %s", account.AccountID, account.Currency)
 	}
-	if err := answer.read(ctx, tx, reader, report); err != nil {
+	if err := answer.read(ctx, tx, reader, report, up.show); err != nil {
 		return importAnswer{}, err
 	}
 	return answer, up.finish()
 }
 
 // read loads every row and counts what became of it.
-func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Reader, report ads.Report) error {
+func (a *importAnswer) read(ctx context.Context, tx pgx.Tx, reader *adreport.Reader, report ads.Report, show shows) error {
 	into, err := ads.NewLoad(ctx, tx, report)
 	if err != nil {
 		return err
 	}
 	undated := 0
 	for {
+		if a.Rows%showEvery == 0 {
+			show(a, nil, false)
+		}
+		a.Rows++
 		row, err := reader.Next()
 		var rejected *adreport.Rejected
 		switch {

@@ -1,6 +1,7 @@
 package campaigns_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -8,9 +9,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/geminivideo/geminivideo/functions/campaigns"
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/live"
 )
 
 const plainReport = `ad_id,campaign_id,campaign_name,name,impressions,clicks,spend,conversions,revenue,daily_budget,status,creative_dna
@@ -295,5 +298,28 @@ func TestTwoReportsAtOnceLoseNothing(t *testing.T) {
 	group.Wait()
 	if got := w.Text(`SELECT count(*) FILTER (WHERE name = 'Named' AND campaign_id = 'c') || ' of ' || count(*) FROM gv.ads`); got != "300 of 300" {
 		t.Error(got)
+	}
+}
+
+func TestAnImportIsShownInTheLiveViewUnderItsKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(apitest.Tenant, "acc", "USD")
+	docs := make(chan map[string]any, 100)
+	w.handler = campaigns.New(w.App, w.Access(), w.Queue, live.New(func(_ context.Context, path string, doc map[string]any) error {
+		if path != live.Path(apitest.Tenant, live.Import, "my-key") {
+			t.Errorf("written to %s", path)
+		}
+		docs <- doc
+		return nil
+	}))
+	w.imported(w.upload("", plainReport, "Idempotency-Key", "my-key"))
+	for doc := range docs {
+		if doc["ended"] == true {
+			if doc["status"] != "completed" || doc["rows"] != int64(3) || doc["imported"] != int64(3) || doc["account_id"] != "acc" {
+				t.Errorf("%v", doc)
+			}
+			return
+		}
 	}
 }

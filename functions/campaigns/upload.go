@@ -51,6 +51,7 @@ type upload struct {
 	accountID string
 	dryRun    bool
 	finished  bool
+	show      shows
 	// conversionValue is as it was given: its currency is the account's.
 	conversionValue, conversionField string
 

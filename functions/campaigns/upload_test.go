@@ -239,7 +239,7 @@ func TestADatabaseThatIsDownIs503(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	w.handler = campaigns.New(db, w.Access(), w.Queue)
+	w.handler = campaigns.New(db, w.Access(), w.Queue, nil)
 	for name, a := range map[string]apitest.Answer{"list": w.get("/api/campaigns"), "funnel": w.get("/api/deals/funnel"), "import": w.upload("", plainReport)} {
 		if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)

@@ -22,7 +22,7 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	w := apitest.New(t)
-	return world{w, campaigns.New(w.App, w.Access(), w.Queue)}
+	return world{w, campaigns.New(w.App, w.Access(), w.Queue, nil)}
 }
 
 // account gives the tenant an ad account.

@@ -17,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/learning"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/selflearning"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -29,6 +30,7 @@ type config struct {
 	Postgres pg.Config
 	Worker   pg.WorkerConfig
 	Gemini   gemini.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (serve.Job, error) {
@@ -48,19 +50,22 @@ func build(ctx context.Context) (serve.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, worker, gemini.Models(client), time.Now), nil
+	return New(db, worker, gemini.Models(client), live.Open(ctx, cfg.Live), time.Now), nil
 }
 
 type function struct {
 	db     *pg.DB
 	worker *pg.Worker
 	runner *learning.Runner
+	view   *live.View
 	now    func() time.Time
 }
 
-// New returns the function's job.
-func New(db *pg.DB, worker *pg.Worker, models embed.Models, now func() time.Time) serve.Job {
-	return &function{db: db, worker: worker, runner: selflearning.NewRunner(db, models), now: now}
+// New returns the function's job, which shows cycles in view, nil for none.
+func New(db *pg.DB, worker *pg.Worker, models embed.Models, view *live.View, now func() time.Time) serve.Job {
+	f := &function{db: db, worker: worker, runner: selflearning.NewRunner(db, models), view: view, now: now}
+	f.runner.Watch = selflearning.Show(view)
+	return f
 }
 
 // Health reports whether the database answers.
@@ -141,6 +146,7 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		})
 	}
 	_ = all.Wait()
+	f.view.Flush(ctx)
 	report.Resumed, report.Completed, report.Failed = int(resumed.Load()), int(completed.Load()), int(failed.Load())
 	report.HandedOn, report.Errors = int(handedOn.Load()), int(broken.Load())
 	return report, nil

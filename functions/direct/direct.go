@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/grounding"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -28,6 +29,7 @@ type config struct {
 	Publish  publish.Config
 	Gemini   gemini.Config
 	Director director.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -43,19 +45,21 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish), model, cfg.Director), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish), model, cfg.Director, live.Open(ctx, cfg.Live)), nil
 }
 
 type function struct {
 	db       *pg.DB
 	queue    outbox.Publisher
 	director director.Director
+	view     *live.View
 }
 
 // New returns the function's handler. Without a model (nil) the template writes
-// the plans and the local embedder finds the winners.
-func New(db *pg.DB, access serve.Access, queue outbox.Publisher, model *gemini.Client, cfg director.Config) http.Handler {
-	f := &function{db: db, queue: queue, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
+// the plans and the local embedder finds the winners. view shows the plans that are being
+// written, nil for none.
+func New(db *pg.DB, access serve.Access, queue outbox.Publisher, model *gemini.Client, cfg director.Config, view *live.View) http.Handler {
+	f := &function{db: db, queue: queue, view: view, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Post(api, "/api/titan/director/battle-plan", auth.Editor, f.write,

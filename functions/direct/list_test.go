@@ -168,7 +168,7 @@ func TestWithoutADatabaseEveryPathSays503(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.handler = serve.Wrap("direct", direct.New(dead, w.Access(), w.Queue, nil, director.Config{Fallback: director.FallbackTemplate}))
+	w.handler = serve.Wrap("direct", direct.New(dead, w.Access(), w.Queue, nil, director.Config{Fallback: director.FallbackTemplate}, nil))
 	for path, body := range map[string]any{
 		"plans": nil, "refreshes": nil, "plans/99999999-9999-4999-8999-999999999999": nil,
 		"battle-plan": `{"video_id":"v","account_id":"acc","creative_dna":{"a":1}}`, "refresh-creative": `{"ad_id":"a","reason":"x"}`,

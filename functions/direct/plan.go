@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/winners"
@@ -63,12 +64,17 @@ func (o *openJSON) UnmarshalJSON(data []byte) error {
 
 // write predicts the creative, has its plan written and keeps it. The models are
 // asked between transactions: nothing inside one may use the network.
-func (f *function) write(ctx context.Context, in *writeInput) (*planOutput, error) {
+func (f *function) write(ctx context.Context, in *writeInput) (out *planOutput, err error) {
 	id := auth.From(ctx)
 	dna, kept, err := f.subject(ctx, id.Tenant, in)
 	if err != nil || kept != nil {
 		return kept, err
 	}
+	f.progress(id.Tenant, in, nil, nil)
+	defer func() {
+		f.progress(id.Tenant, in, out, err)
+		f.view.Flush(ctx)
+	}()
 	question := director.Question{Tenant: id.Tenant, AccountID: in.Body.AccountID, DNA: dna, Text: winners.TextOf(dna, "")}
 	brief, err := f.director.Brief(ctx, f.db, question)
 	if err != nil {
@@ -82,7 +88,7 @@ func (f *function) write(ctx context.Context, in *writeInput) (*planOutput, erro
 		return nil, err
 	}
 	about := director.Subject{AccountID: in.Body.AccountID, VideoID: in.Body.VideoID, RequestedBy: id.Who()}
-	out, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (*planOutput, error) {
+	out, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (*planOutput, error) {
 		plan, err := director.NewStore(tx).Add(ctx, about, brief.Kind, by, content)
 		return &planOutput{plan}, err
 	})
@@ -91,6 +97,19 @@ func (f *function) write(ctx context.Context, in *writeInput) (*planOutput, erro
 	}
 	serve.Note(ctx, "plan", out.Body.PlanID, "kind", string(out.Body.Kind), "generated_by", out.Body.GeneratedBy)
 	return out, nil
+}
+
+// progress shows in the live view how far a video's plan is: being written, written or
+// failed.
+func (f *function) progress(tenant string, in *writeInput, out *planOutput, err error) {
+	p := live.Progress{Kind: live.Plan, ID: in.Body.VideoID, Status: "writing", Data: map[string]any{"account_id": in.Body.AccountID, "video_id": in.Body.VideoID}}
+	switch {
+	case err != nil:
+		p.Status, p.Ended, p.Data["reason"] = "failed", true, director.Why(err)
+	case out != nil:
+		p.Status, p.Ended, p.Data["plan_id"], p.Data["plan_kind"] = "planned", true, out.Body.PlanID, string(out.Body.Kind)
+	}
+	f.view.Put(tenant, p)
 }
 
 // subject returns the DNA that the plan is for, or the answer that was given to

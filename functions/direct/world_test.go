@@ -44,7 +44,7 @@ func open(t *testing.T) world {
 }
 
 func (w *world) serve(model *gemini.Client, cfg director.Config) {
-	w.handler = serve.Wrap("direct", direct.New(w.App, w.Access(), w.Queue, model, cfg))
+	w.handler = serve.Wrap("direct", direct.New(w.App, w.Access(), w.Queue, model, cfg, nil))
 }
 
 // asks lets the fake write the plans; timeout is for all of a plan.

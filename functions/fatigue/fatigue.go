@@ -17,6 +17,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -30,6 +31,7 @@ type config struct {
 	Postgres pg.Config
 	Access   serve.AccessConfig
 	Publish  publish.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -41,17 +43,19 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish)), nil
+	return New(db, serve.NewAccess(cfg.Access, db), publish.New(cfg.Publish), live.Open(ctx, cfg.Live)), nil
 }
 
 type function struct {
 	db    *pg.DB
 	queue outbox.Publisher
+	view  *live.View
 }
 
-// New returns the function's handler.
-func New(db *pg.DB, access serve.Access, queue outbox.Publisher) http.Handler {
-	f := &function{db: db, queue: queue}
+// New returns the function's handler, which shows the progress of sweeps in view, nil
+// for none.
+func New(db *pg.DB, access serve.Access, queue outbox.Publisher, view *live.View) http.Handler {
+	f := &function{db: db, queue: queue, view: view}
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Post(api, "/api/ml/fatigue/check", auth.Viewer, f.check,

@@ -21,7 +21,7 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	w := apitest.New(t)
-	return world{w, fatigue.New(w.App, w.Access(), w.Queue)}
+	return world{w, fatigue.New(w.App, w.Access(), w.Queue, nil)}
 }
 
 // check asks about an ad as a viewer.

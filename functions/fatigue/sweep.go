@@ -44,7 +44,8 @@ func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error)
 		limited, cancel = context.WithDeadline(ctx, end.Add(-reserve))
 		defer cancel()
 	}
-	report, err = sweep.Of(f.db, who.Tenant, who.Who(), remedy.Fatigue()).Run(limited)
+	defer f.view.Flush(ctx)
+	report, err = sweep.Of(f.db, who.Tenant, who.Who(), remedy.Fatigue()).ShowIn(f.view).Run(limited)
 	if errors.Is(err, sweep.ErrHeld) {
 		return nil, &fault.Error{Kind: fault.Conflict, Message: "a sweep of your ads is running: ask again in 5 s", RetryAfter: 5 * time.Second}
 	}

@@ -1,11 +1,14 @@
 package fatigue_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"github.com/geminivideo/geminivideo/functions/fatigue"
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/live"
 )
 
 const sweepPath = "/api/ml/fatigue/sweep"
@@ -117,5 +120,30 @@ func TestSweepingNeedsAnEditorAndADatabase(t *testing.T) {
 	w.App.Close()
 	if a := w.Call(w.handler, "POST", sweepPath, w.Token(auth.Editor), nil); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("without a database: %d %s", a.Status, a.Body)
+	}
+}
+
+func TestASweepIsShownInTheLiveView(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tiring(apitest.Tenant)
+	docs := make(chan map[string]any, 100)
+	h := fatigue.New(w.App, w.Access(), w.Queue, live.New(func(_ context.Context, path string, doc map[string]any) error {
+		if !strings.HasPrefix(path, "tenants/"+apitest.Tenant+"/progress/sweep-") {
+			t.Errorf("written to %s", path)
+		}
+		docs <- doc
+		return nil
+	}))
+	if a := w.Call(h, "POST", sweepPath, w.Token(auth.Editor), nil); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	for doc := range docs { // the last one says that it has ended
+		if doc["ended"] == true {
+			if doc["looked_at"] != 5 || doc["remediated"] != 1 || doc["requested_by"] != "editor@northside.example" {
+				t.Errorf("%v", doc)
+			}
+			return
+		}
 	}
 }

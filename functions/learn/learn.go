@@ -18,6 +18,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/learning"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -33,6 +34,7 @@ type config struct {
 	Access   serve.AccessConfig
 	Gemini   gemini.Config
 	Publish  publish.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (http.Handler, error) {
@@ -48,7 +50,7 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access, db), gemini.Models(client), publish.New(cfg.Publish), Options{}), nil
+	return New(db, serve.NewAccess(cfg.Access, db), gemini.Models(client), publish.New(cfg.Publish), Options{Live: live.Open(ctx, cfg.Live)}), nil
 }
 
 // Options tune the function; the zero Options are right.
@@ -57,6 +59,8 @@ type Options struct {
 	Patience time.Duration
 	// Now is the clock, time.Now unless set.
 	Now func() time.Time
+	// Live is the live view that cycles are shown in, nil for none.
+	Live *live.View
 }
 
 type function struct {
@@ -75,6 +79,7 @@ func New(db *pg.DB, access serve.Access, models embed.Models, queue outbox.Publi
 		o.Now = time.Now
 	}
 	f := &function{db: db, runner: selflearning.NewRunner(db, models), queue: queue, opts: o}
+	f.runner.Watch = selflearning.Show(o.Live)
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Post(api, "/api/ml/self-learning-cycle", auth.Editor, f.start,
@@ -140,6 +145,7 @@ func (f *function) start(ctx context.Context, in *startInput) (*cycleOutput, err
 	if known, err = idempotency.Run(ctx, f.db, who.Tenant, func(pgx.Tx) (receipt, error) { return receipt{c.ID}, nil }); err != nil {
 		return nil, err
 	}
+	defer f.opts.Live.Flush(ctx)
 	bounded, cancel := context.WithTimeout(ctx, f.opts.Patience)
 	defer cancel()
 	if c, err = f.runner.Run(bounded, who.Tenant, known.Cycle); err != nil {

@@ -1,8 +1,11 @@
 package learn_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/live"
 )
 
 const path = "/api/ml/self-learning-cycle"
@@ -165,5 +169,52 @@ func TestWhoMayRunAndSeeCycles(t *testing.T) {
 		if a := w.Call(h, c.method, c.path, c.token, body); a.Status != c.want {
 			t.Errorf("%s %s %s: %d, want %d: %s", c.method, c.path, c.body, a.Status, c.want, a.Body)
 		}
+	}
+}
+
+// firestore records the documents that are written.
+type firestore struct {
+	mu   sync.Mutex
+	last map[string]map[string]any
+}
+
+func (f *firestore) set(_ context.Context, path string, document map[string]any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last == nil {
+		f.last = map[string]map[string]any{}
+	}
+	f.last[path] = document
+	return nil
+}
+
+func TestACycleIsShownInTheLiveViewWithWhatItsStepsFound(t *testing.T) {
+	t.Parallel()
+	w, _, _ := open(t)
+	ads(w, 6)
+	var seen firestore
+	h := learn.New(w.App, w.Access(), embed.Only(embed.Local{}), w.Queue, learn.Options{Now: func() time.Time { return noon }, Live: live.New(seen.set)})
+	a := w.Call(h, "POST", path, w.Token(auth.Editor), `{"account_id": "acc"}`)
+	id, _ := a.JSON(t)["cycle_id"].(string)
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	doc := seen.last[live.Path(apitest.Tenant, live.Cycle, id)]
+	if len(seen.last) != 1 || doc["status"] != "completed" || doc["ended"] != true || doc["account_id"] != "acc" {
+		t.Fatalf("%d documents: %v", len(seen.last), doc)
+	}
+	steps, _ := doc["steps"].([]map[string]any)
+	if len(steps) != 7 || steps[0]["name"] != "fetch_actuals" || steps[0]["predicted"] != 6.0 || steps[6]["status"] != "completed" {
+		t.Errorf("%v", steps)
+	}
+}
+
+func TestAFirestoreThatIsDownChangesNothingOfACycle(t *testing.T) {
+	t.Parallel()
+	w, _, _ := open(t)
+	ads(w, 6)
+	down := live.New(func(context.Context, string, map[string]any) error { return errors.New("unavailable") })
+	h := learn.New(w.App, w.Access(), embed.Only(embed.Local{}), w.Queue, learn.Options{Now: func() time.Time { return noon }, Live: down})
+	if a := w.Call(h, "POST", path, w.Token(auth.Editor), `{"account_id": "acc"}`); a.Status != 200 || a.JSON(t)["status"] != "completed" {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/crmsync"
 	"github.com/geminivideo/geminivideo/shared/dealsync"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -34,6 +35,7 @@ type config struct {
 	Worker   pg.WorkerConfig
 	Publish  publish.Config
 	HubSpot  dealsync.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (serve.Job, error) {
@@ -50,7 +52,7 @@ func build(ctx context.Context) (serve.Job, error) {
 		return nil, err
 	}
 	queue := publish.New(cfg.Publish)
-	return New(db, worker, queue, dealsync.New(db, queue, secrets.Default(), cfg.HubSpot), Options{}), nil
+	return New(db, worker, queue, dealsync.New(db, queue, secrets.Default(), cfg.HubSpot), Options{Live: live.Open(ctx, cfg.Live)}), nil
 }
 
 const (
@@ -63,8 +65,9 @@ const (
 	parallel = 4
 )
 
-// Options are for tests.
+// Options tune the function; the zero Options are right where there is no live view.
 type Options struct {
+	Live   *live.View       // where backfills are shown
 	Now    func() time.Time // the clock that HubSpot's changes are compared with
 	Budget time.Duration
 }
@@ -76,11 +79,12 @@ type function struct {
 	processor *dealsync.Processor
 	now       func() time.Time
 	budget    time.Duration
+	view      *live.View
 }
 
 // New returns the function's job.
 func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, processor *dealsync.Processor, o Options) serve.Job {
-	f := &function{db: db, worker: worker, queue: queue, processor: processor, now: o.Now, budget: o.Budget}
+	f := &function{db: db, worker: worker, queue: queue, processor: processor, now: o.Now, budget: o.Budget, view: o.Live}
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -136,6 +140,7 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		})
 	}
 	lanes.Wait()
+	f.view.Flush(ctx)
 	written, err := f.writeBack(ctx, end)
 	report.Written = written
 	return report, errors.Join(append(errs, err)...)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/ledger"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/notice"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -39,6 +41,7 @@ type run struct {
 	portal *dealsync.Portal
 	end    time.Time
 
+	backfills      bool // the run brings the portal's first deals
 	seen, repaired int
 	ids            []int64 // repaired deals, at most maxLogged
 }
@@ -80,6 +83,7 @@ func (r *run) begin() {
 		s.BackfillState, s.BackfillSince, s.BackfillStartedAt = crmsync.Running, &since, &now
 		s.DealsAt, s.DealsAfter = &since, 0
 	}
+	r.backfills = s.Backfilling()
 	if s.ContactsAt == nil {
 		at := now.Add(-margin)
 		s.ContactsAt = &at
@@ -274,7 +278,26 @@ func (r *run) finish(ctx context.Context) error {
 }
 
 func (r *run) save(ctx context.Context) error {
-	return r.in(ctx, func(tx pgx.Tx) error { return crmsync.NewStore(tx).Save(ctx, r.sync, claimFor) })
+	err := r.in(ctx, func(tx pgx.Tx) error { return crmsync.NewStore(tx).Save(ctx, r.sync, claimFor) })
+	if err == nil && r.backfills {
+		r.show()
+	}
+	return err
+}
+
+// show shows the portal's backfill in the live view.
+func (r *run) show() {
+	s := &r.sync
+	data := map[string]any{"portal_id": s.PortalID, "days": s.BackfillDays, "read": s.BackfillRead}
+	if s.BackfillTotal != nil {
+		data["total"] = *s.BackfillTotal
+	}
+	if s.BackfillStartedAt != nil {
+		data["started_at"] = *s.BackfillStartedAt
+	}
+	ended := s.BackfillState == crmsync.Completed
+	r.view.Put(s.TenantID, live.Progress{Kind: live.Backfill, ID: strconv.FormatInt(s.PortalID, 10), Status: string(s.BackfillState), Ended: ended, Data: data})
+	r.backfills = !ended
 }
 
 func (r *run) in(ctx context.Context, fn func(tx pgx.Tx) error) error {

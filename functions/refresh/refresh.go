@@ -19,6 +19,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/gemini"
 	"github.com/geminivideo/geminivideo/shared/grounding"
 	"github.com/geminivideo/geminivideo/shared/inbox"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -33,6 +34,7 @@ type config struct {
 	Worker   pg.WorkerConfig
 	Gemini   gemini.Config
 	Director director.Config
+	Live     live.Config
 }
 
 func build(ctx context.Context) (serve.Consumer, error) {
@@ -52,7 +54,7 @@ func build(ctx context.Context) (serve.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, worker, model, cfg.Director), nil
+	return New(db, worker, model, cfg.Director, live.Open(ctx, cfg.Live)), nil
 }
 
 const consumer = "refresh"
@@ -61,12 +63,13 @@ type function struct {
 	db       *pg.DB
 	worker   *pg.Worker
 	director director.Director
+	view     *live.View
 }
 
 // New returns the function's consumer. worker stores the dead letters.
-// Without a model (nil) the template writes the plans.
-func New(db *pg.DB, worker *pg.Worker, model *gemini.Client, cfg director.Config) serve.Consumer {
-	return &function{db: db, worker: worker, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
+// Without a model (nil) the template writes the plans. view shows them, nil for none.
+func New(db *pg.DB, worker *pg.Worker, model *gemini.Client, cfg director.Config, view *live.View) serve.Consumer {
+	return &function{db: db, worker: worker, view: view, director: director.New(grounding.Sources(db, gemini.Models(model)), model, cfg)}
 }
 
 // Health reports whether the database answers.
@@ -89,6 +92,7 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 		return fault.Invalidf("the message does not say which refresh it is about")
 	}
 	serve.Note(ctx, "tenant", tenant.String(), "refresh", asked.RefreshID, "ad", asked.AdID)
+	defer f.view.Flush(ctx)
 	err = f.plan(ctx, tenant.String(), asked.RefreshID, m.Key())
 	if err != nil {
 		f.recordFailure(ctx, tenant.String(), asked.RefreshID, m.Attempt, err)
@@ -114,6 +118,7 @@ func (f *function) plan(ctx context.Context, tenant, id, key string) error {
 		Tenant: tenant, AccountID: s.ad.AccountID, DNA: s.ad.DNA, Text: winners.TextOf(s.ad.DNA, s.ad.Name),
 		Tired: &director.Tired{AdID: s.ad.AdID, Reason: s.request.Reason, Hook: director.HookOf(s.ad.DNA)},
 	}
+	f.show(tenant, id, "writing", false, map[string]any{"ad_id": s.ad.AdID, "account_id": s.ad.AccountID})
 	brief, err := f.director.Brief(ctx, f.db, question)
 	if err != nil {
 		return err
@@ -126,7 +131,8 @@ func (f *function) plan(ctx context.Context, tenant, id, key string) error {
 		return err
 	}
 	about := director.Subject{AccountID: s.ad.AccountID, AdID: s.ad.AdID, RefreshID: id, RequestedBy: s.request.RequestedBy}
-	return pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
+	planned := ""
+	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
 		if first, err := inbox.First(ctx, tx, consumer, key, ""); err != nil || !first {
 			return err
 		}
@@ -136,8 +142,19 @@ func (f *function) plan(ctx context.Context, tenant, id, key string) error {
 			return err
 		}
 		serve.Note(ctx, "plan", plan.PlanID, "generated_by", plan.GeneratedBy)
+		planned = plan.PlanID
 		return store.Planned(ctx, id)
 	})
+	if err == nil && planned != "" {
+		f.show(tenant, id, "planned", true, map[string]any{"ad_id": s.ad.AdID, "account_id": s.ad.AccountID, "plan_id": planned})
+	}
+	return err
+}
+
+// show shows in the live view how far a replacement's plan is.
+func (f *function) show(tenant, id, status string, ended bool, data map[string]any) {
+	data["refresh_id"] = id
+	f.view.Put(tenant, live.Progress{Kind: live.Plan, ID: id, Status: status, Ended: ended, Data: data})
 }
 
 // read returns what the refresh is about; done where it has its plan.
@@ -172,9 +189,15 @@ const tellFor = 5 * time.Second
 func (f *function) recordFailure(ctx context.Context, tenant, id string, attempt int, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellFor)
 	defer cancel()
+	final := fault.Permanent(cause) || attempt >= lastAttempt
+	status := "waiting"
+	if final {
+		status = "failed"
+	}
+	f.show(tenant, id, status, final, map[string]any{"reason": director.Why(cause)})
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
 		store := director.NewStore(tx)
-		if fault.Permanent(cause) || attempt >= lastAttempt {
+		if final {
 			return store.Failed(ctx, id, director.Why(cause))
 		}
 		return store.Waits(ctx, id, director.Why(cause))

@@ -184,7 +184,7 @@ func TestADeadDatabaseIsNoReasonToReject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := refresh.New(dead, w.worker, nil, director.Config{Fallback: director.FallbackTemplate, Timeout: time.Second})
+	c := refresh.New(dead, w.worker, nil, director.Config{Fallback: director.FallbackTemplate, Timeout: time.Second}, nil)
 	if err := c.Handle(t.Context(), m); fault.Of(err) != fault.Unavailable {
 		t.Errorf("%v", err)
 	}

@@ -53,7 +53,7 @@ func open(t *testing.T) *world {
 	}
 	t.Cleanup(worker.Close)
 	w := &world{t: t, db: db, worker: worker, admin: made.Admin(t)}
-	w.consumer = refresh.New(db, worker, nil, director.Config{Fallback: director.FallbackTemplate, Timeout: 20 * time.Second})
+	w.consumer = refresh.New(db, worker, nil, director.Config{Fallback: director.FallbackTemplate, Timeout: 20 * time.Second}, nil)
 	w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'A'), ($2, 'B')`, tenantA, tenantB)
 	w.exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'acc')`, tenantA)
 	w.exec(`INSERT INTO gv.campaigns (tenant_id, campaign_id, account_id) VALUES ($1, 'c', 'acc')`, tenantA)
@@ -72,7 +72,7 @@ func (w *world) asks(fallback director.Fallback, timeout time.Duration) *fakegem
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.consumer = refresh.New(w.db, w.worker, model, director.Config{Fallback: fallback, Timeout: timeout})
+	w.consumer = refresh.New(w.db, w.worker, model, director.Config{Fallback: fallback, Timeout: timeout}, nil)
 	return fake
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/remedy"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -18,7 +19,10 @@ import (
 
 func init() { serve.Schedule("sweep", build) }
 
-type config struct{ Worker pg.WorkerConfig }
+type config struct {
+	Worker pg.WorkerConfig
+	Live   live.Config
+}
 
 func build(ctx context.Context) (serve.Job, error) {
 	cfg, err := settings.Load[config](ctx)
@@ -29,13 +33,16 @@ func build(ctx context.Context) (serve.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db), nil
+	return New(db, live.Open(ctx, cfg.Live)), nil
 }
 
-type function struct{ db *pg.Worker }
+type function struct {
+	db   *pg.Worker
+	view *live.View
+}
 
-// New returns the function's job.
-func New(db *pg.Worker) serve.Job { return &function{db} }
+// New returns the function's job, which shows its progress in view, nil for none.
+func New(db *pg.Worker, view *live.View) serve.Job { return &function{db, view} }
 
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
@@ -55,7 +62,8 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	if only := serve.OnlyTenant(ctx); only != "" {
 		s = sweep.Scheduled(f.db, only, remedy.Fatigue())
 	}
-	report, err := s.Run(ctx)
+	defer f.view.Flush(ctx)
+	report, err := s.ShowIn(f.view).Run(ctx)
 	if errors.Is(err, sweep.ErrHeld) {
 		report.Held = true
 		return report, nil

@@ -85,7 +85,7 @@ func (w world) run() engine.Report {
 
 func (w world) runIn(ctx context.Context) engine.Report {
 	w.t.Helper()
-	report, err := sweep.New(w.worker).Run(ctx)
+	report, err := sweep.New(w.worker, nil).Run(ctx)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestTwoSweepsAtOnceCutOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			report, err := sweep.New(w.worker).Run(context.Background())
+			report, err := sweep.New(w.worker, nil).Run(context.Background())
 			if r, _ := report.(engine.Report); err != nil || r.Held == (r.LookedAt > 0) {
 				t.Errorf("%+v %v", report, err)
 			}
@@ -253,7 +253,7 @@ func TestWithoutAdsThereIsNothingToDoAndWithoutADatabaseItSaysSo(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	w.worker.Close()
-	_, err := sweep.New(w.worker).Run(t.Context())
+	_, err := sweep.New(w.worker, nil).Run(t.Context())
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.Unavailable {
 		t.Errorf("without a database: %v", err)

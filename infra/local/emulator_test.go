@@ -22,7 +22,7 @@ func TestGooglesEmulatorTakesTheQueuesPlace(t *testing.T) {
 		t.Log("no cloud-pubsub-emulator on this machine")
 		return
 	}
-	host := emulator(t, program)
+	host := startEmulator(t, program)
 	dir := t.TempDir()
 	database := pgtest.Empty(t).AdminURL
 	// The second start finds the subscriptions there, and gives them its address.
@@ -52,8 +52,8 @@ func findEmulator() (string, bool) {
 	return "", false
 }
 
-// emulator starts one; it is a shell script that starts Java, so its whole group ends.
-func emulator(t *testing.T, program string) string {
+// startEmulator starts one; it is a shell script that starts Java, so its whole group ends.
+func startEmulator(t *testing.T, program string) string {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {

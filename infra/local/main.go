@@ -76,6 +76,7 @@ type options struct {
 	db       string
 	demo     bool
 	fresh    bool
+	live     bool
 }
 
 const usage = `Usage: go run ./infra/local [flags] [demo|test]
@@ -97,6 +98,7 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.StringVar(&o.db, "db", "", "`URL` of a database with pgvector to use, as its owner, instead of an own cluster")
 	f.BoolVar(&o.demo, "demo", true, "fill an empty system with demo data")
 	f.StringVar(&o.function, "function", "", "serve this one function `alone`, at -addr, as Cloud Run does; with the settings of the system in -data, if there is one")
+	f.BoolVar(&o.live, "live", true, "start Google's Firestore emulator, where it is installed, for the live view; demo does without")
 	f.BoolVar(&o.fresh, "fresh", false, "start over: remove the own cluster and its data first")
 	rest := args
 	for {

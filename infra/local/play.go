@@ -13,7 +13,7 @@ import (
 // and stops it. A system that runs from the same data is not disturbed.
 func play(ctx context.Context, o options, out, terminal io.Writer) (err error) {
 	o.dir = filepath.Join(o.dir, "demo")
-	o.fresh = o.db == ""
+	o.fresh, o.live = o.db == "", false
 	if !o.addrSet {
 		o.addr = "127.0.0.1:0"
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,6 +52,9 @@ func launch(t *testing.T, args ...string) *process {
 func launchWith(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, done: make(chan struct{})}
+	if !slices.Contains(args, "-live") { // Java for each of them would be too much
+		args = append([]string{"-live=false"}, args...)
+	}
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(append(os.Environ(), "GV_LOCAL_TEST=run"), env...)

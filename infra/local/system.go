@@ -115,6 +115,9 @@ func (s *system) bring(ctx context.Context) error {
 	if err := s.setEnvironment(keep); err != nil {
 		return err
 	}
+	if err := s.openLiveView(ctx); err != nil {
+		return err
+	}
 	if err := s.openQueue(ctx); err != nil {
 		return err
 	}

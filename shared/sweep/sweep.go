@@ -14,6 +14,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 	"github.com/geminivideo/geminivideo/shared/lease"
+	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -76,6 +77,7 @@ type Sweep struct {
 	tenant string // "" for all
 	only   string // the one tenant whose own schedule is due; "" for all
 	by     string // who asked
+	view   *live.View
 	remedy Remedy
 	in     transact
 	hold   func(ctx context.Context, fn func(context.Context) error) error

@@ -34,6 +34,7 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 	var (
 		reports map[string]*Report // of this batch alone, by tenant
 		open    *Report
+		ended   map[string]*Report
 	)
 	end := b.keys[len(b.keys)-1]
 	err := w.in(ctx, func(tx pgx.Tx) error {
@@ -61,6 +62,7 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 		if _, err := w.putReports(ctx, tx, done); err != nil {
 			return err
 		}
+		ended = done
 		return w.putProgress(ctx, tx, end, open)
 	})
 	if err != nil {
@@ -73,6 +75,10 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 		w.total.add(r)
 	}
 	w.at, w.open = end.tenant, open
+	for tenant, r := range ended {
+		w.show(tenant, w.from.started, r, true)
+	}
+	w.show(w.at, w.from.started, w.open, false)
 	return nil
 }
 
@@ -145,7 +151,7 @@ func (w *writer) finish(ctx context.Context) error {
 	case w.tenant != "":
 		done[w.tenant] = newReport(w.from.started)
 	}
-	return w.in(ctx, func(tx pgx.Tx) error {
+	err := w.in(ctx, func(tx pgx.Tx) error {
 		ids, err := w.putReports(ctx, tx, done)
 		if err != nil {
 			return err
@@ -155,6 +161,13 @@ func (w *writer) finish(ctx context.Context) error {
 		}
 		return w.clear(ctx, tx)
 	})
+	if err != nil {
+		return err
+	}
+	for tenant, r := range done {
+		w.show(tenant, w.from.started, r, true)
+	}
+	return nil
 }
 
 // with returns the sum of two reports.
