@@ -25,7 +25,7 @@ func TestASweepThatIsCutOffIsDoneOnceByTheNext(t *testing.T) {
 	ctx, cutOff := context.WithCancelCause(t.Context())
 	ended := make(chan string, 1)
 	go func() {
-		report, err := sweep.New(w.worker).Run(ctx)
+		report, err := sweep.New(w.worker, nil).Run(ctx)
 		text, _ := json.Marshal(report)
 		if err != nil {
 			text = []byte(err.Error())
@@ -51,7 +51,7 @@ func TestASweepThatIsCutOffIsDoneOnceByTheNext(t *testing.T) {
 		t.Errorf("after the stop there are changes and leases: %s", got)
 	}
 	for range 2 {
-		if _, err := sweep.New(w.worker).Run(t.Context()); err != nil {
+		if _, err := sweep.New(w.worker, nil).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
