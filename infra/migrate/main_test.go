@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/migrations"
+	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 func migrate(t *testing.T, url string, args ...string) (string, error) {
@@ -189,5 +192,42 @@ func TestACheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
 	must(t, url, "-tenant", "Northside", "-admin", "a@example.com")
 	if out := must(t, url, "-check"); out != "the database is as this code needs it\n" {
 		t.Errorf("%s", out)
+	}
+}
+
+// The runbook changes the password of gv_app in this way: a second role has the rights
+// of the first, and the policies bind it alike.
+func TestASecondRoleCarriesTheFunctionsWhileAPasswordChanges(t *testing.T) {
+	t.Parallel()
+	made := pgtest.New(t)
+	admin := made.Admin(t)
+	role := "gvt_second_" + strings.ToLower(rand.Text())
+	execute := func(sql string) {
+		t.Helper()
+		if _, err := admin.Exec(context.Background(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	execute(`CREATE ROLE ` + role + ` LOGIN NOBYPASSRLS PASSWORD 'second' IN ROLE gv_app`)
+	t.Cleanup(func() { execute(`DROP ROLE ` + role) })
+	execute(`ALTER ROLE ` + role + ` SET role = 'gv_app'`)
+	execute(`INSERT INTO gv.tenants (tenant_id, name) VALUES
+		('00000000-0000-4000-8000-00000000000a', 'A'), ('00000000-0000-4000-8000-00000000000b', 'B')`)
+	address, err := url.Parse(made.AppURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.User = url.UserPassword(role, "second")
+	db, err := pg.Open(t.Context(), pg.Config{URL: address.String(), MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	var user, seen string
+	err = pg.InTenant(t.Context(), db, "00000000-0000-4000-8000-00000000000a", func(tx pgx.Tx) error {
+		return tx.QueryRow(t.Context(), `SELECT current_user, string_agg(name, ' ') FROM gv.tenants`).Scan(&user, &seen)
+	})
+	if err != nil || user != "gv_app" || seen != "A" {
+		t.Errorf("as %s it sees %q: %v", user, seen, err)
 	}
 }
