@@ -68,6 +68,8 @@ var writers = map[string]struct{ writer, row string }{
 	"tenants":             {"functions/tenants", "a tenant"},
 	"uploads":             {"shared/video", "an upload that is under way"},
 	"videos":              {"shared/video", "an uploaded video and its analysis"},
+	"slack_connections":   {"functions/digest", "a tenant's Slack channel, and when its summaries are due"},
+	"slack_notices":       {"shared/notice", "a notice that waits for its Slack message"},
 	"webhooks":            {"functions/notify", "a tenant's webhook"},
 	"winners":             {"shared/winners", "a winner's creative, once per embedding model"},
 	"account_alerts":      {"shared/sweep", "a fall of a whole account"},
@@ -99,6 +101,7 @@ var elsewhere = map[string][]string{
 	"hubspot_connections": {"functions/connections"},
 	"meta_connections":    {"functions/sync"},
 	"stage_maps":          {"functions/connections", "shared/ledger"},
+	"slack_connections":   {"functions/connections"},
 	"webhooks":            {"functions/connections"},
 	"winners":             {"shared/ads"},
 }

@@ -1,6 +1,6 @@
 // Package connections connects a tenant with the world outside: its HubSpot
-// portal and the mapping of that portal's stages, its Meta ad accounts, and a
-// webhook of its own. It serves /api/connections/.
+// portal and the mapping of that portal's stages, its Meta ad accounts and pages, a
+// webhook of its own, and a Slack channel. It serves /api/connections/.
 //
 // Credentials are checked with whom they are for, written to Secret Manager, and
 // only their versions' names to the database: no answer, log line, error or row
@@ -31,6 +31,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
+	"github.com/geminivideo/geminivideo/shared/slack"
 	"github.com/geminivideo/geminivideo/shared/webhook"
 )
 
@@ -43,6 +44,7 @@ type config struct {
 	HubSpot  HubSpotConfig
 	Meta     meta.Config
 	Webhook  webhook.Config
+	Slack    slack.Config
 }
 
 // HubSpotConfig is how HubSpot's API is reached.
@@ -65,6 +67,7 @@ func build(ctx context.Context) (http.Handler, error) {
 		Project: cfg.Publish.Project, Vault: secrets.Default(), Queue: publish.New(cfg.Publish), HubSpot: cfg.HubSpot,
 		Meta:    meta.New(cfg.Meta, meta.Options{Timeout: patience, Budget: patience, Attempts: 2}),
 		Webhook: webhook.New(cfg.Webhook),
+		Slack:   slack.New(cfg.Slack),
 	}), nil
 }
 
@@ -79,6 +82,7 @@ type Outside struct {
 	HubSpot HubSpotConfig
 	Meta    *meta.Client
 	Webhook *webhook.Sender
+	Slack   *slack.Client
 }
 
 type function struct {
@@ -119,6 +123,12 @@ func New(db *pg.DB, access serve.Access, outside Outside) http.Handler {
 		serve.Summary("Lists the tenant's Meta ad accounts and how they are connected."))
 	serve.Put(api, "/api/connections/meta", auth.Admin, f.putMeta,
 		serve.Summary("Connects a Meta ad account, changes its token, or disconnects it."))
+	serve.Get(api, "/api/connections/slack", auth.Admin, f.getSlack,
+		serve.Summary("Shows the tenant's Slack channel and how posting to it went."))
+	serve.Put(api, "/api/connections/slack", auth.Admin, f.putSlack,
+		serve.Summary("Sets the Slack channel that notices and summaries are posted to."))
+	serve.Post(api, "/api/connections/slack/test", auth.Admin, f.testSlack,
+		serve.Summary("Posts a test message to the Slack channel and says what came of it."))
 	serve.Get(api, "/api/connections/webhook", auth.Admin, f.getWebhook,
 		serve.Summary("Shows the tenant's webhook and how its deliveries went."))
 	serve.Put(api, "/api/connections/webhook", auth.Admin, f.putWebhook,

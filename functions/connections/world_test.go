@@ -21,6 +21,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/slack"
 	"github.com/geminivideo/geminivideo/shared/webhook"
 )
 
@@ -102,6 +103,7 @@ func newWorld(t *testing.T) *world {
 		Project: "p", Vault: w.store, Queue: w.Queue,
 		HubSpot: connections.HubSpotConfig{URL: hub.URL},
 		Webhook: webhook.New(webhook.Config{AllowLocal: true}),
+		Slack:   slack.New(slack.Config{AllowLocal: true}),
 	}
 	w.graph = graph.URL
 	w.waits(time.Minute)

@@ -24,6 +24,7 @@ var old = []struct{ table, condition string }{
 	{"change_requests", `created_at < now() - interval '400 days'`},
 	{"sweeps", `completed_at < now() - interval '90 days'`}, // twelve a day and tenant
 	{"webhook_attempts", `at < now() - interval '30 days'`},
+	{"slack_notices", `put_at < now() - interval '30 days'`},
 	{"ad_observations", `updated_at < now() - interval '400 days'`},
 }
 

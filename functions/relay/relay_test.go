@@ -66,7 +66,7 @@ func TestWhatHasHadItsTimeIsCleared(t *testing.T) {
 	}
 	f.exec(t, `INSERT INTO gv.leases (name, token, expires_at) VALUES ('old', gen_random_uuid(), now() - interval '2 hours'), ('held', gen_random_uuid(), now() + interval '1 minute')`)
 	got := f.run(t)
-	want := map[string]any{"leases": 1.0, "idempotency_keys": 5.0, "inbox": 3.0, "ad_observations": 1.0, "sweeps": 2.0, "change_requests": 1.0, "pending_ad_changes": 1.0, "webhook_attempts": 0.0}
+	want := map[string]any{"leases": 1.0, "idempotency_keys": 5.0, "inbox": 3.0, "ad_observations": 1.0, "sweeps": 2.0, "change_requests": 1.0, "pending_ad_changes": 1.0, "webhook_attempts": 0.0, "slack_notices": 0.0}
 	if diff := cmp.Diff(want, got["cleared"]); diff != "" || got["skipped"] != false || got["unfinished"] != false {
 		t.Errorf("%v: %s", got, diff)
 	}

@@ -15,6 +15,7 @@ import (
 	_ "github.com/geminivideo/geminivideo/functions/cycle"
 	_ "github.com/geminivideo/geminivideo/functions/deadletter"
 	_ "github.com/geminivideo/geminivideo/functions/dealhook"
+	_ "github.com/geminivideo/geminivideo/functions/digest"
 	_ "github.com/geminivideo/geminivideo/functions/direct"
 	_ "github.com/geminivideo/geminivideo/functions/execute"
 	_ "github.com/geminivideo/geminivideo/functions/fatigue"

@@ -1,7 +1,7 @@
 // Package notice reports to tenants what was done for them: a notice is written
-// beside the data it is about, in the same transaction, and functions/notify
-// posts it to the tenant's webhook. A tenant without a webhook, or with one that
-// does not want the kind, costs nothing.
+// beside the data it is about, in the same transaction. functions/notify posts it to
+// the tenant's webhook, and functions/digest to its Slack channel. A tenant without
+// either, or with one that does not want the kind, costs nothing.
 package notice
 
 import (
@@ -71,8 +71,8 @@ type Notice struct {
 // MaxText is the longest Text, in characters; what is longer is cut.
 const MaxText = 2000
 
-// Put writes notices for tenant beside the data of tx, one message each, where
-// the tenant has a webhook that wants the kind. It works in pg.InTenant and
+// Put writes notices for tenant beside the data of tx: a message each where the
+// tenant has a webhook that wants the kind, and a row where its Slack channel does. It works in pg.InTenant and
 // pg.Across. Flush the outbox after the commit, or leave it to the relay.
 func Put(ctx context.Context, tx pgx.Tx, tenant string, notices ...Notice) error {
 	if len(notices) == 0 {
@@ -90,9 +90,14 @@ func PutEach(ctx context.Context, tx pgx.Tx, notices map[string][]Notice) error 
 		return err
 	}
 	var messages []message.Message
+	var slack waiting
 	for _, w := range wanted {
 		for _, n := range notices[w.TenantID] {
 			if len(w.Kinds) > 0 && !slices.Contains(w.Kinds, n.Kind) {
+				continue
+			}
+			if w.Slack {
+				slack.add(w.TenantID, n)
 				continue
 			}
 			one, err := n.encoded()
@@ -102,25 +107,33 @@ func PutEach(ctx context.Context, tx pgx.Tx, notices map[string][]Notice) error 
 			messages = append(messages, message.Message{Topic: Topic, Data: one, Attributes: map[string]string{message.TenantAttribute: w.TenantID}})
 		}
 	}
+	if err := slack.save(ctx, tx); err != nil {
+		return err
+	}
 	return outbox.Put(ctx, tx, messages...)
 }
 
-// webhook has the kinds that a tenant wants; none means all of them.
-type webhook struct {
+// reader has the kinds that a tenant wants at its webhook, or in its Slack channel;
+// none means all of them.
+type reader struct {
 	TenantID string
 	Kinds    []string
+	Slack    bool
 }
 
 // wantedBy returns which of the tenants want any notice. Most notices are
 // wanted by nobody, and writing them out costs more than to ask.
-func wantedBy(ctx context.Context, tx pgx.Tx, tenants []string) ([]webhook, error) {
+func wantedBy(ctx context.Context, tx pgx.Tx, tenants []string) ([]reader, error) {
 	if len(tenants) == 0 {
 		return nil, nil
 	}
 	rows, _ := tx.Query(ctx, `
-		SELECT tenant_id::text, kinds FROM gv.webhooks WHERE tenant_id = ANY (@tenants::uuid[]) AND disabled_at IS NULL ORDER BY tenant_id`,
+		SELECT tenant_id::text, kinds, false FROM gv.webhooks WHERE tenant_id = ANY (@tenants::uuid[]) AND disabled_at IS NULL
+		UNION ALL
+		SELECT tenant_id::text, kinds, true FROM gv.slack_connections WHERE tenant_id = ANY (@tenants::uuid[]) AND disabled_at IS NULL AND at_once
+		ORDER BY 1, 3`,
 		pgx.StrictNamedArgs{"tenants": tenants})
-	wanted, err := pgx.CollectRows(rows, pgx.RowToStructByPos[webhook])
+	wanted, err := pgx.CollectRows(rows, pgx.RowToStructByPos[reader])
 	if err != nil {
 		return nil, fmt.Errorf("read which notices are wanted: %w", err)
 	}

@@ -102,6 +102,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		"gv.clicks": "DELETE SELECT UPDATE", "gv.conversions": "SELECT UPDATE", "gv.deal_touches": "DELETE SELECT", "gv.deals": "SELECT",
 		"gv.webhook_attempts": "DELETE SELECT",
 		"gv.account_alerts":   "INSERT SELECT UPDATE", "gv.crm_syncs": "INSERT SELECT UPDATE", "gv.writebacks": "SELECT",
+		"gv.slack_connections": "SELECT UPDATE", "gv.slack_notices": "DELETE INSERT SELECT",
 		// Hashes of contacts' addresses, which retention deletes.
 		"gv.contact_keys": "DELETE SELECT", "gv.contact_hashes": "DELETE SELECT", "gv.contacts": "SELECT", "gv.deal_contacts": "SELECT",
 	}
