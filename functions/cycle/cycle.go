@@ -112,7 +112,10 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		due, err = learning.Waiting(ctx, tx, since, only, most)
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return Report{More: true}, nil // no time was left to begin with
+	case err != nil:
 		return nil, err
 	}
 	report := Report{Due: len(due), More: len(due) == most}
@@ -128,7 +131,7 @@ func (f *function) Run(ctx context.Context) (any, error) {
 			if d.Cycle != "" {
 				resumed.Add(1)
 			}
-			c, err := f.account(ctx, d, now)
+			c, err := f.account(ctx, d, since, now)
 			switch {
 			case ctx.Err() != nil && !(err == nil && c.Status != learning.Running):
 				handedOn.Add(1)
@@ -153,10 +156,10 @@ func (f *function) Run(ctx context.Context) (any, error) {
 }
 
 // account works on one account's cycle.
-func (f *function) account(ctx context.Context, d learning.Due, now time.Time) (learning.Cycle, error) {
+func (f *function) account(ctx context.Context, d learning.Due, since, now time.Time) (learning.Cycle, error) {
 	id := d.Cycle
 	if id == "" {
-		c, _, err := f.runner.Start(ctx, d.Tenant, d.Account, learning.Options{Retrain: true, Threshold: 0.80, By: "cycle", Now: now})
+		c, _, err := f.runner.Start(ctx, d.Tenant, d.Account, learning.Options{Retrain: true, Threshold: 0.80, By: "cycle", Now: now, Since: since})
 		if err != nil {
 			return c, err
 		}

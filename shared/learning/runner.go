@@ -44,10 +44,13 @@ type Options struct {
 	Threshold float64
 	By        string
 	Now       time.Time
+	// Since, where set, is from when on one cycle is enough: a run that has found the
+	// account due may come after another one that has done its cycle.
+	Since time.Time
 }
 
-// Start begins a cycle of an account, or returns the one that is running; began
-// says which.
+// Start begins a cycle of an account, or returns the one that is running, or that has
+// begun since o.Since; began says which.
 func (r *Runner) Start(ctx context.Context, tenant, account string, o Options) (c Cycle, began bool, err error) {
 	err = pg.InTenant(ctx, r.db, tenant, func(tx pgx.Tx) (err error) {
 		c, began, err = NewStore(tx).start(ctx, account, o)

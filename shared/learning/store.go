@@ -19,7 +19,8 @@ type Store struct{ tx pgx.Tx }
 // NewStore returns the store of tx.
 func NewStore(tx pgx.Tx) Store { return Store{tx} }
 
-// start inserts a cycle with its steps unless the account has one that is running.
+// start inserts a cycle with its steps unless the account has one that is running, or
+// that began since o.Since.
 func (s Store) start(ctx context.Context, account string, o Options) (c Cycle, began bool, err error) {
 	var known bool
 	err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = $1)`, account).Scan(&known)
@@ -32,9 +33,11 @@ func (s Store) start(ctx context.Context, account string, o Options) (c Cycle, b
 	id := uuid.NewString()
 	done, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.learning_cycles (tenant_id, cycle_id, account_id, requested_by, trigger_retrain, accuracy_threshold, started_at)
-		VALUES (gv.tenant(), @id, @account, @by, @retrain, @threshold, @now)
+		SELECT gv.tenant(), @id, @account, @by, @retrain, @threshold, @now
+		WHERE  @since::timestamptz IS NULL OR NOT EXISTS (
+			SELECT FROM gv.learning_cycles WHERE tenant_id = gv.tenant() AND account_id = @account AND started_at >= @since)
 		ON CONFLICT (tenant_id, account_id) WHERE status = 'running' DO NOTHING`,
-		pgx.StrictNamedArgs{"id": id, "account": account, "by": o.By, "retrain": o.Retrain, "threshold": o.Threshold, "now": o.Now.UTC()})
+		pgx.StrictNamedArgs{"id": id, "account": account, "by": o.By, "retrain": o.Retrain, "threshold": o.Threshold, "now": o.Now.UTC(), "since": sinceOf(o)})
 	if err != nil {
 		return c, false, fmt.Errorf("start a cycle of account %s: %w", account, err)
 	}
@@ -53,6 +56,14 @@ func (s Store) start(ctx context.Context, account string, o Options) (c Cycle, b
 	}
 	c, err = s.Get(ctx, id)
 	return c, began, err
+}
+
+// sinceOf is o.Since as a parameter: nil where it is not set.
+func sinceOf(o Options) *time.Time {
+	if o.Since.IsZero() {
+		return nil
+	}
+	return &o.Since
 }
 
 // Get returns a cycle, or a NotFound fault.
