@@ -40,6 +40,7 @@ type Brief struct {
 	Prediction Prediction
 	Grounding  Grounding
 	Examples   []Example // best first
+	Patterns   []Pattern // the strongest first
 	// Unsearched says why the memory of winners could not be searched, "" where it was.
 	Unsearched string
 
@@ -55,6 +56,16 @@ type Example struct {
 	ROAS       float64 // pipeline value over spend
 	CTR        float64 // a rate, 0 to 1
 	DNA        creative.DNA
+}
+
+// Pattern is a value of the creative DNA of which the learning cycle has found that it
+// moves clicks, or value, in this account.
+type Pattern struct {
+	Metric  string   `json:"metric"` // ctr, or value: pipeline value per impression
+	Feature string   `json:"feature"`
+	Value   string   `json:"value"`
+	Lift    float64  `json:"lift"` // 0.3 is 30% more than the account's other ads
+	Ads     []string `json:"ad_ids"`
 }
 
 // Tired is an ad that its audience has seen enough of.
@@ -104,7 +115,7 @@ type Weakness struct {
 }
 
 // citable returns the ads that a plan may name: its examples, and those that the
-// weaknesses name.
+// weaknesses and the patterns name.
 func (b Brief) citable() map[string]bool {
 	ads := map[string]bool{}
 	for _, e := range b.Examples {
@@ -112,6 +123,11 @@ func (b Brief) citable() map[string]bool {
 	}
 	for _, w := range b.Prediction.Weaknesses {
 		for _, ad := range w.Ads {
+			ads[ad] = true
+		}
+	}
+	for _, p := range b.Patterns {
+		for _, ad := range p.Ads {
 			ads[ad] = true
 		}
 	}

@@ -21,6 +21,9 @@ type Sources struct {
 	Winners func(ctx context.Context, tenant, text string, k int) (found []Example, model string, err error)
 	// Predict asks the oracle. near are the winners that the embedding model found.
 	Predict func(ctx context.Context, q Question, near []Example, model string) (Prediction, error)
+	// Patterns returns what the learning cycle has found to move clicks or value in an
+	// account, the strongest first.
+	Patterns func(ctx context.Context, tx pgx.Tx, account string) ([]Pattern, error)
 }
 
 // searched is how many winners are looked at: more than a plan goes by, because
@@ -48,7 +51,10 @@ func (d Director) Brief(ctx context.Context, db *pg.DB, q Question) (Brief, erro
 	}
 	var best []Example
 	err = pg.InTenant(ctx, db, q.Tenant, func(tx pgx.Tx) (err error) {
-		best, err = NewStore(tx).Best(ctx, q.AccountID, searched)
+		if best, err = NewStore(tx).Best(ctx, q.AccountID, searched); err != nil {
+			return err
+		}
+		b.Patterns, err = d.sources.Patterns(ctx, tx, q.AccountID)
 		return err
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ Rules:
 - Answer with the JSON object of the schema and nothing else.
 - Ground the plan in data.examples: ads of this advertiser, best first, with what they brought (pipeline_roas), how they were clicked (ctr) and how like the creative they are (similarity). Borrow patterns, not whole ads. Each part that borrows names in from_ads the ad_id of each example that it borrows from. Name no ad that is not given. Where there are no examples, leave every from_ads empty.
 - data.creative_dna describes the creative that the plan is for. data.prediction says what a trained model expects of it and which features cost it clicks (weaknesses). Do not make up figures of your own.
+- data.patterns lists what has been measured in this account: values of the creative DNA whose ads do better or worse than its others (lift 0.3 is 30% more; metric ctr is clicks, value is pipeline value per impression). Prefer values with a lift above 0 and avoid those below; where the two metrics disagree, value decides. A part that goes by one may name its ad_ids.
 - data.kind fix_plan: fixes lists what to change, the costliest weakness first, each with what better ads did instead; the rest of the plan is the creative with those changes. data.kind battle_plan: fixes is empty.
 - data.replaces, where given, is an ad whose audience has seen enough of it: the plan is for another creative that takes its place. Its hook type (worn_hook) must not be used again.
 - Scenes follow each other without a gap from 0 seconds; where data.seconds is above 0 the last one ends there. The first scene is the hook, the last asks for the cta.
@@ -33,6 +34,7 @@ type promptData struct {
 	Prediction Prediction      `json:"prediction"`
 	Grounding  Grounding       `json:"grounding"`
 	Examples   []promptExample `json:"examples"`
+	Patterns   []Pattern       `json:"patterns"`
 	Replaces   *promptTired    `json:"replaces,omitempty"`
 }
 
@@ -62,7 +64,7 @@ type Prompt struct {
 func PromptFor(b Brief) Prompt {
 	data := promptData{
 		Kind: b.Kind, Seconds: b.Seconds, DNA: shortDNA(b.DNA), Prediction: b.Prediction, Grounding: b.Grounding,
-		Examples: []promptExample{},
+		Examples: []promptExample{}, Patterns: append([]Pattern{}, b.Patterns...),
 	}
 	for _, e := range b.Examples {
 		data.Examples = append(data.Examples, promptExample{e.AdID, e.Similarity, e.ROAS, e.CTR, shortDNA(e.DNA)})

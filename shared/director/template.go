@@ -71,10 +71,23 @@ func (t template) choose(feature string) choice {
 		}
 	}
 	own := t.own[feature]
+	if p := t.loses(feature, own); p != nil && own != "" {
+		c := t.measured(feature, own)
+		if c.value == "" {
+			c = t.agreed(feature, own)
+		}
+		if c.value != "" {
+			c.why += fmt.Sprintf(", instead of %s, which %s", plainly(own), p.does())
+			return c
+		}
+	}
 	if t.Kind == FixPlan && own != "" && !t.worn(feature, own) {
 		return choice{own, nil, "kept as it is"}
 	}
-	if c := t.agreed(feature, ""); c.value != "" {
+	if c := t.agreed(feature, ""); c.value != "" && t.loses(feature, c.value) == nil {
+		return c
+	}
+	if c := t.measured(feature, ""); c.value != "" {
 		return c
 	}
 	if own != "" && own != "other" && own != "none" && !t.worn(feature, own) {
@@ -98,6 +111,9 @@ func (t template) better(w Weakness) choice {
 		return choice{}
 	}
 	if c := t.agreed(w.Feature, spelt(w.Value)); c.value != "" {
+		return c
+	}
+	if c := t.measured(w.Feature, spelt(w.Value)); c.value != "" {
 		return c
 	}
 	if w.Instead == "" || t.worn(w.Feature, w.Instead) {
@@ -176,7 +192,11 @@ func (t template) fixes() []Fix {
 	if t.Kind != FixPlan {
 		return all
 	}
+	all = append(all, t.costly()...)
 	for _, w := range t.Prediction.Weaknesses[:min(len(t.Prediction.Weaknesses), 5)] {
+		if slices.ContainsFunc(all, func(f Fix) bool { return f.Feature == w.Feature }) {
+			continue
+		}
 		c := t.better(w)
 		f := Fix{Feature: w.Feature, Now: cmp.Or(w.Value, "not said"), To: c.value, FromAds: c.ads}
 		f.Change = fmt.Sprintf("It costs about %.0f%% of the clicks that past ads usually get. ", 100*w.Effect)

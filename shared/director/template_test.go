@@ -249,3 +249,47 @@ func TestScenesFitTheVideosLength(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatTheAccountHasMeasuredDecidesWhereWinnersSayNothingAndCostsAreFixed(t *testing.T) {
+	t.Parallel()
+	b := rejected(t)
+	b.Prediction.Weaknesses = nil
+	b.Examples = b.Examples[:1]
+	b.Patterns = []director.Pattern{
+		{Metric: "value", Feature: "hook_type", Value: "offer", Lift: -0.4, Ads: []string{"p-1"}},
+		{Metric: "value", Feature: "hook_type", Value: "statistic", Lift: 0.5, Ads: []string{"p-2", "p-3"}},
+		{Metric: "ctr", Feature: "hook_type", Value: "clickbait", Lift: 0.9, Ads: []string{"p-4"}},
+	}
+	d := director.Template(b)
+	if len(d.Fixes) != 1 || d.Fixes[0].Feature != "hook_type" || d.Fixes[0].Now != "offer" || d.Fixes[0].To != "statistic" || !slices.Contains(d.Fixes[0].FromAds, "p-2") {
+		t.Errorf("%+v", d.Fixes)
+	}
+	if d.Hook.Type != "statistic" || !strings.Contains(d.Fixes[0].Change, "lowers pipeline value an impression by 40%") {
+		t.Errorf("hook %s, %q", d.Hook.Type, d.Fixes[0].Change)
+	}
+
+	// A pattern of clicks alone is no reason to open with what sells nothing.
+	b.Kind, b.Examples, b.Grounding, b.DNA = director.BattlePlan, nil, director.OnGeneral, dna(t, `{"visual_pacing":"slow"}`)
+	b.Patterns = []director.Pattern{
+		{Metric: "ctr", Feature: "hook_type", Value: "clickbait", Lift: 0.9, Ads: []string{"p-4"}},
+		{Metric: "value", Feature: "hook_type", Value: "clickbait", Lift: -0.5, Ads: []string{"p-4"}},
+		{Metric: "ctr", Feature: "hook_type", Value: "question", Lift: 0.2, Ads: []string{"p-5"}},
+	}
+	if d := director.Template(b); d.Hook.Type != "question" || !slices.Contains(d.Hook.FromAds, "p-5") {
+		t.Errorf("%+v", d.Hook)
+	}
+}
+
+func TestAModelIsShownThePatternsAndMayNameTheirAds(t *testing.T) {
+	t.Parallel()
+	b := grounded(t)
+	b.Patterns = []director.Pattern{{Metric: "value", Feature: "hook_type", Value: "statistic", Lift: 0.5, Ads: []string{"p-2"}}}
+	if text := strings.Join(director.PromptFor(b).Parts, ""); !strings.Contains(text, `"patterns":[{"metric":"value","feature":"hook_type","value":"statistic","lift":0.5,"ad_ids":["p-2"]}]`) {
+		t.Errorf("the prompt: %s", text)
+	}
+	answer := draft(t, b)
+	answer["hook"].(map[string]any)["from_ads"] = []string{"p-2"}
+	if _, broken := director.ParseDraft(encode(t, answer), b); len(broken) > 0 {
+		t.Errorf("broken: %v", broken)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/director"
 	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/learning"
 	"github.com/geminivideo/geminivideo/shared/oracle"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/winners"
@@ -32,7 +33,24 @@ func Sources(db *pg.DB, models embed.Models) director.Sources {
 			p, err := seer.Serve(ctx, query)
 			return shown(p), err
 		},
+		Patterns: patterns,
 	}
+}
+
+// mostPatterns is how many patterns a plan looks at.
+const mostPatterns = 20
+
+func patterns(ctx context.Context, tx pgx.Tx, account string) ([]director.Pattern, error) {
+	known, err := learning.NewStore(tx).Patterns(ctx, account, false)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]director.Pattern, min(len(known), mostPatterns))
+	for i := range found {
+		k := &known[i]
+		found[i] = director.Pattern{Metric: string(k.Metric), Feature: k.Feature, Value: k.Value, Lift: k.Lift, Ads: append([]string{}, k.Ads...)}
+	}
+	return found, nil
 }
 
 func search(ctx context.Context, db *pg.DB, models embed.Models, tenant, text string, k int) ([]director.Example, string, error) {
