@@ -17,7 +17,7 @@ import (
 // on which its audience's taste changes.
 const (
 	learningDays = 60
-	newAdsADay   = 6
+	newAdsADay   = 10
 	tasteChanges = 30
 	firstAds     = 20
 )
@@ -27,6 +27,7 @@ type learner struct {
 	model    oracle.Model
 	retrains bool
 	trained  int
+	knew     int // ads that the model has learned from
 	judged   []learning.Prediction
 	errors   [learningDays]float64 // mean absolute error of the logarithm of the CTR
 	inside   [learningDays]float64
@@ -170,8 +171,11 @@ func (l *learner) cycle(past []oracle.Past, now time.Time) {
 	if !c.Promote && !c.Worse {
 		degraded, _ = oracle.Degraded(l.model, past)
 	}
-	if c.Promote || degraded {
-		l.model = next
+	// A refresh, which the oracle makes of itself once there is a tenth more to learn from,
+	// serves unless it is worse.
+	refreshed := !c.Worse && 10*(len(past)-l.knew) > l.knew
+	if c.Promote || degraded || refreshed {
+		l.model, l.knew = next, len(past)
 		l.trained++
 	}
 }

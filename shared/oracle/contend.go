@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // Comparison is how a challenger did beside the champion on the newest ads, which
@@ -43,42 +44,108 @@ const (
 
 // Contend trains the model that would take the champion's place, nil for none, and
 // says whether it should. The hold-out is by time: the newest ads. How fast ads
-// fade is chosen on it; the model that is returned has learned from all ads.
+// fade is chosen on it; the model that is returned has learned from all ads. Where the
+// champion does far worse on the newest ads than on those before them, the challenger
+// learns from the newest alone: the audience's taste has changed.
 func Contend(account string, champion *Model, past []Past) (Model, Comparison) {
-	before, held := heldOut(account, past)
 	if champion == nil {
 		return Train(account, past), Comparison{Promote: true, Verdict: "the first model"}
 	}
+	since := champion.Since
+	before, held := heldOut(account, past, since, heldShare)
 	if len(held) < fewAds {
-		return TrainFading(account, past, champion.HalfLife), Comparison{
+		return TrainFading(account, past, champion.HalfLife, since), Comparison{
 			Ads: len(held), Promote: true, Verdict: fmt.Sprintf("only %d ads to compare two models on: the one that has seen more serves", len(held)),
 		}
 	}
-	best, halfLife := math.Inf(-1), 0.0
-	var better [2][]float64
-	c := Comparison{Ads: len(held)}
 	size := lumpOf(prepared(past))
-	for _, h := range halfLives {
-		m := TrainFading(account, before, h)
-		var ctr, value []float64
-		sum, own := 0.0, 0.0
-		for _, a := range held {
-			mine, its := m.likelihood(a), champion.likelihood(a)
-			ctr = append(ctr, mine-its)
-			sum, own = sum+mine, own+its
-			if a.Spend*a.arrived() > 0 {
-				value = append(value, m.valueLikelihood(a, size)-champion.valueLikelihood(a, size))
+	if changed, ok := champion.changed(account, past); ok {
+		if before, newest := heldOut(account, past, changed, 0); len(newest) >= fewAds {
+			m := TrainFading(account, before, 0, changed)
+			if c := compare(&m, champion, newest, size); c.Promote {
+				c.Verdict = fmt.Sprintf("the taste has changed since %s: %s", changed.UTC().Format(time.DateOnly), c.Verdict)
+				return TrainFading(account, past, 0, changed), c
 			}
 		}
+	}
+	best, halfLife := math.Inf(-1), 0.0
+	var c Comparison
+	for _, h := range halfLives {
+		m := TrainFading(account, before, h, since)
+		one := compare(&m, champion, held, size)
 		// A half-life must pay for itself: the newest ads are few, and three are tried.
-		if total := sum - penalty*float64(min(h, 1)); total > best {
-			best, halfLife, better = total, h, [2][]float64{ctr, value}
-			c.Champion, c.Challenger = own/float64(len(held)), sum/float64(len(held))
+		if total := one.Challenger*float64(len(held)) - penalty*min(h, 1); total > best {
+			best, halfLife, c = total, h, one
 		}
 	}
-	c.CTR, c.Value = gainOf(better[0]), gainOf(better[1])
+	return TrainFading(account, past, halfLife, since), c
+}
+
+// compare judges a challenger that has not seen the held-out ads.
+func compare(m, champion *Model, held []ad, size float64) Comparison {
+	c := Comparison{Ads: len(held)}
+	var ctr, value []float64
+	for _, a := range held {
+		mine, its := m.likelihood(a), champion.likelihood(a)
+		ctr = append(ctr, mine-its)
+		c.Challenger, c.Champion = c.Challenger+mine/float64(len(held)), c.Champion+its/float64(len(held))
+		if a.Spend*a.arrived() > 0 {
+			value = append(value, m.valueLikelihood(a, size)-champion.valueLikelihood(a, size))
+		}
+	}
+	c.CTR, c.Value = gainOf(ctr), gainOf(value)
 	c.judge()
-	return TrainFading(account, past, halfLife), c
+	return c
+}
+
+// What it takes to say that an audience's taste has changed.
+const (
+	leastChanged = 2 * fewAds // ads since then
+	mostChanged  = 120
+	surelyOther  = 3.5 // standard errors
+)
+
+// changed returns since when the champion, which knew the ads before, does worse than
+// it did: the change point at which the mean log likelihood falls most surely.
+func (m *Model) changed(account string, past []Past) (since time.Time, ok bool) {
+	ads := newestFirst(account, past, m.Since)
+	if len(ads) < 2*leastChanged {
+		return since, false
+	}
+	n := float64(len(ads))
+	said := make([]float64, len(ads))
+	sum, square := 0.0, 0.0
+	for i, a := range ads {
+		// Per click an ad that was shown more says more; what counts is how far off it is.
+		said[i] = m.CTR.surprise(m.Columns, a)
+		sum, square = sum+said[i], square+said[i]*said[i]
+	}
+	newest, newestSquare, most := 0.0, 0.0, surelyOther
+	for i := range min(len(ads)-leastChanged, mostChanged) {
+		newest, newestSquare = newest+said[i], newestSquare+said[i]*said[i]
+		k := float64(i + 1)
+		if i+1 < leastChanged || i+1 < len(ads) && ads[i+1].Created.Equal(ads[i].Created) {
+			continue
+		}
+		a, b := newest/k, (sum-newest)/(n-k)
+		va, vb := newestSquare/k-a*a, (square-newestSquare)/(n-k)-b*b
+		if t := (a - b) / math.Sqrt(max(va, 0)/k+max(vb, 0)/(n-k)+1e-12); t > most {
+			most, since, ok = t, ads[i].Created, true
+		}
+	}
+	return since, ok
+}
+
+// surprise is how many standard deviations an ad lies from what the twin says that has
+// not seen it, but for the sign, and at most five.
+func (e *expectation) surprise(c *columns, a ad) float64 {
+	t := e.Twins[a.fold]
+	mean := 0.0
+	for _, x := range c.row(a.AccountID, a.features) {
+		mean += x.X * float64(t.Effects[x.Col])
+	}
+	count, exposure := float64(a.Clicks)+0.5, float64(a.Impressions)+0.5
+	return min(math.Abs(math.Log(count/exposure)-mean)/math.Sqrt(clamp(t.Variance, leastVariance, mostVariance)+1/count), 5)
 }
 
 // penalty in nats is what a half-life must be better by.
@@ -114,19 +181,12 @@ func gainOf(all []float64) Gain {
 	return Gain{sum / n, math.Sqrt(max(square-sum*sum/n, 0) / (n - 1) / n)}
 }
 
-// heldOut divides the ads by when they began: the newest that have run are held out.
-// Ads whose beginning nobody knows count as the oldest. Of an account with few ads
-// of its own the niche's are held out too.
-func heldOut(account string, past []Past) (before []Past, held []ad) {
-	ads := prepared(past)
-	judged := slices.DeleteFunc(slices.Clone(ads), func(a ad) bool { return a.Impressions == 0 || a.AccountID != account })
-	if len(judged) < 2*fewAds {
-		judged = slices.DeleteFunc(slices.Clone(ads), func(a ad) bool { return a.Impressions == 0 })
-	}
-	slices.SortFunc(judged, func(a, b ad) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.hash, b.hash))
-	})
-	n := min(max(int(heldShare*float64(len(judged))), fewAds), mostHeld, len(judged)/2)
+// heldOut divides the ads by when they began: of those since a change of taste, a share,
+// the newest that have run, is held out, and at least fewAds. Ads whose beginning nobody
+// knows count as the oldest.
+func heldOut(account string, past []Past, since time.Time, share float64) (before []Past, held []ad) {
+	judged := newestFirst(account, past, since)
+	n := min(max(int(share*float64(len(judged))), fewAds), mostHeld, len(judged)/2)
 	held = judged[:n]
 	out := map[[2]string]bool{}
 	for _, a := range held {
@@ -140,10 +200,24 @@ func heldOut(account string, past []Past) (before []Past, held []ad) {
 	return before, held
 }
 
+// newestFirst returns the ads that have run since a change of taste. Of an account with
+// few ads of its own the niche's count too.
+func newestFirst(account string, past []Past, since time.Time) []ad {
+	ads := slices.DeleteFunc(prepared(past), func(a ad) bool { return a.Impressions == 0 || a.Created.Before(since) })
+	judged := slices.DeleteFunc(slices.Clone(ads), func(a ad) bool { return a.AccountID != account })
+	if len(judged) < 2*fewAds {
+		judged = ads
+	}
+	slices.SortFunc(judged, func(a, b ad) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.hash, b.hash))
+	})
+	return judged
+}
+
 // Degraded reports whether a champion does worse on the newest ads than the average
 // of the ads before them would, beyond noise: then it is to serve no longer as it is.
 func Degraded(champion Model, past []Past) (bool, Gain) {
-	before, held := heldOut(champion.Columns.Account, past)
+	before, held := heldOut(champion.Columns.Account, past, champion.Since, heldShare)
 	if len(held) < fewAds {
 		return false, Gain{}
 	}
@@ -152,7 +226,7 @@ func Degraded(champion Model, past []Past) (bool, Gain) {
 		p.DNA, p.Vector = nil, nil
 		plain[i] = p
 	}
-	m := TrainFading(champion.Columns.Account, plain, 0)
+	m := TrainFading(champion.Columns.Account, plain, 0, champion.Since)
 	var diff []float64
 	for _, a := range held {
 		bare := a

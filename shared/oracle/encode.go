@@ -11,14 +11,15 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // Algorithm names this way of learning; a model of another one is trained anew.
 const Algorithm = 3
 
 // Fingerprint names the data that a model of account is trained on, and how: the
-// same ads, in any order, with the same half-life have the same.
-func Fingerprint(account string, past []Past, halfLife float64) string {
+// same ads, in any order, with the same half-life and change of taste have the same.
+func Fingerprint(account string, past []Past, halfLife float64, since time.Time) string {
 	lines := make([][sha256.Size]byte, len(past))
 	for i, p := range past {
 		h := sha256.New()
@@ -29,7 +30,7 @@ func Fingerprint(account string, past []Past, halfLife float64) string {
 	}
 	slices.SortFunc(lines, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
 	all := sha256.New()
-	fmt.Fprintf(all, "%d %q %g\n", Algorithm, account, halfLife)
+	fmt.Fprintf(all, "%d %q %g %d\n", Algorithm, account, halfLife, since.Unix())
 	for _, line := range lines {
 		all.Write(line[:])
 	}

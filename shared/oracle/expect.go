@@ -112,6 +112,7 @@ const (
 	leastScale   = 0.8
 	mostScale    = 1.5
 	leastExpects = 5 // successes expected of an ad, for its rate to say anything
+	ofToday      = 4 // how much more than those of today the ads may differ that a scale is learned from
 )
 
 // calibrated returns by how much the intervals have to be widened for 90% of what
@@ -119,7 +120,7 @@ const (
 func (e *expected) calibrated() float64 {
 	var far []float64
 	for i, h := range e.held {
-		if o := e.data[i]; o.exposure*math.Exp(h.mean) >= leastExpects {
+		if o := e.data[i]; o.exposure*math.Exp(h.mean) >= leastExpects && o.wider <= ofToday {
 			far = append(far, e.distance(i))
 		}
 	}

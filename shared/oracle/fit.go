@@ -213,8 +213,9 @@ func (f *fit) spreads(data []observed, round int) float64 {
 		s := &f.sites[i]
 		w := f.weightOf(s)
 		r := s.at - f.predictor(data[i].row)
-		squares += w * w * r * r / s.robust
-		expected += (w - w*w*s.leverage) / s.robust
+		share := data[i].robust() // of an ad of long ago nobody knows what its deviation should be
+		squares += share * w * w * r * r / s.robust
+		expected += share * (w - w*w*s.leverage) / s.robust
 	}
 	n, ad := f.prior.Strength, f.prior.Ad*f.prior.Ad/(widen*widen)
 	v := f.between

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,7 +55,7 @@ func TestTheOrderOfAdsChangesNothing(t *testing.T) {
 func TestTheFingerprintTellsAnyChange(t *testing.T) {
 	t.Parallel()
 	past := account(2, 6)
-	seen := map[string]string{oracle.Fingerprint("acc", past, 0): "nothing"}
+	seen := map[string]string{oracle.Fingerprint("acc", past, 0, time.Time{}): "nothing"}
 	for name, change := range map[string]func(*oracle.Past){
 		"impressions": func(p *oracle.Past) { p.Impressions++ },
 		"clicks":      func(p *oracle.Past) { p.Clicks++ },
@@ -66,13 +67,13 @@ func TestTheFingerprintTellsAnyChange(t *testing.T) {
 	} {
 		changed := slices.Clone(past)
 		change(&changed[3])
-		print := oracle.Fingerprint("acc", changed, 0)
+		print := oracle.Fingerprint("acc", changed, 0, time.Time{})
 		if before, ok := seen[print]; ok {
 			t.Errorf("%s and %s have one fingerprint", name, before)
 		}
 		seen[print] = name
 	}
-	if _, ok := seen[oracle.Fingerprint("elsewhere", past, 0)]; ok {
+	if _, ok := seen[oracle.Fingerprint("elsewhere", past, 0, time.Time{})]; ok {
 		t.Error("two accounts have one fingerprint")
 	}
 }
@@ -248,5 +249,36 @@ func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
 	}
 	if m := champion.Metrics; m.AUC == nil || *m.AUC < 0.6 || *m.LogLoss > *m.AccountLogLoss || *m.Coverage < 0.8 || m.Held != 100 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// dated returns ads of a taste, five a day from a day on.
+func dated(r *rand.Rand, taste *creativeworld.Taste, name string, n, from int) []oracle.Past {
+	all := creativeworld.Pasts(taste.Ads(r, name, n))
+	for i := range all {
+		all[i].AccountID, all[i].Created = "acc", time.Date(2026, 1, 1+from+i/5, 0, 0, 0, 0, time.UTC)
+	}
+	return all
+}
+
+func TestASuddenChangeOfTasteIsSeenAndASteadyTasteIsNone(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 77))
+		taste, other := creativeworld.NewTaste(r), creativeworld.NewTaste(r)
+		taste.Viral, other.Viral, other.Base = 0.01, 0.01, taste.Base
+		known := dated(r, taste, "known", 120, 0)
+		champion := oracle.Train("acc", known)
+		if m, c := oracle.Contend("acc", &champion, append(slices.Clone(known), dated(r, taste, "same", 40, 24)...)); !m.Since.IsZero() {
+			t.Errorf("account %d: a steady taste was taken for a change: %s", seed, c.Verdict)
+		}
+		m, c := oracle.Contend("acc", &champion, append(slices.Clone(known), dated(r, other, "other", 60, 24)...))
+		if at := m.Since.Sub(time.Date(2026, 1, 25, 0, 0, 0, 0, time.UTC)).Hours() / 24; c.Promote && !m.Since.IsZero() && math.Abs(at) <= 7 {
+			seen++
+		}
+	}
+	if seen < 3 {
+		t.Errorf("a change of taste was seen in %d of 4 accounts", seen)
 	}
 }

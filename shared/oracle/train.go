@@ -25,7 +25,10 @@ type Model struct {
 	// HalfLife is in how many days an older ad comes to differ twice as much from those
 	// of today; 0 where age does not count.
 	HalfLife float64
-	Vectors  string // the embedding model of the remembered ads
+	// Since is when the audience's taste last changed: older ads say next to nothing. The
+	// zero time where it has not.
+	Since   time.Time
+	Vectors string // the embedding model of the remembered ads
 }
 
 // totals of ads.
@@ -49,15 +52,16 @@ const maxAds = 8_000
 
 // Train learns a model for an account, "" for one that is not known, from its own
 // ads and those of its niche. The same ads in any order train the same model.
-func Train(account string, past []Past) Model { return TrainFading(account, past, 0) }
+func Train(account string, past []Past) Model { return TrainFading(account, past, 0, time.Time{}) }
 
 // TrainFading is Train where an ad's age counts: with every halfLife days that it is
-// older than the newest, it may differ twice as much from the ads of today.
-func TrainFading(account string, past []Past, halfLife float64) Model {
+// older than the newest, it may differ twice as much from the ads of today. Those from
+// before since, where that is set, may differ in any way.
+func TrainFading(account string, past []Past, halfLife float64, since time.Time) Model {
 	ads := prepared(past)
 	c := newColumns(account, ads)
-	m := Model{Columns: c, Print: Fingerprint(account, past, halfLife), HalfLife: halfLife}
-	wider := fading(ads, halfLife)
+	m := Model{Columns: c, Print: Fingerprint(account, past, halfLife, since), HalfLife: halfLife, Since: since}
+	wider := fading(ads, halfLife, since)
 	for _, a := range ads {
 		m.Totals[1].add(a.Past)
 		if a.AccountID == account {
@@ -120,7 +124,7 @@ func prepared(past []Past) []ad {
 }
 
 // fading returns by how much more each ad may differ from those of today.
-func fading(ads []ad, halfLife float64) []float64 {
+func fading(ads []ad, halfLife float64, since time.Time) []float64 {
 	wider := make([]float64, len(ads))
 	var newest time.Time
 	for _, a := range ads {
@@ -132,6 +136,9 @@ func fading(ads []ad, halfLife float64) []float64 {
 		wider[i] = 1
 		if halfLife > 0 && !a.Created.IsZero() {
 			wider[i] = math.Exp2(min(newest.Sub(a.Created).Hours()/24/halfLife, mostFading))
+		}
+		if a.Created.Before(since) {
+			wider[i] = math.Exp2(mostFading)
 		}
 	}
 	return wider
