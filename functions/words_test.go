@@ -25,27 +25,12 @@ var retiredNames = []string{"keep", "hold", "tell", "Tell", "Remember", "Settle"
 var unswept = []string{
 	"functions/allocate",
 	"functions/connections",
-	"functions/crmevent",
-	"functions/direct",
-	"functions/execute",
-	"functions/fatigue",
-	"functions/index",
-	"functions/predict",
-	"functions/refresh",
-	"functions/revenue",
 	"functions/sync",
-	"functions/tenants",
-	"functions/winners",
 	"shared/ads",
 	"shared/attribution",
-	"shared/backtest",
 	"shared/dealsync",
-	"shared/director",
-	"shared/fatigue",
 	"shared/oracle",
 	"shared/sampler",
-	"shared/sweep",
-	"shared/winners",
 }
 
 func TestRetiredWordsStandInNoGoFile(t *testing.T) {

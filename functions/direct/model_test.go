@@ -79,7 +79,7 @@ func TestAModelThatObeysAnAdNeverWritesThePlan(t *testing.T) {
 func TestWithTheModelGoneTheCallerGetsWhatIsConfigured(t *testing.T) {
 	t.Parallel()
 	w := prepared(t)
-	w.remember(apitest.Tenant, "win", `{"hook_type":"testimonial"}`, 6)
+	w.putWinner(apitest.Tenant, "win", `{"hook_type":"testimonial"}`, 6)
 	w.Exec(`INSERT INTO gv.embedding_models (tenant_id, active) VALUES ($1, $2) ON CONFLICT (tenant_id) DO UPDATE SET active = excluded.active`, apitest.Tenant, embedderName)
 	for name, fault := range map[string]fakegemini.Fault{
 		"down": fakegemini.Status(503, "UNAVAILABLE"), "slow": fakegemini.Hang(), "out of quota": fakegemini.Quota(time.Hour),

@@ -70,8 +70,8 @@ func (w world) ad(tenant, id, dna string, clicks, pipelineMinor int64) {
 		VALUES ($1, $2, $3, 'c', $4, 10000, $5, 10000, $6)`, tenant, id, account, dna, clicks, pipelineMinor)
 }
 
-// remember puts a winner into the memory, as functions/index does.
-func (w world) remember(tenant, id, dna string, roas float64) {
+// putWinner stores a winner in the winner memory, as functions/index does.
+func (w world) putWinner(tenant, id, dna string, roas float64) {
 	w.T.Helper()
 	parsed, err := creative.Parse([]byte(dna))
 	if err != nil {
@@ -83,7 +83,7 @@ func (w world) remember(tenant, id, dna string, roas float64) {
 		w.T.Fatal(err)
 	}
 	err = pg.InTenant(w.T.Context(), w.App, tenant, func(tx pgx.Tx) error {
-		_, err := winners.NewStore(tx).Remember(w.T.Context(), winners.Memory{
+		_, err := winners.NewStore(tx).Put(w.T.Context(), winners.Memory{
 			AdID: id, Model: embed.LocalModel, Vector: vectors[0], Text: text, DNA: parsed, ROAS: roas, CTR: 0.02, Active: true,
 		})
 		return err

@@ -206,7 +206,7 @@ func TestWhatASyncSawOfSomebodyElseIsRespected(t *testing.T) {
 	w.pass(time.Second)
 	w.across(func(s queue.Store) error {
 		return s.Observe(context.Background(), tenant, w.clock(), []changes.Seen{
-			{Object: "adset/511", Budget: &budget, Status: "ACTIVE"}, {Object: "adset/unheard-of", Budget: &budget, Status: "ACTIVE"},
+			{Object: "adset/511", Budget: &budget, Status: "ACTIVE"}, {Object: "adset/unknown", Budget: &budget, Status: "ACTIVE"},
 		})
 	})
 	w.run()

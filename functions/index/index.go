@@ -177,7 +177,7 @@ func (f *function) write(ctx context.Context, tenant, adID, key string, r winner
 			return err
 		}
 		if ad.IsWinner || known {
-			if _, done, err = store.RememberAll(ctx, m, r); err != nil || !done {
+			if _, done, err = store.PutAll(ctx, m, r); err != nil || !done {
 				return err
 			}
 		}

@@ -19,7 +19,7 @@ const (
 	tenantB = "00000000-0000-4000-8000-00000000000b"
 )
 
-func TestAWinnerIsRememberedWithItsFiguresOfNow(t *testing.T) {
+func TestAWinnerIsStoredWithItsFiguresOfNow(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	f.ad(t, "ad-1", `{"hook_type":"question"}`, 40000)

@@ -91,12 +91,12 @@ func (f *function) record(ctx context.Context, in *gateInput, p oracle.Predictio
 // without one.
 const patience = 2 * time.Second
 
-// embed finds out what the creative's vector is, where anything is remembered that
+// embed finds out what the creative's vector is, where a winner is stored that
 // it could be near to. An embedding model that is down costs the neighbours, and
 // nothing else.
 func (f *function) embed(ctx context.Context, tenant string, asked question, q *oracle.Query) error {
 	var embedder embed.Embedder
-	remembered := int64(0)
+	stored := int64(0)
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
 		store := winners.NewStore(tx)
 		models, err := store.Models(ctx, f.models.Configured())
@@ -106,10 +106,10 @@ func (f *function) embed(ctx context.Context, tenant string, asked question, q *
 		if embedder, err = models.Embedder(f.models, tenant); err != nil {
 			return err
 		}
-		remembered, err = store.Count(ctx, embedder.Model())
+		stored, err = store.Count(ctx, embedder.Model())
 		return err
 	})
-	if err != nil || remembered == 0 {
+	if err != nil || stored == 0 {
 		return err
 	}
 	text := asked.dna.Text()

@@ -7,22 +7,22 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 )
 
-// remembered gives an account whose winners are remembered.
-func remembered(t *testing.T) *world {
+// withWinners gives an account whose winners are stored.
+func withWinners(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.account(apitest.Tenant, "act_1", "")
 	w.ads(apitest.Tenant, "act_1", 30, 1)
 	for i := range 12 {
-		w.remember(apitest.Tenant, fmt.Sprintf("act_1-%02d", i), dna(hooks[i%len(hooks)].hook, i%3))
+		w.putWinner(apitest.Tenant, fmt.Sprintf("act_1-%02d", i), dna(hooks[i%len(hooks)].hook, i%3))
 	}
-	w.remember(apitest.Tenant, "stranger", dna("question", 0)) // no ad of ours has this id
+	w.putWinner(apitest.Tenant, "stranger", dna("question", 0)) // no ad of ours has this id
 	return w
 }
 
 func TestTheNearestWinnersAreNamed(t *testing.T) {
 	t.Parallel()
-	w := remembered(t)
+	w := withWinners(t)
 	p := w.predicted(gate, "act_1", dna("question", 0), "")
 	if len(p.Neighbours) != 10 || p.Neighbours[0].AdID != "act_1-00" || p.Neighbours[0].Similarity < 0.999 || p.EmbeddingModel != "remote-1" || p.RAG != nil {
 		t.Errorf("%+v", p)
@@ -36,7 +36,7 @@ func TestTheNearestWinnersAreNamed(t *testing.T) {
 
 func TestARAGContextTakesTheSearchesPlaceAndItsFiguresAreNotBelieved(t *testing.T) {
 	t.Parallel()
-	w := remembered(t)
+	w := withWinners(t)
 	plain := w.predicted(gate, "act_1", dna("question", 0), `, "rag_context": []`)
 	asked := w.model.asked.Load()
 	listed := `[{"ad_id": "act_1-03", "similarity": 0.9, "metadata": {"ctr": 0.99, "pipeline_roas": 1e9}}, {"ad_id": "elsewhere", "similarity": 1}, {"ad_id": "act_1-03", "similarity": 0.1}]`
@@ -59,7 +59,7 @@ func TestARAGContextTakesTheSearchesPlaceAndItsFiguresAreNotBelieved(t *testing.
 
 func TestAnEmbeddingModelThatIsDownCostsTheNeighboursOnly(t *testing.T) {
 	t.Parallel()
-	w := remembered(t)
+	w := withWinners(t)
 	up := w.predicted(gate, "act_1", dna("question", 0), "")
 	w.model.down.Store(true)
 	down := w.predicted(gate, "act_1", dna("question", 0), "")
@@ -73,7 +73,7 @@ func TestAnEmbeddingModelThatIsDownCostsTheNeighboursOnly(t *testing.T) {
 	}
 }
 
-func TestWhereNothingIsRememberedNobodyIsAsked(t *testing.T) {
+func TestWhereNoWinnerIsStoredNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.account(apitest.Tenant, "act_1", "")

@@ -16,7 +16,7 @@ import (
 // question is what a request asks, read.
 type question struct {
 	dna  creative.DNA
-	near []oracle.Neighbour // nil where the caller told of none
+	near []oracle.Neighbour // nil where the caller named none
 }
 
 // Resolve reads what is open in the request.

@@ -95,8 +95,8 @@ func dna(hook string, pacing int) string {
 	return fmt.Sprintf(`{"hook_type": %q, "visual_pacing": %q, "hook_strength": 0.%d, "zebra": "striped"}`, hook, []string{"slow", "medium", "fast"}[pacing], 4+pacing)
 }
 
-// remember puts an ad of the account into the winner memory.
-func (w *world) remember(tenant, ad, text string) {
+// putWinner stores an ad of the account in the winner memory.
+func (w *world) putWinner(tenant, ad, text string) {
 	w.T.Helper()
 	d, err := creative.Parse([]byte(text))
 	if err != nil {
@@ -111,7 +111,7 @@ func (w *world) remember(tenant, ad, text string) {
 		if _, err := s.Hold(w.T.Context(), w.model.Model()); err != nil {
 			return err
 		}
-		_, err := s.Remember(w.T.Context(), winners.Memory{AdID: ad, Model: w.model.Model(), Vector: vector, Text: d.Text(), DNA: d, ROAS: 4, CTR: 0.02, Active: true})
+		_, err := s.Put(w.T.Context(), winners.Memory{AdID: ad, Model: w.model.Model(), Vector: vector, Text: d.Text(), DNA: d, ROAS: 4, CTR: 0.02, Active: true})
 		return err
 	})
 	if err != nil {

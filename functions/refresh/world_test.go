@@ -111,7 +111,7 @@ func (w *world) store(id, dna string) {
 		w.t.Fatal(err)
 	}
 	err = pg.InTenant(w.t.Context(), w.db, tenantA, func(tx pgx.Tx) error {
-		_, err := winners.NewStore(tx).Remember(w.t.Context(), winners.Memory{
+		_, err := winners.NewStore(tx).Put(w.t.Context(), winners.Memory{
 			AdID: id, Model: embed.LocalModel, Vector: vectors[0], Text: text, DNA: parsed, ROAS: 5, CTR: 0.02, Active: true,
 		})
 		return err

@@ -38,7 +38,7 @@ func TestAChangeOfTheEmbeddingModelThatIsDueIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestWinnersThatAreRememberedAreNotAskedFor(t *testing.T) {
+func TestWinnersThatAreStoredAreNotAskedFor(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	if _, err := f.queue.GServer.CreateTopic(t.Context(), &pubsubpb.Topic{Name: "projects/p/topics/winner-found"}); err != nil {

@@ -143,13 +143,13 @@ func put(ctx context.Context, tx pgx.Tx, in *putInput) (putAnswer, error) {
 		return putAnswer{}, err
 	}
 	slices.Sort(adIDs)
-	settled, err := ads.Recompute(ctx, tx, slices.Compact(adIDs))
+	recomputed, err := ads.Recompute(ctx, tx, slices.Compact(adIDs))
 	if err != nil {
 		return putAnswer{}, err
 	}
 	answer := putAnswer{
 		TenantID: auth.From(ctx).Tenant, Stage: toStage(done, currency), Currency: string(currency),
-		Created: was == nil, RevaluedDeals: deals, SettledAds: len(settled),
+		Created: was == nil, RevaluedDeals: deals, SettledAds: len(recomputed),
 	}
 	if was != nil {
 		before := was.Value.Units(currency)

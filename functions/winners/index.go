@@ -21,7 +21,7 @@ type indexInput struct {
 		AdID        string   `json:"ad_id" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"text that is not blank"`
 		AdData      openJSON `json:"ad_data" doc:"Open. Its creative_dna, or else all of it, is what searches compare."`
 		CTR         float64  `json:"ctr" minimum:"0" maximum:"1" doc:"A rate: 0.02 is 2%."`
-		ROAS        *float64 `json:"roas,omitempty" minimum:"0" doc:"Pipeline value over spend; where it is not given, the stored ad's, or what is remembered of it."`
+		ROAS        *float64 `json:"roas,omitempty" minimum:"0" doc:"Pipeline value over spend; where it is not given, the stored ad's, or what is stored of it."`
 		Conversions *int64   `json:"conversions,omitempty" minimum:"0"`
 		Spend       *float64 `json:"spend,omitempty" minimum:"0" doc:"In units of the account's currency."`
 	}
@@ -37,7 +37,7 @@ type indexOutput struct {
 	}
 }
 
-// index remembers an ad on the caller's word. The embedder is asked between two
+// index stores an ad in the winner memory on the caller's word. The embedder is asked between two
 // transactions: nothing inside one may use the network.
 func (f *function) index(ctx context.Context, in *indexInput) (*indexOutput, error) {
 	m, err := f.described(in)
@@ -55,7 +55,7 @@ func (f *function) index(ctx context.Context, in *indexInput) (*indexOutput, err
 				return nil, err
 			}
 		}
-		out, err := f.keep(ctx, tenant, m, v, below)
+		out, err := f.store(ctx, tenant, m, v, below)
 		if err == nil || !errors.Is(err, errChanged) {
 			return out, err
 		}
@@ -70,7 +70,7 @@ const maxReads = 3
 var errChanged = errors.New("searches use another embedding model by now")
 
 // read returns what an earlier request of the same key answered, or else the
-// vectors that are kept of the ad, and why it is no winner.
+// vectors that are stored of the ad, and why it is no winner.
 func (f *function) read(ctx context.Context, tenant string, in *indexInput, m *memory.Memory) (kept *indexOutput, v memory.Vectors, below string, err error) {
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
 		if kept, _, err = idempotency.Stored[*indexOutput](ctx, tx); err != nil || kept != nil {
@@ -86,15 +86,15 @@ func (f *function) read(ctx context.Context, tenant string, in *indexInput, m *m
 	return kept, v, below, err
 }
 
-// keep remembers the ad, and answers.
-func (f *function) keep(ctx context.Context, tenant string, m memory.Memory, v memory.Vectors, below string) (*indexOutput, error) {
+// store puts the ad into the winner memory, and answers.
+func (f *function) store(ctx context.Context, tenant string, m memory.Memory, v memory.Vectors, below string) (*indexOutput, error) {
 	return idempotency.Run(ctx, f.db, tenant, func(tx pgx.Tx) (*indexOutput, error) {
 		store := memory.NewStore(tx)
 		out := &indexOutput{}
 		b := &out.Body
 		b.AdID, b.EmbeddingModel, b.Status, b.Reason = m.AdID, v.Model(), "skipped", below
 		if below == "" {
-			outcome, done, err := store.RememberAll(ctx, m, v)
+			outcome, done, err := store.PutAll(ctx, m, v)
 			switch {
 			case err != nil:
 				return nil, err
@@ -112,7 +112,7 @@ func (f *function) keep(ctx context.Context, tenant string, m memory.Memory, v m
 	})
 }
 
-// described reads what is to be remembered out of a request.
+// described reads the winner to be stored out of a request.
 func (f *function) described(in *indexInput) (memory.Memory, error) {
 	data, err := creative.Parse(in.Body.AdData)
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *function) described(in *indexInput) (memory.Memory, error) {
 
 // judge returns why the figures that were given are no winner's, or nothing. A
 // stored ad lends its own account's bar, and its ROAS where none is given; of an ad
-// that is not stored, the ROAS that is remembered stays.
+// that is not stored, the stored ROAS stays.
 func judge(ctx context.Context, store memory.Store, in *indexInput, m *memory.Memory) (string, error) {
 	minROAS, minSpend := ads.WinnerROAS, float64(ads.WinnerSpend)
 	ad, err := store.Ad(ctx, m.AdID)

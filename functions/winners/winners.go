@@ -1,4 +1,4 @@
-// Package winners remembers winning creatives and finds those like a query. It
+// Package winners stores winning creatives and finds those like a query. It
 // serves /api/ml/rag/. Indexing the same ad again changes nothing but its
 // figures, so repeating a request is safe.
 package winners
@@ -59,11 +59,11 @@ func New(db *pg.DB, access serve.Access, models embed.Models) http.Handler {
 	serve.Post(api, "/api/ml/rag/search-winners", auth.Viewer, f.search,
 		serve.Summary("Finds the winning ads most like a text or a creative DNA."))
 	serve.Post(api, "/api/ml/rag/index-winner", auth.Editor, f.index,
-		serve.Summary("Remembers a winning ad."))
+		serve.Summary("Stores a winning ad in the winner memory."))
 	serve.Get(api, "/api/ml/rag/winner/{ad_id}", auth.Viewer, f.show,
-		serve.Summary("Shows what is remembered of an ad."))
+		serve.Summary("Shows what is stored of a winner."))
 	serve.Get(api, "/api/ml/rag/memory-stats", auth.Viewer, f.stats,
-		serve.Summary("Says how much is remembered, and with which embedding model."))
+		serve.Summary("Says how many winners are stored, and with which embedding model."))
 	return api
 }
 
@@ -111,7 +111,7 @@ type statsOutput struct {
 	Body struct {
 		TotalWinners   int64      `json:"total_winners_in_memory" doc:"Winners that searches find."`
 		IndexSize      int64      `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
-		Remembered     int64      `json:"total_remembered" doc:"With the ads that wait to be winners again."`
+		Stored         int64      `json:"total_remembered" doc:"With the ads that wait to be winners again."`
 		Dimension      int        `json:"dimension"`
 		EmbeddingModel string     `json:"embedding_model"`
 		MemoryBackend  string     `json:"memory_backend"`
@@ -157,7 +157,7 @@ func (f *function) stats(ctx context.Context, _ *struct{}) (*statsOutput, error)
 			return err
 		}
 		b := &out.Body
-		b.TotalWinners, b.IndexSize, b.Remembered, b.IndexBytes = stats.Active, stats.Active, stats.Remembered, stats.IndexBytes
+		b.TotalWinners, b.IndexSize, b.Stored, b.IndexBytes = stats.Active, stats.Active, stats.Stored, stats.IndexBytes
 		b.Dimension, b.EmbeddingModel = embed.Dimensions, model
 		b.MemoryBackend, b.StorageBackend = backend, "postgresql"
 		recall, err := store.Recall(ctx, model)

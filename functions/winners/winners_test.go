@@ -69,7 +69,7 @@ func TestIndexingAgainIsSaidAndEmbedsNothing(t *testing.T) {
 	}
 	_, answer := f.get(t, auth.Viewer, "winner/ad-1")
 	if answer["ad_data"].(map[string]any)["headline"] != "Hi" || answer["active"] != true {
-		t.Errorf("remembered as %v", answer)
+		t.Errorf("stored as %v", answer)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestBelowTheBarIsSkippedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestIndexingAgainWithoutAROASKeepsWhatIsRemembered(t *testing.T) {
+func TestIndexingAgainWithoutAROASKeepsWhatIsStored(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	f.post(t, auth.Editor, "index-winner", `{"ad_id":"elsewhere","ad_data":{"x":"y"},"ctr":0.03,"roas":5.5}`)
@@ -180,7 +180,7 @@ func TestBadInputIsNamedAndWritesNothing(t *testing.T) {
 	}
 }
 
-func TestStrangeTextsAreSearchedAndRemembered(t *testing.T) {
+func TestStrangeTextsAreSearchedAndStored(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for i, text := range []string{"🙂", "!!!", "{half a brace", "健身房", strings.Repeat("a ", 16<<10), `\ud800`, "<script>&"} {

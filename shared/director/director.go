@@ -25,7 +25,7 @@ type Grounding string
 
 // The groundings, best first.
 const (
-	OnWinners Grounding = "winners" // remembered winners like the creative
+	OnWinners Grounding = "winners" // stored winners like the creative
 	OnAccount Grounding = "account" // no winners to go by: the account's ads with the best pipeline ROAS
 	OnGeneral Grounding = "general" // no ads to go by: what usually works
 )

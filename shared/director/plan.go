@@ -147,12 +147,12 @@ func content(b Brief, d Draft) Content {
 
 // note says what the grounding means for whoever uses the plan.
 func note(b Brief) string {
-	missing := "No winner is remembered yet"
+	missing := "No winner is stored yet"
 	switch {
 	case b.Unsearched != "":
 		missing = "The winners could not be searched (" + b.Unsearched + ")"
 	case b.Tired != nil:
-		missing = "No remembered winner opens differently from the tired ad"
+		missing = "No stored winner opens differently from the tired ad"
 	}
 	switch b.Grounding {
 	case OnAccount:

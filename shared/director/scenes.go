@@ -17,7 +17,7 @@ const mostBeats = 8
 type beat struct{ purpose, shot, onScreen, voiceover string }
 
 // middle are the beats between hook and call to action, in the order in which
-// they are told; weights say which go first where there is no time for all.
+// they are shown; weights say which go first where there is no time for all.
 var middle = []struct {
 	beat
 	rank int
@@ -68,7 +68,7 @@ func (t template) scenes(d *Draft) []Scene {
 	})
 }
 
-// beats are the n most needed, in the order in which they are told.
+// beats are the n most needed, in the order in which they are shown.
 func beats(n int) []beat {
 	var all []beat
 	for _, m := range middle {

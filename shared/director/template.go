@@ -57,7 +57,7 @@ var usual = map[string]string{hookType: "problem", visualPacing: "medium", ctaTy
 // than the tired ad: what carries furthest down the funnel first.
 var fallbackHooks = []string{"testimonial", "transformation", "problem", "founder_story", "question", "demonstration"}
 
-// choose settles a feature: what did better than a weak value, else what the
+// choose decides a feature: what did better than a weak value, else what the
 // examples agree on, else what the creative has, else the usual. A fix plan
 // changes only what is weak.
 func (t template) choose(feature string) choice {
@@ -241,7 +241,7 @@ func (t template) rationale(hook, pacing, cta choice) string {
 	}
 	switch t.Grounding {
 	case OnWinners:
-		add("It goes by %s, weighed by pipeline ROAS and by how like the creative they are.", counted(len(t.Examples), "remembered winner"))
+		add("It goes by %s, weighed by pipeline ROAS and by how like the creative they are.", counted(len(t.Examples), "stored winner"))
 	case OnAccount:
 		add("It goes by the account's best by pipeline ROAS (%s), which are not proven winners.", counted(len(t.Examples), "ad"))
 	default:

@@ -55,7 +55,7 @@ func rejected(t *testing.T) director.Brief {
 	return b
 }
 
-// draft is what a model answers that does as it is told.
+// draft is what a model answers that does as it is asked.
 func draft(t *testing.T, b director.Brief) map[string]any {
 	t.Helper()
 	data, err := json.Marshal(director.Template(b))

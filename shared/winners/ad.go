@@ -29,7 +29,7 @@ type Ad struct {
 func (a Ad) Text() string { return TextOf(a.DNA, cmp.Or(a.Name, a.AdID)) }
 
 // Ad returns the stored ad and keeps it as it is until the transaction ends:
-// who settles its figures waits, so that the memory cannot miss a fall below
+// who recomputes its figures waits, so that the memory cannot miss a fall below
 // the bar.
 func (s Store) Ad(ctx context.Context, adID string) (Ad, error) {
 	rows, _ := s.tx.Query(ctx, `
@@ -51,13 +51,13 @@ func (s Store) Ad(ctx context.Context, adID string) (Ad, error) {
 	return ad, nil
 }
 
-// ROAS returns the pipeline value over spend that is remembered of an ad, 0 where
+// ROAS returns the pipeline value over spend that is stored of a winner, 0 where
 // nothing is.
 func (s Store) ROAS(ctx context.Context, adID string) (roas float64, err error) {
 	err = s.tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT pipeline_roas FROM gv.winners WHERE tenant_id = gv.tenant() AND ad_id = $1 ORDER BY updated_at DESC, model LIMIT 1), 0)`, adID).Scan(&roas)
 	if err != nil {
-		return 0, fmt.Errorf("read the remembered ROAS of %s: %w", adID, err)
+		return 0, fmt.Errorf("read the stored ROAS of %s: %w", adID, err)
 	}
 	return roas, nil
 }

@@ -55,10 +55,10 @@ func memory(t *testing.T, ad, dna string) Memory {
 	}
 }
 
-func remember(t *testing.T, db database, m Memory) (got Outcome) {
+func putMemory(t *testing.T, db database, m Memory) (got Outcome) {
 	t.Helper()
 	in(t, db, tenantA, func(s Store) (err error) {
-		got, err = s.Remember(t.Context(), m)
+		got, err = s.Put(t.Context(), m)
 		return err
 	})
 	return got
@@ -77,7 +77,7 @@ func search(t *testing.T, db database, q Query, exactUpTo int64) (ids []string) 
 	return ids
 }
 
-// fill remembers n ads of random words.
+// fill stores n ads of random words.
 func fill(t *testing.T, db database, tenant string, n int, seed uint64) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 7))

@@ -33,7 +33,7 @@ func near(v embed.Vector, cosine float64, random *rand.Rand) embed.Vector {
 	return out
 }
 
-// put remembers ads with vectors of that cosine to v.
+// put stores ads with vectors of that cosine to v.
 func put(t *testing.T, db database, prefix string, n int, v embed.Vector, cosine float64, random *rand.Rand) {
 	t.Helper()
 	batch := &pgx.Batch{}

@@ -29,18 +29,18 @@ func (m Models) All() []string {
 	return []string{m.Active, m.Target}
 }
 
-// settled is how soon after a change another one may begin: while a new version
+// rest is how soon after a change another one may begin: while a new version
 // of the functions replaces an old one, both know another model, and neither may
 // undo what the other does.
-const settled = "1 hour"
+const rest = "1 hour"
 
 const begin = `
 	UPDATE gv.embedding_models SET target = @model, due_at = now(), last_error = NULL
 	WHERE  active <> @model AND target IS DISTINCT FROM @model
-	AND    (switched_at IS NULL OR switched_at < now() - @settled::interval)`
+	AND    (switched_at IS NULL OR switched_at < now() - @rest::interval)`
 
 func beginning(configured string) pgx.StrictNamedArgs {
-	return pgx.StrictNamedArgs{"model": configured, "settled": settled}
+	return pgx.StrictNamedArgs{"model": configured, "rest": rest}
 }
 
 // Begin sets the change to the configured model going for every tenant that
@@ -59,7 +59,7 @@ func (s Store) Models(ctx context.Context, configured string) (Models, error) {
 	m, err := s.models(ctx, "")
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return Models{Active: configured}, nil // nothing is remembered yet
+		return Models{Active: configured}, nil // no winner is stored yet
 	case err != nil:
 		return m, err
 	case m.Active == configured || m.Target == configured:

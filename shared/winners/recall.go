@@ -80,7 +80,7 @@ func (s Store) learn(ctx context.Context, q Query, best []candidate, total int64
 	if _, err := s.approximate(ctx, q, len(best), &near); err != nil {
 		return err
 	}
-	_, err := s.keep(ctx, q.Model, shareOf(near, 1-best[len(best)-1].Similarity, len(best)), 1, total)
+	_, err := s.saveRecall(ctx, q.Model, shareOf(near, 1-best[len(best)-1].Similarity, len(best)), 1, total)
 	return err
 }
 
@@ -96,8 +96,8 @@ func shareOf(near []candidate, furthest float64, n int) float64 {
 	return min(1, float64(found)/float64(n))
 }
 
-// keep adds searches to what is known of the index.
-func (s Store) keep(ctx context.Context, model string, recall float64, searches int, total int64) (r Recall, err error) {
+// saveRecall adds searches to what is known of the index.
+func (s Store) saveRecall(ctx context.Context, model string, recall float64, searches int, total int64) (r Recall, err error) {
 	err = s.tx.QueryRow(ctx, `
 		INSERT INTO gv.search_recall AS r (tenant_id, model, recall, sampled, winners)
 		VALUES (gv.tenant(), @model, @recall, @searches, @total)
@@ -112,7 +112,7 @@ func (s Store) keep(ctx context.Context, model string, recall float64, searches 
 		pgx.StrictNamedArgs{"model": model, "recall": recall, "searches": searches, "total": total, "fresh": fresh}).
 		Scan(&r.Recall, &r.Sampled, &r.MeasuredAt)
 	if err != nil {
-		return r, fmt.Errorf("keep the recall: %w", err)
+		return r, fmt.Errorf("save the recall: %w", err)
 	}
 	r.Trusted = r.Sampled >= leastSampled && r.Recall >= trusted
 	return r, nil
@@ -162,5 +162,5 @@ func (s Store) measure(ctx context.Context, model string, total int64) (Recall, 
 	if len(all) == 0 {
 		return Recall{Recall: 1}, nil
 	}
-	return s.keep(ctx, model, sum/float64(len(all)), len(all), total)
+	return s.saveRecall(ctx, model, sum/float64(len(all)), len(all), total)
 }

@@ -56,7 +56,7 @@ func (s Store) Level(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// holdAds keeps ads as they are until the transaction ends: who settles their
+// holdAds keeps ads as they are until the transaction ends: who recomputes their
 // figures waits, and then corrects every memory of them.
 func (s Store) holdAds(ctx context.Context, ads []string) error {
 	_, err := s.tx.Exec(ctx, `

@@ -44,9 +44,9 @@ func (s Store) Vector(ctx context.Context, adID, model, text string) (embed.Vect
 	return kept.Slice(), true, nil
 }
 
-// Remember keeps m, in place of what was remembered of the ad with this model.
+// Put stores m, in place of what was stored of the ad with this model.
 // Where m has no Data, what there was of it stays.
-func (s Store) Remember(ctx context.Context, m Memory) (Outcome, error) {
+func (s Store) Put(ctx context.Context, m Memory) (Outcome, error) {
 	var (
 		inserted, same bool
 		data           []byte
@@ -73,7 +73,7 @@ func (s Store) Remember(ctx context.Context, m Memory) (Outcome, error) {
 			"hash": hash(m.Model, m.Text),
 		}).Scan(&inserted, &same) // not inserted, and nothing before: a twin has just done it
 	if err != nil {
-		return 0, fmt.Errorf("remember %s: %w", m.AdID, err)
+		return 0, fmt.Errorf("store winner %s: %w", m.AdID, err)
 	}
 	if inserted || !same {
 		return Indexed, nil
@@ -93,7 +93,7 @@ func (s Store) Forget(ctx context.Context, adID string) error {
 	return nil
 }
 
-// Get returns what is remembered of an ad with model, in a search or not.
+// Get returns what is stored of an ad with model, in a search or not.
 func (s Store) Get(ctx context.Context, adID, model string) (Winner, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT ad_id, model, creative_dna, ad_data, pipeline_roas, ctr, active, indexed_at, updated_at
@@ -102,7 +102,7 @@ func (s Store) Get(ctx context.Context, adID, model string) (Winner, error) {
 	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Winner])
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return Winner{}, fault.NotFoundf("no winner with this ad_id is remembered")
+		return Winner{}, fault.NotFoundf("no winner with this ad_id is stored")
 	case err != nil:
 		return Winner{}, fmt.Errorf("read winner %s: %w", adID, err)
 	}
@@ -119,17 +119,17 @@ func (s Store) Count(ctx context.Context, model string) (n int64, err error) {
 	return n, nil
 }
 
-// Stats returns how much is remembered with model.
+// Stats counts the winners that are stored with model.
 func (s Store) Stats(ctx context.Context, model string) (Stats, error) {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT mine.active, mine.remembered,
+		SELECT mine.active, mine.stored,
 		       coalesce((
 		           SELECT sum(pg_relation_size(c.oid) * mine.active / greatest(c.reltuples, mine.active, 1))
 		           FROM   pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
 		           WHERE  i.indrelid = 'gv.winners'::regclass AND a.amname = 'hnsw'
 		           AND    strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(@model::text)) > 0
 		       ), 0)::bigint AS index_bytes
-		FROM   (SELECT count(*) FILTER (WHERE active) AS active, count(*) AS remembered
+		FROM   (SELECT count(*) FILTER (WHERE active) AS active, count(*) AS stored
 		        FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model) AS mine`,
 		pgx.StrictNamedArgs{"model": model})
 	stats, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Stats])

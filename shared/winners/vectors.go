@@ -86,10 +86,10 @@ func (v Vectors) Embed(ctx context.Context) error {
 // Model names the model that searches use.
 func (v Vectors) Model() string { return v.want[0] }
 
-// RememberAll keeps m with every model that there is a vector of. It is false,
-// and keeps nothing, where searches use another model by now than the vectors
+// PutAll stores m with every model that there is a vector of. It is false,
+// and stores nothing, where searches use another model by now than the vectors
 // were made with.
-func (s Store) RememberAll(ctx context.Context, m Memory, v Vectors) (Outcome, bool, error) {
+func (s Store) PutAll(ctx context.Context, m Memory, v Vectors) (Outcome, bool, error) {
 	held, err := s.Hold(ctx, v.models.Configured())
 	if err != nil {
 		return 0, false, err
@@ -99,20 +99,20 @@ func (s Store) RememberAll(ctx context.Context, m Memory, v Vectors) (Outcome, b
 		return 0, false, nil
 	}
 	m.Model, m.Vector = first, v.have[first]
-	outcome, err := s.Remember(ctx, m)
+	outcome, err := s.Put(ctx, m)
 	for _, model := range held.All() {
 		if err != nil {
 			break
 		}
 		if model != first && v.have[model] != nil {
 			m.Model, m.Vector = model, v.have[model]
-			_, err = s.Remember(ctx, m)
+			_, err = s.Put(ctx, m)
 		}
 	}
 	return outcome, err == nil, err
 }
 
-// Known reports whether anything is remembered of an ad.
+// Known reports whether anything is stored of an ad.
 func (s Store) Known(ctx context.Context, adID string) (known bool, err error) {
 	err = s.tx.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM gv.winners WHERE tenant_id = gv.tenant() AND ad_id = $1)`, adID).Scan(&known)

@@ -11,7 +11,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
 
-// Memory is what is remembered of an ad.
+// Memory is what the winner memory stores of an ad.
 type Memory struct {
 	AdID   string
 	Model  string
@@ -24,16 +24,16 @@ type Memory struct {
 	Active bool         // whether a search finds it
 }
 
-// Outcome is what remembering did.
+// Outcome is what Put did.
 type Outcome int
 
-// The outcomes of Remember.
+// The outcomes of Put.
 const (
 	Indexed Outcome = iota // it is found now and was not before, or not like this
-	Already                // it was remembered like this; its figures are up to date
+	Already                // it was stored like this; its figures are up to date
 )
 
-// Winner is a remembered ad.
+// Winner is a stored ad.
 type Winner struct {
 	AdID      string
 	Model     string
@@ -46,7 +46,7 @@ type Winner struct {
 	UpdatedAt time.Time
 }
 
-// Match is a remembered ad with how alike it is, from 0 to 1.
+// Match is a stored winner with how alike it is, from 0 to 1.
 type Match struct {
 	AdID       string
 	Similarity float64
@@ -55,10 +55,10 @@ type Match struct {
 	CTR        float64
 }
 
-// Stats is how much is remembered with a model.
+// Stats counts the winners that are stored with a model.
 type Stats struct {
 	Active     int64 // found by a search: they are what the index holds
-	Remembered int64 // and those that wait to be winners again
+	Stored     int64 // and those that wait to be winners again
 	IndexBytes int64 // the tenant's share of the index, by its number of vectors
 }
 

@@ -24,11 +24,11 @@ func TestRememberingTheSameAgainIsOneMemory(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	m := memory(t, "ad-1", `{"hook_type":"question"}`)
-	if got := remember(t, db, m); got != Indexed {
+	if got := putMemory(t, db, m); got != Indexed {
 		t.Errorf("the first time: %v", got)
 	}
 	m.CTR, m.ROAS = 0.05, 9
-	if got := remember(t, db, m); got != Already {
+	if got := putMemory(t, db, m); got != Already {
 		t.Errorf("the second time: %v", got)
 	}
 	in(t, db, tenantA, func(s Store) error {
@@ -38,13 +38,13 @@ func TestRememberingTheSameAgainIsOneMemory(t *testing.T) {
 		}
 		return err
 	})
-	if got := remember(t, db, memory(t, "ad-1", `{"hook_type":"promise"}`)); got != Indexed {
+	if got := putMemory(t, db, memory(t, "ad-1", `{"hook_type":"promise"}`)); got != Indexed {
 		t.Errorf("with another content: %v", got)
 	}
 	in(t, db, tenantA, func(s Store) error {
 		stats, err := s.Stats(t.Context(), embed.LocalModel)
-		if stats.Active != 1 || stats.Remembered != 1 || stats.IndexBytes <= 0 {
-			t.Errorf("one ad is remembered as %+v", stats)
+		if stats.Active != 1 || stats.Stored != 1 || stats.IndexBytes <= 0 {
+			t.Errorf("one ad is stored as %+v", stats)
 		}
 		return err
 	})
@@ -54,7 +54,7 @@ func TestAnEmbeddingIsKeptForItsText(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	m := memory(t, "ad-1", `{"hook_type":"question"}`)
-	remember(t, db, m)
+	putMemory(t, db, m)
 	in(t, db, tenantA, func(s Store) error {
 		kept, found, err := s.Vector(t.Context(), "ad-1", m.Model, m.Text)
 		if diff := cmp.Diff(m.Vector, kept); !found || diff != "" {
@@ -74,7 +74,7 @@ func TestAForgottenAdIsKeptButNotFound(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	m := memory(t, "ad-1", `{"hook_type":"question"}`)
-	remember(t, db, m)
+	putMemory(t, db, m)
 	in(t, db, tenantA, func(s Store) error { return s.Forget(t.Context(), "ad-1") })
 	in(t, db, tenantA, func(s Store) error {
 		result, err := s.Search(t.Context(), Query{Model: m.Model, Vector: m.Vector, K: 5})
@@ -86,8 +86,8 @@ func TestAForgottenAdIsKeptButNotFound(t *testing.T) {
 		}
 		return err
 	})
-	if got := remember(t, db, m); got != Indexed {
-		t.Errorf("remembered again: %v", got)
+	if got := putMemory(t, db, m); got != Indexed {
+		t.Errorf("stored again: %v", got)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestAnotherTenantsMemoryIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	m := memory(t, "ad-1", `{"hook_type":"question"}`)
-	remember(t, db, m)
+	putMemory(t, db, m)
 	in(t, db, tenantB, func(s Store) error {
 		if _, err := s.Get(t.Context(), "ad-1", m.Model); fault.Of(err) != fault.NotFound {
 			t.Errorf("read: %v", err)
@@ -114,7 +114,7 @@ func TestLimitsAreMet(t *testing.T) {
 	for i := range 10 {
 		m := memory(t, fmt.Sprintf("ad-%d", i), fmt.Sprintf(`{"hook_type":"question","take":"word%d"}`, i))
 		m.CTR = float64(i) / 100
-		remember(t, db, m)
+		putMemory(t, db, m)
 	}
 	want := memory(t, "", `{"hook_type":"question","take":"word3"}`).Vector
 	for name, c := range map[string]struct {
@@ -217,9 +217,9 @@ func TestTheIndexIsUsedForALargeTenant(t *testing.T) {
 func TestAnAdWithoutDNAIsEmbeddedByItsName(t *testing.T) {
 	t.Parallel()
 	if got := TextOf(creative.DNA{}, "UGC question hook"); got != "name: UGC question hook" {
-		t.Errorf("told as %q", got)
+		t.Errorf("embedded as %q", got)
 	}
 	if got := TextOf(creative.DNA{"hook_type": "question"}, "UGC"); got != "hook_type: question" {
-		t.Errorf("told as %q", got)
+		t.Errorf("embedded as %q", got)
 	}
 }
