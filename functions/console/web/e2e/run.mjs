@@ -30,13 +30,14 @@ const { launch, open, signIn, go, settled } = await import('./world.mjs')
 const browser = await launch()
 let failed = 0
 try {
-  if (what === 'smoke' || what === 'all') {
+  if (what === 'smoke' || (what === 'all' && !process.env.ONLY)) {
     const { runSmoke } = await import('./smoke.mjs')
     await runSmoke(await open(browser)).catch((error) => { failed++; console.error(`FAILED ${error.message}`) })
   }
   if (what === 'all') {
     const { deep } = await import('./deep.mjs')
-    for (const [name, run] of deep.filter(([one]) => !process.env.ONLY || one.includes(process.env.ONLY))) {
+    const { flows } = await import('./flows.mjs')
+    for (const [name, run] of [...deep, ...flows].filter(([one]) => !process.env.ONLY || one.includes(process.env.ONLY))) {
       await run(browser).then(() => console.log(`ok ${name}`), (error) => { failed++; console.error(`FAILED ${name}: ${error.message}`) })
     }
   }

@@ -20,7 +20,7 @@ export async function open(browser, { width = 1280, height = 860, scheme = 'ligh
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, locale: 'en-US', reducedMotion: 'reduce' })
   await context.grantPermissions(['clipboard-read', 'clipboard-write'])
   const page = await context.newPage()
-  page.setDefaultTimeout(60_000)
+  page.setDefaultTimeout(Number(process.env.PATIENCE ?? 60_000))
   const troubles = []
   page.on('pageerror', (error) => troubles.push(String(error)))
   page.on('console', (message) => { if (message.type() === 'error') troubles.push(message.text()) })

@@ -9,11 +9,13 @@ type Hook = Answer<'/api/connections/webhook'>
 
 export function WebhookPage() {
   const found = useGet('/api/connections/webhook')
-  return <Load of={found} what="the webhook">{(hook) => <Form key={hook.updated_at ?? 'new'} hook={hook} />}</Load>
+  return <Load of={found} what="the webhook">{(hook) => <Form hook={hook} />}</Load>
 }
 
-function Form({ hook }: { hook: Hook }) {
+function Form({ hook: read }: { hook: Hook }) {
   const put = useSend('put', '/api/connections/webhook', [])
+  // What was saved is shown without reading it anew, for the secret is in this answer only.
+  const hook: Hook = put.data ? { ...read, ...put.data } : read
   const test = useSend('post', '/api/connections/webhook/test', ['/api/connections/webhook', '/api/connections/webhook/attempts'])
   const [url, setUrl] = useState(hook.url ?? '')
   const [kinds, setKinds] = useState(new Set(hook.kinds))
