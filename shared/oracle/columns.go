@@ -65,8 +65,9 @@ type entry struct {
 	X   float64
 }
 
-// newColumns chooses the columns by what the ads have. ads are sorted.
-func newColumns(account string, ads []ad) *columns {
+// newColumns chooses the columns by what the ads have, and what the niche's cells are of.
+// ads are sorted.
+func newColumns(account string, ads []ad, cells []Pooled) *columns {
 	c := &columns{Account: account}
 	count, values := map[category]int{}, map[string][]float64{}
 	seen := map[string]int{}
@@ -78,6 +79,11 @@ func newColumns(account string, ads []ad) *columns {
 			} else {
 				count[category{f.Name, f.Value}]++
 			}
+		}
+	}
+	for _, p := range cells {
+		if p.Feature != "" {
+			count[category{p.Feature, p.Value}] += minAds
 		}
 	}
 	if _, mine := seen[account]; len(seen) > 1 || len(seen) == 1 && !mine {

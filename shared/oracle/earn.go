@@ -67,7 +67,7 @@ func earn(c *columns, ads []ad, rows [][]entry, wider []float64, ctr expected) e
 	for i := range data {
 		data[i].exposure *= math.Exp(clamp(e.Lure*above[i], -3, 3))
 	}
-	e.Worth = expect(worthBelief, c, ads, data).expectation
+	e.Worth = expect(worthBelief, c, ads, data, nil).expectation
 	return e
 }
 

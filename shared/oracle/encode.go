@@ -23,9 +23,13 @@ func Fingerprint(account string, past []Past, halfLife float64, since time.Time)
 	lines := make([][sha256.Size]byte, len(past))
 	for i, p := range past {
 		h := sha256.New()
-		_ = json.NewEncoder(h).Encode([]any{
+		of := []any{
 			p.AccountID, p.AdID, p.Impressions, p.Clicks, amount(p.Spend), amount(p.Value), json.RawMessage(p.DNA.JSON()), p.Vector, math.Round(100 * p.Immature), p.Created.Unix(),
-		})
+		}
+		if p.Pooled != nil {
+			of = append(of, p.Pooled)
+		}
+		_ = json.NewEncoder(h).Encode(of)
 		lines[i] = [sha256.Size]byte(h.Sum(nil))
 	}
 	slices.SortFunc(lines, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })

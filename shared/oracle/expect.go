@@ -42,13 +42,14 @@ type expected struct {
 // held is what an ad's twin, which has not seen it, says of its log rate.
 type held struct{ mean, variance float64 }
 
-// expect learns a rate and what it says of ads that it has not seen.
-func expect(prior belief, c *columns, ads []ad, data []observed) expected {
+// expect learns a rate and what it says of ads that it has not seen. before is what is
+// believed of single columns.
+func expect(prior belief, c *columns, ads []ad, data []observed, before map[int]normal) expected {
 	group := make([]int, c.size())
 	for j := range group {
 		group[j] = c.group(j)
 	}
-	f := newFit(prior, group)
+	f := newFit(prior, group, before)
 	f.learn(data, rounds)
 	f.solve(data)
 	f.invert(data)
@@ -81,10 +82,10 @@ func (e *expected) without(f *fit, fold int, ads []ad) twin {
 			rest = append(rest, e.data[i])
 		}
 	}
-	g := &fit{prior: f.prior, group: f.group, start: f.start, effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance}
+	g := &fit{prior: f.prior, group: f.group, before: f.before, start: f.start, effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance}
 	switch {
 	case len(rest) == 0:
-		g = newFit(f.prior, f.group)
+		g = newFit(f.prior, f.group, f.before)
 		g.solve(nil)
 		g.invert(nil)
 	case len(out) > 0:

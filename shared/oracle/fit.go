@@ -27,6 +27,8 @@ type fit struct {
 	prior belief
 	group []int // by column
 	start float64
+	// before is what is believed of single columns, in place of their group.
+	before map[int]normal
 
 	effects    []float64
 	factor     symmetric // of the effects' precision
@@ -51,13 +53,19 @@ const (
 	mostVariance    = 9.0
 )
 
-func newFit(prior belief, group []int) *fit {
-	f := &fit{prior: prior, group: group, effects: make([]float64, len(group)), between: prior.Ad * prior.Ad / (widen * widen)}
+func newFit(prior belief, group []int, before map[int]normal) *fit {
+	f := &fit{prior: prior, group: group, before: before, effects: make([]float64, len(group)), between: prior.Ad * prior.Ad / (widen * widen)}
 	for g := range f.variance {
 		f.variance[g] = prior.Effect[g] * prior.Effect[g]
 	}
 	// So that the mean of ads of which nothing is known is the prior's.
 	f.start = math.Log(prior.Mean) - f.between/2
+	if level, ok := before[0]; ok {
+		f.start = level.mean - f.between/2
+	}
+	for j, b := range before {
+		f.effects[j] = b.mean
+	}
 	f.effects[0] = f.start
 	return f
 }
@@ -168,11 +176,24 @@ func (f *fit) solve(data []observed) {
 		}
 	}
 	for j := range p {
-		*a.at(j, j) += 1 / f.variance[f.group[j]]
+		n := f.believed(j)
+		*a.at(j, j) += 1 / n.variance
+		b[j] += n.mean / n.variance
 	}
-	b[0] += f.start / f.variance[level]
 	a.factor()
 	f.effects, f.factor = a.solve(b), a
+}
+
+// believed is what is believed of a column before there is data.
+func (f *fit) believed(j int) normal {
+	n, ok := f.before[j]
+	if !ok {
+		n.variance = f.variance[f.group[j]]
+	}
+	if j == 0 {
+		n.mean = f.start
+	}
+	return n
 }
 
 // invert brings the covariance up to what was solved last.
@@ -224,6 +245,9 @@ func (f *fit) spreads(data []observed, round int) float64 {
 	}
 	var square, known [groups]float64
 	for j, g := range f.group {
+		if _, own := f.before[j]; own {
+			continue // it says nothing of the others of its group
+		}
 		effect := f.effects[j]
 		if g == level {
 			effect -= f.start

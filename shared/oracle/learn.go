@@ -31,6 +31,7 @@ type material struct {
 	version  string // of the champion, "" for none
 	champion Model
 	usable   bool // the champion can be read
+	left     bool // the champion knows of a niche that the account has left
 }
 
 func (s Store) material(ctx context.Context, account, vectors string) (x material, err error) {
@@ -46,6 +47,8 @@ func (s Store) material(ctx context.Context, account, vectors string) (x materia
 		return x, err
 	}
 	x.champion, x.usable, err = s.Model(ctx, account, x.version)
+	// Who does not take part in a niche any more is served by no model that knows of it.
+	x.left = x.champion.Cells > 0 && x.basis.Cells == 0
 	return x, err
 }
 
@@ -54,13 +57,16 @@ func (s Store) material(ctx context.Context, account, vectors string) (x materia
 // challenger must be better.
 func (x material) train(refresh bool) Trained {
 	var champion *Model
-	if x.usable {
+	if x.usable && !x.left {
 		champion = &x.champion
 	}
 	m, c := Contend(x.account, champion, x.past)
 	m.Vectors = x.basis.Vectors
 	t := Trained{Version: m.Version(), Metrics: m.Metrics, Compared: c, learned: m}
 	t.Promoted, t.Verdict = c.Promote || refresh && !c.Worse, c.Verdict
+	if x.left {
+		t.Verdict = "the account does not take part in its niche any more"
+	}
 	if x.usable && x.version == m.Version() {
 		t.Promoted, t.Verdict = true, "the same data: the champion's own version"
 	}
@@ -152,12 +158,12 @@ func (s Store) Predict(ctx context.Context, account string, dna creative.DNA, ve
 
 // stale reports whether there is enough new since a model was trained: a tenth more
 // or fewer ads, impressions or clicks, a fifth of value, DNA for ads that had none,
-// another niche, or anything at all in a week.
+// another niche, a first prior of it or none any more, or anything at all in a week.
 func stale(then, now Basis, age time.Duration) bool {
 	moved := func(before, after int64, share float64) bool {
 		return math.Abs(float64(after-before)) > share*float64(before)
 	}
-	if then.Niche != now.Niche {
+	if then.Niche != now.Niche || (then.Cells == 0) != (now.Cells == 0) {
 		return true
 	}
 	for _, s := range [][2]Sums{{then.Own, now.Own}, {then.Others, now.Others}} {

@@ -5,7 +5,8 @@
 // The ladder of what a prediction rests on: the account's own ads, then those of
 // the same tenant's other accounts of the same niche, then a fixed global prior.
 // It is one hierarchical model, so that each step speaks as loudly as it has
-// evidence. Nothing of another tenant ever reaches a model.
+// evidence. Of other tenants only the pooled prior of a niche reaches a model, where the
+// account takes part: effects that at least five accounts have in common.
 package oracle
 
 import (
@@ -34,6 +35,8 @@ type Past struct {
 	Created time.Time
 	// Vector is the ad's embedding where it is remembered, or nil.
 	Vector embed.Vector
+	// Pooled is set where this is no ad but a cell of the niche's prior.
+	Pooled *Pooled
 }
 
 // leastArrived keeps a deal that came on an ad's first day from counting as a
@@ -56,7 +59,7 @@ type Source string
 // The ladder.
 const (
 	FromAccount Source = "account"      // the account's own ads
-	FromNiche   Source = "niche"        // the same tenant's accounts of the same niche
+	FromNiche   Source = "niche"        // the same tenant's accounts of the same niche, or the pooled prior of a niche that the account shares with
 	FromPrior   Source = "global_prior" // no ads at all: PriorCTR and PriorROAS
 )
 

@@ -48,14 +48,17 @@ const (
 
 // Baseline returns the average CTR and ROAS that a creative is held against:
 // clicks over impressions and value over spend, of the account, or, where it has
-// no history (10 clicks, or one in at least 1,000 impressions), of its niche, or
-// else the global prior.
+// no history (10 clicks, or one in at least 1,000 impressions), of its niche, its own or
+// the pooled one, or else the global prior.
 func (m Model) Baseline() (ctr, roas float64, from Source) {
 	for i, source := range []Source{FromAccount, FromNiche} {
 		t := m.Totals[i]
 		if t.Clicks >= leastClicks || t.Impressions >= leastImpressions && t.Clicks > 0 {
 			return float64(t.Clicks) / float64(t.Impressions), t.Value / max(t.Spend, 1), source
 		}
+	}
+	if m.NicheCTR > 0 {
+		return m.NicheCTR, PriorROAS, FromNiche
 	}
 	return PriorCTR, PriorROAS, FromPrior
 }

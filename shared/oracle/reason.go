@@ -29,7 +29,11 @@ func (m Model) reason(p Prediction) string {
 		}
 		b.WriteString(")")
 	case FromNiche:
-		fmt.Fprintf(&b, " (its niche's, over %s: the account itself has too little history)", count(m.Totals[1].Ads))
+		over := "over " + count(m.Totals[1].Ads)
+		if m.Totals[1].Clicks < leastClicks && m.NicheCTR > 0 {
+			over = "as accounts that share have it in common"
+		}
+		fmt.Fprintf(&b, " (its niche's, %s: the account itself has too little history)", over)
 	default:
 		b.WriteString(" (the global prior: neither the account nor its niche has a history yet)")
 	}

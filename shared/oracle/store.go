@@ -35,7 +35,8 @@ type Basis struct {
 	Own     Sums   `json:"own"` // of the account
 	Others  Sums   `json:"others"`
 	Niche   string `json:"niche"`
-	Vectors string `json:"vectors,omitempty"` // the embedding model
+	Vectors string `json:"vectors,omitempty"`     // the embedding model
+	Cells   int    `json:"niche_cells,omitempty"` // of the niche's pooled prior
 }
 
 // Sums are over ads; money in minor units.
@@ -119,7 +120,9 @@ func (s Store) Basis(ctx context.Context, account string) (Basis, error) {
 	if err != nil {
 		return Basis{}, fmt.Errorf("sum up the ads around account %s: %w", account, err)
 	}
-	return b, nil
+	cells, err := s.pooled(ctx, account)
+	b.Cells = len(cells)
+	return b, err
 }
 
 // Past returns the ads that a model of an account learns from: the newest of its
@@ -167,7 +170,8 @@ func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error
 	if err != nil {
 		return nil, fmt.Errorf("read the ads around account %s: %w", account, err)
 	}
-	return all, nil
+	cells, err := s.pooled(ctx, account)
+	return append(all, cells...), err
 }
 
 // Champion returns the version of the model that serves an account, and what the

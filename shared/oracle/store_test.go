@@ -311,3 +311,38 @@ func TestAnAccountThatTheTenantDoesNotHaveIsNotFound(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAnAccountThatTakesPartLearnsFromItsNicheUntilItOptsOut(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.account(tenantA, "new", "fitness", "USD")
+	question, offer := dna(t, `{"hook_type":"question"}`), dna(t, `{"hook_type":"offer"}`)
+	o := oracle.New(d.DB)
+	if p := serve(t, o, "new", question); p.BaselineSource != oracle.FromPrior || p.CTR != serve(t, o, "new", offer).CTR {
+		t.Fatalf("before: %+v", p)
+	}
+	d.exec(`INSERT INTO gv.niche_priors (tenant_id, account_id, metric, feature, value, effect, error, accounts, updated_at)
+		VALUES ($1, 'new', 'ctr', '', '', ln(0.02), 0.1, 6, now()), ($1, 'new', 'ctr', 'hook_type', 'question', 0.4, 0.05, 6, now())`, tenantA)
+	p, other := serve(t, o, "new", question), serve(t, o, "new", offer)
+	if p.BaselineSource != oracle.FromNiche || math.Abs(p.Baseline-0.02) > 1e-9 || p.CTR < 1.3*other.CTR || p.Ads != 0 {
+		t.Errorf("with its niche: %+v beside %g", p, other.CTR)
+	}
+	// What the account itself shows decides in the end: here questions are worse.
+	var own []oracle.Past
+	for i := range 60 {
+		a := oracle.Past{AdID: fmt.Sprintf("own-%02d", i), DNA: offer, Impressions: 20_000, Clicks: 400 + int64(i%7)*10, Spend: 10}
+		if i%2 == 0 {
+			a.DNA, a.Clicks = question, 200+int64(i%7)*10
+		}
+		own = append(own, a)
+	}
+	d.put(tenantA, "new", 100, own...)
+	if p, other := serve(t, o, "new", question), serve(t, o, "new", offer); p.CTR > 0.7*other.CTR || p.BaselineSource != oracle.FromAccount || p.Ads != 60 {
+		t.Errorf("with its own ads: %g beside %g, %s over %d", p.CTR, other.CTR, p.BaselineSource, p.Ads)
+	}
+	with := serve(t, o, "new", question).Version
+	d.exec(`DELETE FROM gv.niche_priors`) // as the next cycle does of an account that opted out
+	if p := serve(t, o, "new", question); p.Version == with {
+		t.Error("it still goes by its niche")
+	}
+}

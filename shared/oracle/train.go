@@ -25,6 +25,9 @@ type Model struct {
 	// HalfLife is in how many days an older ad comes to differ twice as much from those
 	// of today; 0 where age does not count.
 	HalfLife float64
+	// NicheCTR is the level of the niche's pooled prior; 0 where the account has none.
+	NicheCTR float64
+	Cells    int // of that prior
 	// Since is when the audience's taste last changed: older ads say next to nothing. The
 	// zero time where it has not.
 	Since   time.Time
@@ -59,8 +62,9 @@ func Train(account string, past []Past) Model { return TrainFading(account, past
 // before since, where that is set, may differ in any way.
 func TrainFading(account string, past []Past, halfLife float64, since time.Time) Model {
 	ads := prepared(past)
-	c := newColumns(account, ads)
-	m := Model{Columns: c, Print: Fingerprint(account, past, halfLife, since), HalfLife: halfLife, Since: since}
+	cells := pooled(past)
+	c := newColumns(account, ads, cells)
+	m := Model{Columns: c, Print: Fingerprint(account, past, halfLife, since), HalfLife: halfLife, Since: since, NicheCTR: levelOf(cells), Cells: len(cells)}
 	wider := fading(ads, halfLife, since)
 	for _, a := range ads {
 		m.Totals[1].add(a.Past)
@@ -76,9 +80,9 @@ func TrainFading(account string, past []Past, halfLife float64, since time.Time)
 	for i, a := range ads {
 		clicks[i] = observed{float64(a.Clicks), float64(a.Impressions), rows[i], wider[i]}
 	}
-	ctr := expect(ctrBelief, c, ads, clicks)
+	ctr := expect(ctrBelief, c, ads, clicks, c.beliefs(cells))
 	m.CTR = ctr.expectation
-	roas := expect(roasBelief, c, ads, worth(ads, rows, wider))
+	roas := expect(roasBelief, c, ads, worth(ads, rows, wider), nil)
 	m.ROAS = roas.expectation
 	m.Earning = earn(c, ads, rows, wider, ctr)
 	m.Examples = exemplify(c, ads, ctr, roas)
