@@ -21,25 +21,10 @@ var retired = regexp.MustCompile(`(?i)\b(told|settle[sd]?|settling|unsettled|rem
 // they were in: the verb of the trade stands in their place.
 var retiredNames = []string{"keep", "hold", "tell", "Tell", "Remember", "Settle", "Settled", "Bury", "Saw", "saw", "Moment", "Took", "Unheard", "Later", "Barred"}
 
-// unswept are packages in which they still stand. The list only gets shorter.
-var unswept = []string{
-	"functions/allocate",
-	"functions/connections",
-	"functions/sync",
-	"shared/ads",
-	"shared/attribution",
-	"shared/dealsync",
-	"shared/oracle",
-	"shared/sampler",
-}
-
 func TestRetiredWordsStandInNoGoFile(t *testing.T) {
 	t.Parallel()
 	_, all := shape(t)
 	for path, p := range all {
-		if slices.Contains(unswept, path) {
-			continue
-		}
 		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles) {
 			if path == "functions" && name == "words_test.go" {
 				continue

@@ -89,7 +89,7 @@ func (f *function) backtest(ctx context.Context, in *backtestInput) (*backtestOu
 	req, ago := past.request()
 	body.NumAds = len(req.Arms)
 	if !valued(&req) {
-		body.Reason = "None of these ads has brought any value that is known by day: no deal is credited to them, and their daily figures hold none. Without value no way of dividing the money can be told from another."
+		body.Reason = "None of these ads has brought any value that is known by day: no deal is credited to them, and their daily figures hold none. Without value no split of the budget does better than another."
 		body.Notes = append(body.Notes, past.leftOut()...)
 		return &backtestOutput{body}, nil
 	}

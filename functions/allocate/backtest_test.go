@@ -59,7 +59,7 @@ func (s *system) ran(ad string, days, spendMinor int) {
 }
 
 // won stores a deal that was clicked on, shown up and won for so much, on those
-// days of October at noon; its present value is settled as the ledger does it.
+// days of October at noon; its present value is computed as the ledger does it.
 func (s *system) won(id int, ad string, clicked, shown, won, amountMinor int) {
 	s.exec(`INSERT INTO gv.stage_maps (tenant_id, portal_id, pipeline_id, stage_id, stage_name)
 	        SELECT $1, 7, 'p', v, v FROM unnest(ARRAY['lead','show_up','closed_won','closed_lost']) v ON CONFLICT DO NOTHING`, s.tenant)

@@ -53,20 +53,20 @@ type feedbackBody struct {
 	Note        string    `json:"note,omitempty"`
 }
 
-// feedback keeps an ad's totals to date and settles the ad's figures by them.
+// feedback stores an ad's totals to date and recomputes the ad's figures by them.
 // Lower totals than before are corrections.
 func (f *function) feedback(ctx context.Context, in *feedbackInput) (*feedbackOutput, error) {
 	who := auth.From(ctx)
 	body, err := idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (feedbackBody, error) {
-		if err := (store{tx}).tell(ctx, in); err != nil {
+		if err := (store{tx}).recordFeedback(ctx, in); err != nil {
 			return feedbackBody{}, err
 		}
-		settled, err := ads.Recompute(ctx, tx, []string{in.Body.AdID})
+		totals, err := ads.Recompute(ctx, tx, []string{in.Body.AdID})
 		if err != nil {
 			return feedbackBody{}, err
 		}
-		if len(settled) != 1 {
-			return feedbackBody{}, fmt.Errorf("settle ad %s: it was not settled", in.Body.AdID)
+		if len(totals) != 1 {
+			return feedbackBody{}, fmt.Errorf("recompute ad %s: it has no totals", in.Body.AdID)
 		}
 		source, err := store{tx}.valueSource(ctx, in.Body.AdID)
 		if err != nil {
@@ -74,10 +74,10 @@ func (f *function) feedback(ctx context.Context, in *feedbackInput) (*feedbackOu
 		}
 		body := feedbackBody{
 			Status: "feedback_registered", AdID: in.Body.AdID, Timestamp: time.Now().UTC(), ValueSource: source,
-			ActualROAS: settled[0].ROAS(), Winner: settled[0].IsWinner,
+			ActualROAS: totals[0].ROAS(), Winner: totals[0].IsWinner,
 		}
 		if source == "ledger" {
-			body.Note = "The deal ledger knows this ad's deals, so their value decides and the one told here is only kept."
+			body.Note = "The deal ledger knows this ad's deals, so their value decides; the one in this feedback is only stored."
 		}
 		return body, nil
 	})
@@ -89,9 +89,9 @@ func (f *function) feedback(ctx context.Context, in *feedbackInput) (*feedbackOu
 	return &feedbackOutput{body}, nil
 }
 
-// tell keeps what feedback said of a stored ad, the latest only. Clicks belong to
+// recordFeedback stores what feedback said of a stored ad, the latest only. Clicks belong to
 // their impressions: they are replaced together.
-func (s store) tell(ctx context.Context, in *feedbackInput) error {
+func (s store) recordFeedback(ctx context.Context, in *feedbackInput) error {
 	b := &in.Body
 	stored, err := s.ads(ctx, []string{b.AdID})
 	if err != nil {
@@ -120,7 +120,7 @@ func (s store) tell(ctx context.Context, in *feedbackInput) error {
 			"ad": b.AdID, "impressions": count(b.Impressions), "clicks": count(b.Clicks), "spend": spend, "value": value,
 		})
 	if err != nil {
-		return fmt.Errorf("keep feedback on ad %s: %w", b.AdID, err)
+		return fmt.Errorf("store feedback on ad %s: %w", b.AdID, err)
 	}
 	return nil
 }

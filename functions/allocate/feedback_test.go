@@ -29,8 +29,8 @@ func unmarshal[T any](s *system, got reply) (v T) {
 	return v
 }
 
-// tell sends feedback on an ad.
-func (s *system) tell(id string, value, spend float64, with ...m) registered {
+// sendFeedback sends feedback on an ad.
+func (s *system) sendFeedback(id string, value, spend float64, with ...m) registered {
 	s.t.Helper()
 	body := m{"ad_id": id, "actual_pipeline_value": value, "actual_spend": spend}
 	for _, w := range with {
@@ -41,12 +41,12 @@ func (s *system) tell(id string, value, spend float64, with ...m) registered {
 	return unmarshal[registered](s, s.do(call{path: feedbackPath, body: body}))
 }
 
-func TestFeedbackSettlesTheAd(t *testing.T) {
+func TestFeedbackRecomputesTheAd(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.newAccount(s.tenant, "acc", "USD")
 	s.newAd("acc", "a", nil)
-	got := s.tell("a", 150, 100, m{"actual_clicks": 40, "actual_impressions": 5000})
+	got := s.sendFeedback("a", 150, 100, m{"actual_clicks": 40, "actual_impressions": 5000})
 	if got.Status != "feedback_registered" || got.AdID != "a" || got.ActualROAS != 1.5 || got.Winner || got.ValueSource != "feedback" ||
 		time.Since(got.Timestamp).Abs() > time.Minute {
 		t.Errorf("got %+v", got)
@@ -56,22 +56,22 @@ func TestFeedbackSettlesTheAd(t *testing.T) {
 		t.Errorf("the ad is %s", got)
 	}
 	// Totals to date: the newest stand, also where they are lower.
-	if got := s.tell("a", 90, 60, m{"actual_clicks": 30, "actual_impressions": 4000}); got.ActualROAS != 1.5 {
+	if got := s.sendFeedback("a", 90, 60, m{"actual_clicks": 30, "actual_impressions": 4000}); got.ActualROAS != 1.5 {
 		t.Errorf("a correction downwards gives %+v", got)
 	}
 	if got := scalar[string](s, row); got != "4000 30 6000 9000 f" {
 		t.Errorf("after a correction the ad is %s", got)
 	}
 	// Clicks and impressions that are not said again stand; fewer impressions than clicks cannot.
-	s.tell("a", 90, 60)
+	s.sendFeedback("a", 90, 60)
 	if got := scalar[string](s, row); got != "4000 30 6000 9000 f" {
 		t.Errorf("after less was said the ad is %s", got)
 	}
-	s.tell("a", 90, 60, m{"actual_impressions": 10})
+	s.sendFeedback("a", 90, 60, m{"actual_impressions": 10})
 	if got := scalar[string](s, row); got != "10 10 6000 9000 f" {
 		t.Errorf("after only impressions were corrected the ad is %s", got)
 	}
-	if got := s.tell("a", 5, 0.2); got.ActualROAS != 5 {
+	if got := s.sendFeedback("a", 5, 0.2); got.ActualROAS != 5 {
 		t.Errorf("spend counts as at least 1: ROAS %v, want 5", got.ActualROAS)
 	}
 }
@@ -85,7 +85,7 @@ func TestFeedbackMakesAWinnerOnce(t *testing.T) {
 		value, spend float64
 		winner       bool
 	}{{300, 100, false}, {200, 49.99, false}, {301, 100, true}, {400, 100, true}, {100, 100, false}} {
-		if got := s.tell("a", tc.value, tc.spend); got.Winner != tc.winner {
+		if got := s.sendFeedback("a", tc.value, tc.spend); got.Winner != tc.winner {
 			t.Errorf("%v for %v: winner %v", tc.value, tc.spend, got.Winner)
 		}
 	}
@@ -102,7 +102,7 @@ func TestTheLedgerDecidesWhereItKnowsTheDeals(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.history("acc", 1) // five deals of 800 each, won; 500 spent
-	got := s.tell("acc-00", 99999, 500)
+	got := s.sendFeedback("acc-00", 99999, 500)
 	if got.ActualROAS != 8 || got.ValueSource != "ledger" || !strings.Contains(got.Note, "ledger") {
 		t.Errorf("got %+v, want the ledger's 4,000 over 500", got)
 	}
@@ -115,7 +115,7 @@ func TestFeedbackIsTakenOncePerKey(t *testing.T) {
 	s.newAd("acc", "a", nil)
 	body := m{"ad_id": "a", "actual_pipeline_value": 10, "actual_spend": 5}
 	first := s.do(call{path: feedbackPath, body: body, key: "k"})
-	s.tell("a", 20, 5)
+	s.sendFeedback("a", 20, 5)
 	if again := s.do(call{path: feedbackPath, body: body, key: "k"}); string(again.body) != string(first.body) {
 		t.Errorf("the same key gave %s, then %s", first.body, again.body)
 	}

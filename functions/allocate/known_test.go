@@ -69,7 +69,7 @@ func TestAnObservationIsKeptOnceAndNeverItsOwnPast(t *testing.T) {
 		}
 	}
 	if n := scalar[int](s, `SELECT coalesce(sum(observations), 0) FROM gv.ad_observations`); n != 4 {
-		t.Errorf("four ads told four times make %d observations, want 4", n)
+		t.Errorf("four ads in four requests make %d observations, want 4", n)
 	}
 	request["ad_states"].([]m)[2]["spend"] = 301.0 // a correction at the same age
 	if given := s.given(s.split(request)); given["observations"] != 0.0 {
@@ -80,7 +80,7 @@ func TestAnObservationIsKeptOnceAndNeverItsOwnPast(t *testing.T) {
 	}
 }
 
-func TestSixtyDaysOfDailyCallsAreRememberedByAge(t *testing.T) {
+func TestSixtyDaysOfDailyCallsAreStoredByAge(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	day := func(d int) result {

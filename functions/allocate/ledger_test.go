@@ -150,7 +150,7 @@ func TestAReplayAnswersTheSameBytes(t *testing.T) {
 		}
 		sent := s.do(call{body: request})
 		id := s.check(sent).DecisionID
-		s.split(request) // what is told later is no part of it
+		s.split(request) // what is reported later is no part of it
 		if again := s.replay(id); again.status != http.StatusOK || !bytes.Equal(sent.body, again.body) {
 			t.Errorf("%s: replayed as %d\n%.300s\nwas\n%.300s", name, again.status, again.body, sent.body)
 		}

@@ -76,7 +76,7 @@ type input struct {
 		UserAgent             *string        `json:"user_agent,omitempty" nullable:"true" maxLength:"1024"`
 	}
 
-	moment attribution.Moment
+	converted attribution.ConvertedAt
 }
 
 // maxAhead is how far a caller's clock may be ahead of ours.
@@ -87,11 +87,11 @@ func (in *input) Resolve(huma.Context) []error {
 	var errs []error
 	wrong := func(field, rule string) { errs = append(errs, &huma.ErrorDetail{Location: field, Message: rule}) }
 	var err error
-	in.moment, err = attribution.ParseMoment(in.Body.ConversionTimestamp)
+	in.converted, err = attribution.ParseConvertedAt(in.Body.ConversionTimestamp)
 	switch {
 	case err != nil:
 		wrong("body.conversion_timestamp", "must be an RFC 3339 time")
-	case in.moment.From.After(time.Now().Add(maxAhead)):
+	case in.converted.From.After(time.Now().Add(maxAhead)):
 		wrong("body.conversion_timestamp", "must not be in the future")
 	}
 	if ip := value(in.Body.IPAddress); ip != "" {
@@ -131,7 +131,7 @@ func (f *function) attribute(ctx context.Context, in *input) (*output, error) {
 			return answer{}, fault.Field("body.conversion_value", err.Error())
 		}
 		found, err := attribution.NewStore(tx).Attribute(ctx, attribution.Conversion{
-			ID: in.Body.ConversionID, Type: in.Body.ConversionType, Value: worth, At: in.moment, Keys: in.keys(tenant),
+			ID: in.Body.ConversionID, Type: in.Body.ConversionType, Value: worth, At: in.converted, Keys: in.keys(tenant),
 		})
 		return explain(in.Body.ConversionID, found), err
 	})

@@ -132,7 +132,7 @@ func New(db *pg.DB, access serve.Access, outside Outside) http.Handler {
 	serve.Get(api, "/api/connections/webhook", auth.Admin, f.getWebhook,
 		serve.Summary("Shows the tenant's webhook and how its deliveries went."))
 	serve.Put(api, "/api/connections/webhook", auth.Admin, f.putWebhook,
-		serve.Summary("Sets where the tenant is told of changes; a new secret is shown once."))
+		serve.Summary("Sets where the tenant's notices of changes are sent; a new secret is shown once."))
 	serve.Get(api, "/api/connections/webhook/attempts", auth.Admin, f.listAttempts,
 		serve.Summary("Lists the attempts to deliver notices to the webhook, newest first, of the last 30 days."))
 	serve.Post(api, "/api/connections/webhook/test", auth.Admin, f.testWebhook,

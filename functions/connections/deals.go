@@ -253,7 +253,7 @@ func (f *function) putSourceStages(ctx context.Context, in *putSourceStagesInput
 			return answer, err
 		}
 		answer.RevaluedDeals = w.deals
-		if answer.SettledAds, err = settle(ctx, tx, w.ads); err != nil {
+		if answer.SettledAds, err = recompute(ctx, tx, w.ads); err != nil {
 			return answer, err
 		}
 		if portal, pipelines, err = sourcePipelines(ctx, tx, in.Source); err != nil {

@@ -175,9 +175,9 @@ func (k knownStage) stage(s hubspot.Stage, own []revenue.Stage) Stage {
 	return one
 }
 
-// settle brings up the ads of deals that are worth something else now.
-func settle(ctx context.Context, tx pgx.Tx, adIDs []string) (int, error) {
+// recompute derives again the totals of ads whose deals are worth something else now.
+func recompute(ctx context.Context, tx pgx.Tx, adIDs []string) (int, error) {
 	slices.Sort(adIDs)
-	settled, err := ads.Recompute(ctx, tx, slices.Compact(adIDs))
-	return len(settled), err
+	recomputed, err := ads.Recompute(ctx, tx, slices.Compact(adIDs))
+	return len(recomputed), err
 }

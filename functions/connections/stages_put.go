@@ -61,7 +61,7 @@ func (f *function) putStages(ctx context.Context, in *putStagesInput) (*putStage
 			return answer, err
 		}
 		answer.RevaluedDeals = w.deals
-		if answer.SettledAds, err = settle(ctx, tx, w.ads); err != nil {
+		if answer.SettledAds, err = recompute(ctx, tx, w.ads); err != nil {
 			return answer, err
 		}
 		answer.Mapping, err = mapping(ctx, tx, portal, pipelines)

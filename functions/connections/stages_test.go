@@ -85,7 +85,7 @@ func TestAMappedStageValuesItsDealsAtOnce(t *testing.T) {
 		t.Errorf("deals %s, the ad's pipeline %s", got, pipeline())
 	}
 	if n := len(w.Queue.Sent("winner-found")); n != 1 {
-		t.Errorf("%d winners were told of", n)
+		t.Errorf("%d winners were announced", n)
 	}
 	if again := w.want(200, "hubspot/stages", body).JSON(t); again["revalued_deals"] != 0.0 {
 		t.Errorf("a repeat revalues %v", again["revalued_deals"])

@@ -27,10 +27,10 @@ func lockAds(ctx context.Context, tx pgx.Tx, all []string) error {
 	return nil
 }
 
-// toldDays are a batch's days beside what is stored of them. Where Meta tells
-// of no conversions, those that an import knew of the day stay.
-const toldDays = `
-	WITH told AS (
+// reportedDays are a batch's days beside what is stored of them. Where Meta reports
+// no conversions, those that an import knew of the day stay.
+const reportedDays = `
+	WITH reported AS (
 		SELECT DISTINCT ON (t."AdID", t."Day") t."AdID" AS ad_id, (t."Day" AT TIME ZONE 'UTC')::date AS day, t."Impressions" AS impressions, t."Clicks" AS clicks, t."Spend" AS spend,
 		       nullif(t."Frequency", 0)::real AS frequency, nullif(t."Reach", 0) AS reach, t."Conversions" AS conversions, t."Value" AS value
 		FROM   jsonb_to_recordset(@rows) AS t ("AdID" text, "Day" timestamptz, "Impressions" bigint, "Clicks" bigint, "Spend" bigint,
@@ -44,7 +44,7 @@ const toldDays = `
 		       m.ad_id IS NOT NULL AND (m.impressions, m.clicks, m.spend_minor, m.frequency, m.reach, m.from_meta, m.value_from_meta)
 		           IS NOT DISTINCT FROM (t.impressions, t.clicks, t.spend, t.frequency, t.reach, true, NOT v.keeps)
 		       AND (v.keeps OR (m.conversions, m.value_minor, m.revenue_minor) IS NOT DISTINCT FROM (t.conversions, t.value, NULL::bigint)) AS same
-		FROM   told t
+		FROM   reported t
 		LEFT   JOIN gv.ad_metrics m ON m.tenant_id = gv.tenant() AND m.ad_id = t.ad_id AND m.day = t.day
 		CROSS  JOIN LATERAL (
 			SELECT m.ad_id IS NOT NULL AND NOT m.value_from_meta AND (m.conversions > 0 OR m.value_minor > 0) AND t.conversions = 0 AND t.value = 0
@@ -62,7 +62,7 @@ func differing(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insi
 	if err != nil {
 		return nil, err
 	}
-	rows, _ := tx.Query(ctx, toldDays+` SELECT DISTINCT ad_id FROM joined WHERE NOT same`, with)
+	rows, _ := tx.Query(ctx, reportedDays+` SELECT DISTINCT ad_id FROM joined WHERE NOT same`, with)
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return nil, fmt.Errorf("compare the days of account %s: %w", account, err)
@@ -80,7 +80,7 @@ func putDays(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insigh
 	if err != nil {
 		return 0, err
 	}
-	done, err := tx.Exec(ctx, toldDays+`
+	done, err := tx.Exec(ctx, reportedDays+`
 		INSERT INTO gv.ad_metrics AS m (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor, revenue_minor,
 		                           from_meta, value_from_meta)
 		SELECT gv.tenant(), ad_id, day, impressions, clicks, spend, frequency, reach, conversions, value_minor, revenue_minor, true, NOT keeps
@@ -96,7 +96,7 @@ func putDays(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insigh
 	return int(done.RowsAffected()), nil
 }
 
-// eachDay gives the stored days that Meta told of to fn.
+// eachDay gives the stored days that came from Meta to fn.
 func eachDay(ctx context.Context, tx pgx.Tx, account string, since, until time.Time, fn func(adDay)) error {
 	rows, _ := tx.Query(ctx, `
 		SELECT m.ad_id, m.day FROM gv.ad_metrics m

@@ -19,7 +19,7 @@ import (
 type explanation struct {
 	text string
 	wait time.Duration // until the account may be tried again; 0: at the next run
-	tell bool          // somebody has to do something
+	act  bool          // somebody has to do something
 }
 
 // mend is how long an account waits that only a person can mend. Connecting it
@@ -53,24 +53,24 @@ func explain(err error) explanation {
 	case meta.Gone(err):
 		return explanation{"Meta does not show the ad account to this token: it was closed, or the token's owner lost access. Connect the account again.", mend, true}
 	case errors.As(err, &token):
-		return explanation{text: "The account's token could not be read from Secret Manager; it is tried again at the next run.", tell: true}
+		return explanation{text: "The account's token could not be read from Secret Manager; it is tried again at the next run.", act: true}
 	case errors.As(err, &f) && f.Kind == fault.Unavailable:
 		return explanation{text: f.Message + "; it is tried again at the next run."}
 	case errors.As(err, &e):
-		return explanation{text: fmt.Sprintf("Meta refused a call with code %d/%d; it is tried again at the next run.", e.Code, e.Subcode), tell: true}
+		return explanation{text: fmt.Sprintf("Meta refused a call with code %d/%d; it is tried again at the next run.", e.Code, e.Subcode), act: true}
 	case f != nil:
-		return explanation{text: f.Message + "; it is tried again at the next run.", tell: true}
+		return explanation{text: f.Message + "; it is tried again at the next run.", act: true}
 	}
-	return explanation{text: "Something unexpected happened; it is in the log, and tried again at the next run.", tell: true}
+	return explanation{text: "Something unexpected happened; it is in the log, and tried again at the next run.", act: true}
 }
 
-// conclude puts down how an account's sync ended. A tenant is told of a failure
-// once, not every hour.
+// conclude puts down how an account's sync ended. A tenant gets one notice
+// of a failure, not one every hour.
 func (f *function) conclude(ctx context.Context, c connection, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if errors.Is(err, errUnfinished) {
-		return nil // what has been read is remembered day by day
+		return nil // how far the account is read is stored day by day
 	}
 	return pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
 		if err == nil {
@@ -78,7 +78,7 @@ func (f *function) conclude(ctx context.Context, c connection, err error) error 
 		}
 		what := explain(err)
 		anew, dbErr := failed(ctx, tx, c, what)
-		if dbErr != nil || !anew || !what.tell {
+		if dbErr != nil || !anew || !what.act {
 			return dbErr
 		}
 		return notice.Put(ctx, tx, c.TenantID, notice.Notice{

@@ -91,7 +91,7 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 	}
 	var clicked []string
 	err = tx.QueryRow(ctx, `
-		WITH told AS MATERIALIZED (
+		WITH reported AS MATERIALIZED (
 			SELECT t."ID" AS ad_id, t."AdSet" AS adset_id, t."Campaign" AS campaign_id, t."Name" AS name, t."Status" AS status,
 			       t."Budget" AS budget, t."Created" AS created_at, coalesce(nullif(t."DNA", 'null'), '{}') AS dna,
 			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'adset/' || t."AdSet" AND o.known_at > @asof) AS newer,
@@ -101,7 +101,7 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 		), added AS (
 			INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at, from_meta)
 			SELECT gv.tenant(), ad_id, @account, campaign_id, adset_id, name, status, budget, dna, coalesce(created_at, now()), true
-			FROM   told t
+			FROM   reported t
 			WHERE  NOT EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id)
 			ORDER  BY ad_id
 			ON CONFLICT (tenant_id, ad_id) DO NOTHING
@@ -110,7 +110,7 @@ func putAds(ctx context.Context, tx pgx.Tx, account string, all []meta.Ad, own m
 			SELECT a.ad_id, t.campaign_id, t.adset_id, t.name, CASE WHEN t.set_since THEN a.status ELSE t.status END AS status, CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
 			       coalesce(t.created_at, a.created_at) AS created_at,
 			       CASE WHEN a.creative_dna = '{}' OR a.creative_dna->>'dna_source' = 'meta' THEN t.dna ELSE a.creative_dna END AS dna
-			FROM   told t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account
+			FROM   reported t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account
 		), altered AS (
 			UPDATE gv.ads a
 			SET    campaign_id = f.campaign_id, adset_id = f.adset_id, name = f.name, status = f.status, daily_budget_minor = f.budget,

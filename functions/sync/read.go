@@ -30,7 +30,7 @@ func (f *function) sync(ctx context.Context, c connection) (done result, err err
 	if err != nil {
 		return done, err
 	}
-	zone, err := f.keep(ctx, c, info)
+	zone, err := f.follow(ctx, c, info)
 	if err != nil {
 		return done, err
 	}
@@ -106,9 +106,9 @@ func (f *function) open(ctx context.Context, c connection) (account *meta.Accoun
 	return account, info, err
 }
 
-// keep brings the account's name and zone in line. Another currency is refused:
+// follow stores the name and zone that Meta has of the account. Another currency is refused:
 // all that is stored of the account is in the one that it had.
-func (f *function) keep(ctx context.Context, c connection, info meta.Info) (*time.Location, error) {
+func (f *function) follow(ctx context.Context, c connection, info meta.Info) (*time.Location, error) {
 	zone, err := time.LoadLocation(info.TimeZone)
 	if err != nil || info.TimeZone == "" {
 		return nil, &refused{fmt.Sprintf("Meta names the time zone %q, which is unknown here.", info.TimeZone)}
@@ -145,10 +145,10 @@ func readStructure(ctx context.Context, account *meta.Account) (s structure, err
 	return s, err
 }
 
-// days reads some days and writes those that have changed. What Meta told of
-// before and tells of no more is taken out.
+// days reads some days and writes those that have changed. Days that Meta
+// reported before and no longer reports are removed.
 func (f *function) days(ctx context.Context, c connection, account *meta.Account, listed map[string]bool, since, until time.Time) (changed int, err error) {
-	told := map[string]uint64{} // by ad, a bit for each day
+	reported := map[string]uint64{} // by ad, a bit for each day
 	w := meta.Window{Since: since, Until: until, Large: len(listed)*window > large, Conversions: f.opts.Conversions}
 	err = account.Insights(ctx, w, func(page []meta.Insight) error {
 		for i := range page {
@@ -156,7 +156,7 @@ func (f *function) days(ctx context.Context, c connection, account *meta.Account
 			if n < 0 || n > window {
 				return fmt.Errorf("insights of %s, which was not asked for", page[i].Day.Format(time.DateOnly))
 			}
-			told[page[i].AdID] |= 1 << n
+			reported[page[i].AdID] |= 1 << n
 			page[i].Clicks = min(page[i].Clicks, page[i].Impressions) // a few people click twice
 		}
 		return inBatches(page, f.opts.Batch, func(batch []meta.Insight) error {
@@ -168,7 +168,7 @@ func (f *function) days(ctx context.Context, c connection, account *meta.Account
 	if err != nil {
 		return changed, err
 	}
-	n, err := f.takeBack(ctx, c, listed, told, since, until)
+	n, err := f.takeBack(ctx, c, listed, reported, since, until)
 	return changed + n, err
 }
 

@@ -149,7 +149,7 @@ func TestOneBadAccountDoesNotStopTheOthers(t *testing.T) {
 	if n := w.text(`SELECT count(*) FROM gv.outbox WHERE topic = 'tenant-notices' AND tenant_id = $1`, tenant); n != "2" {
 		t.Errorf("%s notices", n)
 	}
-	// What only a person can mend is not tried again hourly, and told once.
+	// What only a person can mend is not tried again hourly, and noticed once.
 	want(t, w.run(), map[string]any{"waiting": 2, "synced": 1, "failed": 1})
 	w.exec(`UPDATE gv.meta_connections SET retry_at = now() - interval '1 second' WHERE retry_at IS NOT NULL`)
 	want(t, w.run(), map[string]any{"waiting": 0, "failed": 3})

@@ -144,7 +144,7 @@ func ids[T any](all []T, id func(T) string) []string {
 	return found
 }
 
-// writeDays writes those of the days that differ from what is stored, and settles
+// writeDays writes those of the days that differ from what is stored, and recomputes
 // their ads, in one transaction. Ads that are not the account's here are passed over.
 func (f *function) writeDays(ctx context.Context, c connection, batch []meta.Insight) (changed int, err error) {
 	err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
@@ -166,14 +166,14 @@ func (f *function) writeDays(ctx context.Context, c connection, batch []meta.Ins
 	return changed, err
 }
 
-// takeBack removes days that Meta told of before and tells of no more, of ads
-// that it still lists: it tells nothing of deleted ones, whose past stays.
-func (f *function) takeBack(ctx context.Context, c connection, listed map[string]bool, told map[string]uint64, since, until time.Time) (n int, err error) {
+// takeBack removes days that Meta reported before and no longer reports, of ads
+// that it still lists: it reports nothing of deleted ones, whose past stays.
+func (f *function) takeBack(ctx context.Context, c connection, listed map[string]bool, reported map[string]uint64, since, until time.Time) (n int, err error) {
 	var gone []adDay
 	err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
 		gone = gone[:0]
 		return eachDay(ctx, tx, c.AccountID, since, until, func(d adDay) {
-			if listed[d.AdID] && told[d.AdID]&(1<<int(d.Day.Sub(since).Hours()/24)) == 0 {
+			if listed[d.AdID] && reported[d.AdID]&(1<<int(d.Day.Sub(since).Hours()/24)) == 0 {
 				gone = append(gone, d)
 			}
 		})
@@ -198,24 +198,24 @@ func (f *function) takeBack(ctx context.Context, c connection, listed map[string
 	return len(gone), err
 }
 
-// reached remembers that all days after day have been read.
+// reached stores that all days after day have been read.
 func (f *function) reached(ctx context.Context, c connection, day time.Time) error {
-	return f.remember(ctx, c, `resume_day = @day`, day)
+	return f.saveProgress(ctx, c, `resume_day = @day`, day)
 }
 
-// through remembers that the account has been read to the end, up to day.
+// through stores that the account has been read to the end, up to day.
 func (f *function) through(ctx context.Context, c connection, day time.Time) error {
-	return f.remember(ctx, c, `resume_day = NULL, synced_through = @day, synced_at = now()`, day)
+	return f.saveProgress(ctx, c, `resume_day = NULL, synced_through = @day, synced_at = now()`, day)
 }
 
-func (f *function) remember(ctx context.Context, c connection, set string, day time.Time) error {
+func (f *function) saveProgress(ctx context.Context, c connection, set string, day time.Time) error {
 	err := pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE gv.meta_connections SET `+set+` WHERE tenant_id = gv.tenant() AND account_id = @account`,
 			pgx.StrictNamedArgs{"account": c.AccountID, "day": day})
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("remember how far account %s is read: %w", c.AccountID, err)
+		return fmt.Errorf("store how far account %s is read: %w", c.AccountID, err)
 	}
 	return nil
 }

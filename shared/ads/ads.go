@@ -1,6 +1,6 @@
 // Package ads knows campaigns and ads: what they are, how they did, and which of
 // them are winners. Reports are loaded into it, and all that changes an ad's
-// figures settles them here.
+// figures recomputes them here.
 package ads
 
 import (
@@ -17,7 +17,7 @@ type Account struct {
 	ConversionValue *money.Amount
 }
 
-// Campaign is a campaign with what its ads did, all told.
+// Campaign is a campaign with the totals of its ads.
 type Campaign struct {
 	CampaignID  string
 	Name        string
@@ -33,7 +33,7 @@ type Campaign struct {
 	Revenue     money.Amount
 }
 
-// Ad is an ad with what it did, all told.
+// Ad is an ad with its totals.
 type Ad struct {
 	AdID          string
 	Name          string

@@ -71,7 +71,7 @@ func (s Store) owners(ctx context.Context, keys []Keys) (owners, error) {
 
 // candidates returns the clicks among which the best is, and whose their platform
 // ids are. touches decides between them.
-func (s Store) candidates(ctx context.Context, keys []Keys, m Moment) ([]Click, owners, error) {
+func (s Store) candidates(ctx context.Context, keys []Keys, m ConvertedAt) ([]Click, owners, error) {
 	o, err := s.owners(ctx, keys)
 	if err != nil {
 		return nil, nil, err

@@ -13,7 +13,7 @@ import (
 type Conversion struct {
 	ID, Type string
 	Value    money.Amount // in the tenant's currency
-	At       Moment
+	At       ConvertedAt
 	Keys     Keys
 }
 
@@ -96,7 +96,7 @@ type recorded struct {
 
 // standing returns what the conversion, now at m, is credited to when the clicks
 // that are left come to found.
-func (r recorded) standing(m Moment, found Result) Result {
+func (r recorded) standing(m ConvertedAt, found Result) Result {
 	at := r.credit.ClickedAt
 	if !r.cleared || at.After(m.Until) || at.Before(m.From.Add(-WindowOf(r.credit.Method))) || !r.credit.outlasts(found) {
 		return found

@@ -53,8 +53,8 @@ type Result struct {
 	Reason                    string  // in words
 }
 
-// Moment is when a conversion happened, as exactly as somebody said it.
-type Moment struct {
+// ConvertedAt is when a conversion happened, as exactly as somebody said it.
+type ConvertedAt struct {
 	From  time.Time // as it was said
 	Until time.Time // the last instant that it may mean
 	// Lead, where it is later, is until when a lead form counts: a contact who has
@@ -62,27 +62,27 @@ type Moment struct {
 	Lead time.Time
 }
 
-// ofLead is the moment that leads are compared with.
-func (m Moment) ofLead() Moment {
+// ofLead is the time that leads are compared with.
+func (m ConvertedAt) ofLead() ConvertedAt {
 	if !m.Lead.After(m.Until) {
 		return m
 	}
-	return Moment{From: m.Lead, Until: m.Lead}
+	return ConvertedAt{From: m.Lead, Until: m.Lead}
 }
 
-// At returns the moment of an exact time.
-func At(t time.Time) Moment {
+// At returns the ConvertedAt of an exact time.
+func At(t time.Time) ConvertedAt {
 	t = t.UTC().Truncate(time.Microsecond)
-	return Moment{From: t, Until: t}
+	return ConvertedAt{From: t, Until: t}
 }
 
-// ParseMoment reads an RFC 3339 time. One written in whole seconds lasts a
+// ParseConvertedAt reads an RFC 3339 time. One written in whole seconds lasts a
 // second, one with three decimals a millisecond: otherwise a click half a second
 // before its conversion would seem to come after it.
-func ParseMoment(text string) (Moment, error) {
+func ParseConvertedAt(text string) (ConvertedAt, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return Moment{}, err
+		return ConvertedAt{}, err
 	}
 	length := time.Second
 	if len(text) > 19 && (text[19] == '.' || text[19] == ',') {
@@ -94,7 +94,7 @@ func ParseMoment(text string) (Moment, error) {
 		}
 	}
 	m := At(t)
-	return Moment{From: m.From, Until: m.From.Add(length - time.Microsecond)}, nil
+	return ConvertedAt{From: m.From, Until: m.From.Add(length - time.Microsecond)}, nil
 }
 
 // layer is one way to recognise a conversion's click. Earlier layers win.
@@ -106,8 +106,8 @@ type layer struct {
 	match  func(Keys, Click, owners) bool
 }
 
-// moment is the time that the layer compares clicks with.
-func (l layer) moment(m Moment) Moment {
+// compared is the time that the layer compares clicks with.
+func (l layer) compared(m ConvertedAt) ConvertedAt {
 	if l.method == LeadID {
 		return m.ofLead()
 	}
@@ -159,14 +159,14 @@ const unfilledMacro = "the link's macro was not filled in: the clicks that match
 
 // touches returns the clicks that keys recognise before m, each by its surest
 // layer, best first. noAd says whether a click without an ad matches as well.
-func touches(keys []Keys, m Moment, clicks []Click, o owners) (found []Touch, noAd bool) {
+func touches(keys []Keys, m ConvertedAt, clicks []Click, o owners) (found []Touch, noAd bool) {
 	seen := map[string]bool{}
 	for _, c := range clicks {
 		if seen[c.ClickID] {
 			continue
 		}
 		i := slices.IndexFunc(layers, func(l layer) bool {
-			at := l.moment(m)
+			at := l.compared(m)
 			return !c.ClickedAt.After(at.Until) && !c.ClickedAt.Before(at.From.Add(-Lookback)) &&
 				(l.window >= Window || !c.ClickedAt.Before(at.From.Add(-l.window))) &&
 				slices.ContainsFunc(keys, func(k Keys) bool { return l.match(k, c, o) })
@@ -176,7 +176,7 @@ func touches(keys []Keys, m Moment, clicks []Click, o owners) (found []Touch, no
 		}
 		seen[c.ClickID] = true
 		l := layers[i]
-		at := l.moment(m)
+		at := l.compared(m)
 		eligible := !c.ClickedAt.Before(at.From.Add(-l.window))
 		if c.AdID == "" {
 			noAd = noAd || eligible
@@ -227,7 +227,7 @@ func Best(all []Touch) *Touch {
 }
 
 // credit says what the touches come to.
-func credit(keys []Keys, m Moment, clicks []Click, o owners) Result {
+func credit(keys []Keys, m ConvertedAt, clicks []Click, o owners) Result {
 	found, noAd := touches(keys, m, clicks, o)
 	best := Best(found)
 	switch {

@@ -97,7 +97,7 @@ func TestATimeInWholeSecondsLastsThatSecond(t *testing.T) {
 		{"2026-03-14T12:00:00.000000Z", 0},
 		{"2026-03-14T12:00:00.000000000Z", 0},
 	} {
-		m, err := ParseMoment(c.text)
+		m, err := ParseConvertedAt(c.text)
 		if err != nil || !m.From.Equal(noon) || !m.Until.Equal(noon.Add(c.last)) {
 			t.Errorf("%s: %v to %v, %v", c.text, m.From, m.Until, err)
 		}
@@ -106,7 +106,7 @@ func TestATimeInWholeSecondsLastsThatSecond(t *testing.T) {
 			t.Errorf("%s: a click seven days before: %+v", c.text, got)
 		}
 	}
-	m, _ := ParseMoment("2026-03-14T12:00:00Z")
+	m, _ := ParseConvertedAt("2026-03-14T12:00:00Z")
 	for after, want := range map[time.Duration]string{900 * time.Millisecond: URLParam, time.Second: Unattributed} {
 		if got := credit([]Keys{{ClickID: "c"}}, m, []Click{{ClickID: "c", AdID: "a", ClickedAt: noon.Add(after)}}, nil); got.Method != want || got.WindowHours != 0 {
 			t.Errorf("a click %v into that second: %+v, want %s after 0 hours", after, got, want)
@@ -284,7 +284,7 @@ func TestALeadComesBeforeEveryClickAndCountsUntilTheDeal(t *testing.T) {
 		name string
 		lead LeadKeys
 		at   time.Time
-		m    Moment
+		m    ConvertedAt
 		want string
 	}{
 		{"by its id", LeadKeys{LeadID: "1"}, ago(480 * time.Hour), moment, "by-lead"},

@@ -131,7 +131,7 @@ func (s Store) Match(ctx context.Context, keys Keys, at time.Time) (Result, erro
 
 // MatchAny is Match for somebody known by several keys of a kind: the best match
 // of any of them counts.
-func (s Store) MatchAny(ctx context.Context, keys []Keys, m Moment) (Result, error) {
+func (s Store) MatchAny(ctx context.Context, keys []Keys, m ConvertedAt) (Result, error) {
 	known := normalised(keys)
 	clicks, o, err := s.candidates(ctx, known, m)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s Store) MatchAny(ctx context.Context, keys []Keys, m Moment) (Result, err
 
 // Touches returns every click of somebody known by keys in the Lookback before m,
 // best first, and why none is to be credited, empty where one is.
-func (s Store) Touches(ctx context.Context, keys []Keys, m Moment) (found []Touch, why string, err error) {
+func (s Store) Touches(ctx context.Context, keys []Keys, m ConvertedAt) (found []Touch, why string, err error) {
 	known := normalised(keys)
 	clicks, o, err := s.candidates(ctx, known, m)
 	if err != nil {

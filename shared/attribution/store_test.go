@@ -229,7 +229,7 @@ func TestAnIDBelongsToTheFirstKnownAdThatWasReportedWithIt(t *testing.T) {
 		hours     int
 		want      string
 	}{
-		{"k0", "unheard of", 50, "k0"}, // nobody knows the ad, and there is no other
+		{"k0", "unknown ad", 50, "k0"}, // nobody knows the ad, and there is no other
 		{"k1", "real", 40, "k1"},
 		{"k2", "rival", 30, "k1"}, // later, for another ad
 		{"k3", "rival", 45, "k1"}, // reported later, dated earlier
@@ -247,7 +247,7 @@ func TestAnIDBelongsToTheFirstKnownAdThatWasReportedWithIt(t *testing.T) {
 	if got := credited(); got != "k5" {
 		t.Errorf("after 200 more for another ad: %s wins, want k5", got)
 	}
-	know("unheard of")
+	know("unknown ad")
 	if got := credited(); got != "k0" {
 		t.Errorf("once its ad is known, %s wins, want k0", got)
 	}

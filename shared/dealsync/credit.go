@@ -69,8 +69,8 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 			affected[ad] = true
 		}
 	}
-	settled, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	return slices.ContainsFunc(settled, ads.Totals.NewWinner), err
+	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 
 // credit derives what a deal is credited to and returns the ads. It is a function

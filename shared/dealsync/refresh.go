@@ -228,8 +228,8 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	if err := w.recordHashes(ctx, store, r); err != nil {
 		return err
 	}
-	settled, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
-	w.needsFlush = slices.ContainsFunc(settled, ads.Totals.NewWinner)
+	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	w.needsFlush = slices.ContainsFunc(totals, ads.Totals.NewWinner)
 	if err == nil && w.batch != nil {
 		err = w.compare(ctx, tx, r, digests)
 	}
@@ -313,7 +313,7 @@ func appraise(ctx context.Context, tx pgx.Tx, store ledger.Store, d *ledger.Deal
 	return nil
 }
 
-// moves are the deal's changes of stage: what the CRM remembers, and what the
+// moves are the deal's changes of stage: those in the CRM's history, and what the
 // event itself says, which the CRM's reading side may not show yet.
 func (w *work) moves(deal hubspot.Deal) []ledger.StageAt {
 	var moves []ledger.StageAt

@@ -20,7 +20,7 @@ const (
 	groups
 )
 
-// Limits of a model's size: what is rarer is not told apart.
+// Limits of a model's size: what is rarer is not distinguished.
 const (
 	maxCategories = 120
 	maxNumbers    = 24

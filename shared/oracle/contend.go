@@ -58,7 +58,7 @@ func Contend(account string, champion *Model, past []Past) (Model, Comparison) {
 			Ads: len(held), Promote: true, Verdict: fmt.Sprintf("only %d ads to compare two models on: the one that has seen more serves", len(held)),
 		}
 	}
-	size := lumpOf(prepared(past))
+	size := dealSizeOf(prepared(past))
 	if changed, ok := champion.changed(account, past); ok {
 		if before, newest := heldOut(account, past, changed, 0); len(newest) >= fewAds {
 			m := TrainFading(account, before, 0, changed)

@@ -40,7 +40,7 @@ var worthBelief = belief{
 // earn learns what clicks are worth. The averages are the account's own, or, of no
 // account in particular, those of all.
 func earn(c *columns, ads []ad, rows [][]entry, wider []float64, ctr expected) earning {
-	e := earning{Deal: lumpOf(ads)}
+	e := earning{Deal: dealSizeOf(ads)}
 	var value, clicks, shown, spent float64
 	paid := 0
 	for _, a := range ads {

@@ -74,10 +74,10 @@ func newFit(prior belief, group []int, before map[int]normal) *fit {
 // with the same 90% interval.
 func (f *fit) spread() float64 { return f.between * widen * widen }
 
-// Rounds of fitting; most fits settle in a third of them.
+// Rounds of fitting; most fits converge in a third of them.
 const (
 	rounds = 60
-	settle = 1e-3 // of a logarithm
+	enough = 1e-3 // of a logarithm
 	again  = 4    // where the start is near
 )
 
@@ -96,7 +96,7 @@ func (f *fit) learn(data []observed, most int) {
 		for j, b := range before {
 			moved = max(moved, math.Abs(f.effects[j]-b))
 		}
-		if round > 3 && moved < settle {
+		if round > 3 && moved < enough {
 			break
 		}
 	}

@@ -8,17 +8,17 @@ import (
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
 
-// memory is what is known of remembered ads beyond what their features say: how
+// memory is what is known of stored winners beyond what their features say: how
 // far each lay from what a twin that had not seen it expected. Ads that are alike
 // in the embedding space may share what no feature names, and how much they do is
-// measured on the remembered ads themselves. Only winners are remembered, so that
+// measured on these winners themselves. Only winners are stored, so that
 // being near one says nothing by itself: deviations are held against their mean.
 type memory struct {
 	IDs       []string // sorted
 	CTR, ROAS likeness
 }
 
-// likeness is how the remembered ads' deviations go with how alike they are.
+// likeness is how the stored winners' deviations go with how alike they are.
 type likeness struct {
 	Deviation []float32 // of the log rate, by ad, against their mean
 	Weight    []float32 // 0 to 1: how well it is known
@@ -30,9 +30,9 @@ type likeness struct {
 
 // Limits of the memory.
 const (
-	maxRemembered   = 400
-	leastRemembered = 20
-	nearest         = 10
+	maxWinners   = 400
+	leastWinners = 20
+	nearest      = 10
 )
 
 // found is a neighbour whose figures are known.
@@ -44,7 +44,7 @@ type found struct {
 // nearness is what neighbours say of an ad's log rate.
 type nearness struct{ shift, explained float64 }
 
-func remember(ads []ad, ctr, roas expected) memory {
+func learnMemory(ads []ad, ctr, roas expected) memory {
 	var at []int
 	for i, a := range ads {
 		if vectorOf(a) != nil {
@@ -54,7 +54,7 @@ func remember(ads []ad, ctr, roas expected) memory {
 	slices.SortFunc(at, func(i, j int) int {
 		return cmp.Or(cmp.Compare(ads[j].Impressions, ads[i].Impressions), cmp.Compare(ads[i].AdID, ads[j].AdID))
 	})
-	at = at[:min(len(at), maxRemembered)]
+	at = at[:min(len(at), maxWinners)]
 	slices.SortFunc(at, func(i, j int) int { return cmp.Compare(ads[i].AdID, ads[j].AdID) })
 	at = slices.CompactFunc(at, func(i, j int) bool { return ads[i].AdID == ads[j].AdID })
 	m := memory{}
@@ -82,7 +82,7 @@ func cosine(a, b embed.Vector) float64 {
 	return clamp(sum, 0, 1)
 }
 
-// likeness measures on the remembered ads, each held out in turn, how much of a
+// likeness measures on the stored winners, each held out in turn, how much of a
 // deviation the most alike ones tell.
 func (e *expected) likeness(at []int, near [][]found) likeness {
 	l := likeness{Deviation: make([]float32, len(at)), Weight: make([]float32, len(at))}
@@ -100,7 +100,7 @@ func (e *expected) likeness(at []int, near [][]found) likeness {
 	for n := range l.Deviation {
 		l.Deviation[n] = float32(clamp(float64(l.Deviation[n])-sum/max(weights, 1e-9), -1.5, 1.5))
 	}
-	if weights < leastRemembered {
+	if weights < leastWinners {
 		return l
 	}
 	best := 0.0

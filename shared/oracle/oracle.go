@@ -33,7 +33,7 @@ type Past struct {
 	// Created is when the ad began; the zero time where nobody knows. A model with a
 	// half-life believes an older ad less.
 	Created time.Time
-	// Vector is the ad's embedding where it is remembered, or nil.
+	// Vector is the ad's embedding where it is a stored winner, or nil.
 	Vector embed.Vector
 	// Pooled is set where this is no ad but a cell of the niche's prior.
 	Pooled *Pooled
@@ -46,7 +46,7 @@ const leastArrived = 0.03
 // arrived is the share of the ad's conversions that could have shown.
 func (p Past) arrived() float64 { return clamp(1-p.Immature, leastArrived, 1) }
 
-// Neighbour is a remembered ad that is like the one to be judged. Its figures are
+// Neighbour is a stored winner that is like the one to be judged. Its figures are
 // those that the model was trained on; an ad that it was not is passed over.
 type Neighbour struct {
 	AdID       string

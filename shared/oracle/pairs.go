@@ -37,7 +37,7 @@ func (c *columns) choosePairs(ads []ad) {
 	}
 	least := max(minTogether, len(ads)/100)
 	for pair, n := range maps.Clone(count) {
-		if n > len(ads)*9/10 && c.constant(pair) { // all ads have both: nothing to be told apart
+		if n > len(ads)*9/10 && c.constant(pair) { // all ads have both: nothing to distinguish
 			delete(count, pair)
 		}
 	}

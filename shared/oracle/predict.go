@@ -17,15 +17,15 @@ type rate struct {
 }
 
 // Predict says what a creative would do in the model's account. near are the
-// remembered ads most like it, as a search with the vectors that the model was
+// stored winners most like it, as a search with the vectors that the model was
 // trained with found them; nil where there are none.
 func (m Model) Predict(dna creative.DNA, near []Neighbour) Prediction {
 	features := dna.Features()
 	row := m.Columns.row(m.Columns.Account, features)
 	unseen := m.Columns.unseen(features)
-	around := m.Remembered.around(near)
-	ctr := m.CTR.expects(m.Columns, row, unseen, m.Remembered.CTR.says(around), 1)
-	roas := m.ROAS.expects(m.Columns, row, unseen, m.Remembered.ROAS.says(around), 1e6)
+	around := m.Memory.around(near)
+	ctr := m.CTR.expects(m.Columns, row, unseen, m.Memory.CTR.says(around), 1)
+	roas := m.ROAS.expects(m.Columns, row, unseen, m.Memory.ROAS.says(around), 1e6)
 	p := Prediction{
 		CTR: ctr.mean, CTRInterval: ctr.interval, ROAS: roas.mean, ROASInterval: roas.interval,
 		Version: m.Version(), Ads: m.Totals[1].Ads, Own: m.Totals[0].Ads, Near: used(around),

@@ -53,7 +53,7 @@ type Query struct {
 	AccountID string
 	DNA       creative.DNA
 	// Vector is the DNA's embedding by the model Vectors, nil where there is none:
-	// the remembered ads nearest to it are looked up. A model that was trained with
+	// the stored winners nearest to it are looked up. A model that was trained with
 	// another's vectors takes no notice of them.
 	Vector  embed.Vector
 	Vectors string
@@ -133,7 +133,7 @@ func (o *Oracle) load(ctx context.Context, tenant, account, version string) (m M
 		return err
 	})
 	if err == nil && ok {
-		o.keep(k, m)
+		o.cache(k, m)
 	}
 	return m, ok, err
 }
@@ -148,7 +148,7 @@ func (o *Oracle) parsed(k key) (Model, bool) {
 	return p.model, ok
 }
 
-func (o *Oracle) keep(k key, m Model) {
+func (o *Oracle) cache(k key, m Model) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.models) >= maxModels {
@@ -184,7 +184,7 @@ func (o *Oracle) Learn(ctx context.Context, tenant, account, vectors string) (Tr
 		return NewStore(tx).decide(ctx, known, &t)
 	})
 	if err == nil {
-		o.keep(key{tenant, account, t.Champion}, t.model)
+		o.cache(key{tenant, account, t.Champion}, t.model)
 	}
 	return t, err
 }

@@ -127,7 +127,7 @@ func (s Store) Basis(ctx context.Context, account string) (Basis, error) {
 
 // Past returns the ads that a model of an account learns from: the newest of its
 // own and of its niche, with their embeddings of the model vectors where they are
-// remembered. Value and spend in another currency than the account's are left out.
+// stored winners. Value and spend in another currency than the account's are left out.
 // How much of an ad's value could have shown goes by the account's own deals and
 // the days of its clicks; of an ad without days nobody knows, and all counts.
 func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error) {
@@ -212,14 +212,14 @@ func (s Store) Model(ctx context.Context, account, version string) (m Model, ok 
 	return m, true, nil
 }
 
-// near looks up the remembered ads nearest to what is to be judged, of those whose
+// near looks up the stored winners nearest to what is to be judged, of those whose
 // figures the model knows.
 func (s Store) near(ctx context.Context, m Model, q *Query) error {
 	if m.Vectors != q.Vectors {
 		q.Near = nil
 		return nil
 	}
-	if q.Near != nil || q.Vector == nil || len(m.Remembered.IDs) == 0 {
+	if q.Near != nil || q.Vector == nil || len(m.Memory.IDs) == 0 {
 		return nil
 	}
 	rows, _ := s.tx.Query(ctx, `
@@ -228,7 +228,7 @@ func (s Store) near(ctx context.Context, m Model, q *Query) error {
 		WHERE    tenant_id = gv.tenant() AND model = @model AND active AND ad_id = ANY (@ads)
 		ORDER BY 2 DESC, ad_id
 		LIMIT    @k`,
-		pgx.StrictNamedArgs{"vector": pgvector.NewVector(q.Vector).String(), "model": q.Vectors, "ads": m.Remembered.IDs, "k": nearest})
+		pgx.StrictNamedArgs{"vector": pgvector.NewVector(q.Vector).String(), "model": q.Vectors, "ads": m.Memory.IDs, "k": nearest})
 	var err error
 	if q.Near, err = pgx.CollectRows(rows, pgx.RowToStructByName[Neighbour]); err != nil {
 		return fmt.Errorf("look up the nearest winners: %w", err)

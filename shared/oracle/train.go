@@ -14,14 +14,14 @@ import (
 // Model is what was learned from an account's and its niche's ads. The zero Model
 // is not one; Train(account, nil) is the global prior.
 type Model struct {
-	Columns    *columns
-	CTR, ROAS  expectation
-	Earning    earning
-	Totals     [2]totals // of the account, and of all ads
-	Examples   []example
-	Remembered memory
-	Metrics    Metrics
-	Print      string // the data's fingerprint
+	Columns   *columns
+	CTR, ROAS expectation
+	Earning   earning
+	Totals    [2]totals // of the account, and of all ads
+	Examples  []example
+	Memory    memory
+	Metrics   Metrics
+	Print     string // the data's fingerprint
 	// HalfLife is in how many days an older ad comes to differ twice as much from those
 	// of today; 0 where age does not count.
 	HalfLife float64
@@ -31,7 +31,7 @@ type Model struct {
 	// Since is when the audience's taste last changed: older ads say next to nothing. The
 	// zero time where it has not.
 	Since   time.Time
-	Vectors string // the embedding model of the remembered ads
+	Vectors string // the embedding model of the stored winners
 }
 
 // totals of ads.
@@ -86,7 +86,7 @@ func TrainFading(account string, past []Past, halfLife float64, since time.Time)
 	m.ROAS = roas.expectation
 	m.Earning = earn(c, ads, rows, wider, ctr)
 	m.Examples = exemplify(c, ads, ctr, roas)
-	m.Remembered = remember(ads, ctr, roas)
+	m.Memory = learnMemory(ads, ctr, roas)
 	m.Metrics = measure(m, ads, ctr, roas)
 	return m
 }
@@ -168,35 +168,35 @@ func hash(s string) uint64 {
 }
 
 // worth counts ads' value and spend in typical deals, so that an ad with one deal
-// says as much as one deal can: value is rare and comes in lumps.
+// says as much as one deal can: value is rare and comes in whole deals.
 // Spend whose deals could not have shown yet is no exposure.
 func worth(ads []ad, rows [][]entry, wider []float64) []observed {
-	lump := lumpOf(ads)
+	size := dealSizeOf(ads)
 	all := make([]observed, len(ads))
 	for i, a := range ads {
-		all[i] = observed{exposure: a.Spend * a.arrived() / lump, row: rows[i], wider: wider[i]}
+		all[i] = observed{exposure: a.Spend * a.arrived() / size, row: rows[i], wider: wider[i]}
 		if a.Spend > 0 {
-			all[i].count = a.Value / lump
+			all[i].count = a.Value / size
 		}
 	}
 	return all
 }
 
-// lumpOf is the size of a small typical deal, as far as ads' values tell it.
-func lumpOf(ads []ad) float64 {
-	var lumps []float64
+// dealSizeOf is the size of a small typical deal, as far as ads' values show it.
+func dealSizeOf(ads []ad) float64 {
+	var values []float64
 	spent := 0.0
 	for _, a := range ads {
 		spent += a.Spend
 		if a.Spend > 0 && a.Value > 0 {
-			lumps = append(lumps, a.Value)
+			values = append(values, a.Value)
 		}
 	}
-	if len(lumps) == 0 {
+	if len(values) == 0 {
 		return max(spent, 1)
 	}
-	slices.Sort(lumps)
-	return max(quantile(lumps, 0.25), 1e-6)
+	slices.Sort(values)
+	return max(quantile(values, 0.25), 1e-6)
 }
 
 // vectorOf returns the ad's embedding where it has one of the right size.

@@ -27,7 +27,7 @@ type way struct {
 	Worth float64  // logarithm of their value over spend, against all ads'; shrunk
 }
 
-// Limits of what is told.
+// Limits of what a prediction says.
 const (
 	maxWeaknesses = 6
 	maxExamples   = 3
@@ -65,7 +65,7 @@ func exemplify(c *columns, ads []ad, ctr, roas expected) []example {
 	for _, n := range c.Numbers {
 		e := example{Feature: n.Name}
 		for _, at := range n.stops() {
-			e.Ways = append(e.Ways, way{Value: "about " + told(at), Row: c.effect([]creative.Feature{{Name: n.Name, Number: at, IsNumber: true}})})
+			e.Ways = append(e.Ways, way{Value: "about " + rounded(at), Row: c.effect([]creative.Feature{{Name: n.Name, Number: at, IsNumber: true}})})
 		}
 		all = append(all, e)
 	}
@@ -167,7 +167,7 @@ func (c *columns) effect(features []creative.Feature) []entry {
 	return row
 }
 
-// stops are the values of a number that are told apart.
+// stops are the values of a number that are distinguished.
 func (n number) stops() []float64 {
 	if n.Knots != nil {
 		return n.Knots
@@ -186,7 +186,7 @@ func (e *example) way(c *columns, features []creative.Feature) *way {
 		near := slices.MinFunc(c.Numbers[i].stops(), func(a, b float64) int {
 			return cmp.Compare(math.Abs(a-features[0].Number), math.Abs(b-features[0].Number))
 		})
-		value = "about " + told(near)
+		value = "about " + rounded(near)
 	}
 	for i := range e.Ways {
 		if e.Ways[i].Value == value {
@@ -196,8 +196,8 @@ func (e *example) way(c *columns, features []creative.Feature) *way {
 	return nil
 }
 
-// told writes a number with three digits.
-func told(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }
+// rounded writes a number with three digits.
+func rounded(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }
 
 // weaknesses returns what of the features costs clicks against what ads usually
 // do, the dearest first, and what better ads did.
@@ -238,7 +238,7 @@ func (m Model) weaknesses(features []creative.Feature) []Weakness {
 // valueOf writes a feature's value, or values.
 func valueOf(features []creative.Feature) string {
 	if features[0].IsNumber {
-		return told(features[0].Number)
+		return rounded(features[0].Number)
 	}
 	var all []string
 	for _, f := range features {

@@ -237,8 +237,8 @@ func grown() Request {
 	return req
 }
 
-func TestWhatWasToldOfOtherAdsLongAgoDoesNotHideAWinner(t *testing.T) {
-	for name, told := range map[string]func(i int, a *Arm){
+func TestWhatWasReportedOfOtherAdsLongAgoDoesNotHideAWinner(t *testing.T) {
+	for name, report := range map[string]func(i int, a *Arm){
 		"nothing": func(int, *Arm) {},
 		"one, of its first hour": func(i int, a *Arm) {
 			if i == 3 {
@@ -256,7 +256,7 @@ func TestWhatWasToldOfOtherAdsLongAgoDoesNotHideAWinner(t *testing.T) {
 	} {
 		req := grown()
 		for i := range req.Arms {
-			told(i, &req.Arms[i])
+			report(i, &req.Arms[i])
 		}
 		if got := Allocate(req).Recommendations[0]; got.Recommended < 60_000 || got.PBest < 0.95 {
 			t.Errorf("%s: %d, the best with %v", name, got.Recommended, got.PBest)
@@ -264,7 +264,7 @@ func TestWhatWasToldOfOtherAdsLongAgoDoesNotHideAWinner(t *testing.T) {
 	}
 }
 
-func TestTheSameTotalsToldAgainShakeNothing(t *testing.T) {
+func TestTheSameTotalsReportedAgainShakeNothing(t *testing.T) {
 	for known := range 8 {
 		req := grown()
 		for i := range req.Arms {
@@ -278,7 +278,7 @@ func TestTheSameTotalsToldAgainShakeNothing(t *testing.T) {
 		}
 		split := Allocate(req)
 		if got := split.Recommendations[0]; got.Recommended < 60_000 || got.PBest < 0.95 || split.Posterior.DealSize < 5_000 || split.Posterior.DealSize > 40_000 {
-			t.Errorf("told %d times: %d, the best with %v, a deal of %v", known, got.Recommended, got.PBest, split.Posterior.DealSize)
+			t.Errorf("reported %d times: %d, the best with %v, a deal of %v", known, got.Recommended, got.PBest, split.Posterior.DealSize)
 		}
 	}
 }

@@ -19,7 +19,7 @@ type curve struct {
 }
 
 // usualCurve is the curve of an account of ordinary speed: after a day of silence
-// deals open within a week, are settled after one to two weeks, and are counted a
+// deals open within a week, are won or lost after one to two weeks, and are counted a
 // little too high while they are open. Other accounts are slower or faster by a factor.
 func usualCurve(slower float64) *curve {
 	c := &curve{stretch: 1}

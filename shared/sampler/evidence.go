@@ -27,7 +27,7 @@ func (m *model) gather() []evidence {
 			curves[q] = m.curve.slower(math.Exp(nodeAt[q] * m.account.DelaySpread))
 		}
 	}
-	var settled, clicks float64
+	var closed, clicks float64
 	for i := range m.rows {
 		a, e := m.arm(i), &ev[i]
 		e.open, e.won, e.whole = open[i], won[i], a.Cash == nil
@@ -50,7 +50,7 @@ func (m *model) gather() []evidence {
 			for q, curve := range curves {
 				o, v := curve.over(a.AgeHours-l.to, a.AgeHours-l.from)
 				if q == 1 {
-					settled += c * v
+					closed += c * v
 				}
 				if q == nodes-1 { // as far as even a slow account's deals should have shown
 					if pipeKnown {
@@ -73,7 +73,7 @@ func (m *model) gather() []evidence {
 		clicks += all
 		m.matured[i] = math.Min(1, (shown+1e-9)/(all+1e-9))
 	}
-	m.settled = settled / (clicks + 1e-9)
+	m.closed = closed / (clicks + 1e-9)
 	return ev
 }
 

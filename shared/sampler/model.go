@@ -28,7 +28,7 @@ type model struct {
 	priceCV    []float64 // its squared coefficient of variation, where it may have changed
 	fatigue    []float64
 	matured    []float64 // share of the clicks whose deals should have shown by now, even if slow
-	settled    float64   // the same of all clicks, for won deals
+	closed     float64   // the same of all clicks, for won deals
 	sizes      []dealSizes
 	believed   belief
 	saturation []float64 // budget at which the price, and the wear to come, have doubled the cost

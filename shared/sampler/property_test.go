@@ -16,7 +16,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// TestMain checks a thousand random accounts per property unless told otherwise,
+// TestMain checks a thousand random accounts per property unless a flag says otherwise,
 // the same ones each time, so that a failure is the change's own and not the
 // day's; -rapid.seed 0 looks at new ones.
 func TestMain(m *testing.M) {
@@ -167,13 +167,13 @@ func likely(t *rapid.T, a *Arm, deal float64) {
 	}
 }
 
-// remember gives an ad totals that were told at earlier ages.
-func remember(t *rapid.T, a *Arm) {
+// withPast gives an ad totals that were reported at earlier ages.
+func withPast(t *rapid.T, a *Arm) {
 	if a.AgeHours < 24 {
 		return
 	}
 	var parts []float64
-	for range rapid.IntRange(0, 6).Draw(t, "told") {
+	for range rapid.IntRange(0, 6).Draw(t, "reports") {
 		parts = append(parts, rapid.Float64Range(0, 0.99).Draw(t, "part"))
 	}
 	slices.Sort(parts)
@@ -273,7 +273,7 @@ func TestScalingTheMoneyScalesTheBudgets(t *testing.T) {
 func TestABetterAdNeverGetsLess(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		req := account(t)
-		told, plain := rapid.Bool().Draw(t, "earlier requests"), rapid.Bool().Draw(t, "plain")
+		past, plain := rapid.Bool().Draw(t, "earlier requests"), rapid.Bool().Draw(t, "plain")
 		deal := math.Exp(rapid.Float64Range(7, 14.5).Draw(t, "deal"))
 		for i := range req.Arms {
 			if plain {
@@ -281,8 +281,8 @@ func TestABetterAdNeverGetsLess(t *testing.T) {
 			} else {
 				deliver(t, &req.Arms[i])
 			}
-			if told {
-				remember(t, &req.Arms[i])
+			if past {
+				withPast(t, &req.Arms[i])
 			}
 		}
 		i := rapid.IntRange(0, len(req.Arms)-1).Draw(t, "better")

@@ -62,7 +62,7 @@ type Arm struct {
 	// Days are stored daily metrics, oldest first; they need not reach back to
 	// the first day.
 	Days []Day `json:",omitempty"`
-	// Past are the ad's totals as earlier requests and feedback told them,
+	// Past are the ad's totals as earlier requests and feedback reported them,
 	// oldest first.
 	Past []Observation `json:",omitempty"`
 }

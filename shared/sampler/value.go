@@ -9,9 +9,9 @@ const (
 	// trust is the variance of the log of an ad's final value given a precise
 	// knowledge of its open deals: bad leads are lost more often than good ones.
 	trust = 0.4
-	// unsettled is the variance of the log of how far open deals mislead, all
-	// together, before any has been settled.
-	unsettled = 0.5
+	// openDoubt is the variance of the log of how far open deals mislead, all
+	// together, before any has been won or lost.
+	openDoubt = 0.5
 	// usualSlope is where the elasticity of value to click rate starts from: what
 	// gets clicks easily is often worth less, and an account that is wrongly
 	// believed to be full of bargains loses more than one that is searched longer.
@@ -49,7 +49,7 @@ func (m *model) learnValue() {
 	b.mean *= level
 	m.believed = b
 	m.account.Deals = deals
-	m.account.Doubt = 1/(1+deals) + unsettled*sq(1-m.settled) + sq((level-1)/2)
+	m.account.Doubt = 1/(1+deals) + openDoubt*sq(1-m.closed) + sq((level-1)/2)
 	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = b.mean, b.slope, 1/math.Sqrt(b.shape)
 }
 
