@@ -43,17 +43,23 @@ try {
   }
   if (what === 'shots') {
     const { views } = await import('./views.mjs')
+    // The README's pictures; ONLY names others, as phone-home or dark-learning.
+    const wanted = (process.env.ONLY ?? 'home,budget,changes,winners,pipeline,learning').split(',')
     const folder = process.env.SHOTS ?? join(root, '.docs')
     mkdirSync(folder, { recursive: true })
     for (const [look, size] of [['', {}], ['dark-', { scheme: 'dark' }], ['phone-', { width: 390, height: 800 }]]) {
       const { page, context } = await open(browser, size)
       await signIn(page)
       for (const [name, path, heading] of views) {
-        if (process.env.ONLY && !process.env.ONLY.split(',').includes(look + name)) continue
+        if (!wanted.includes(look + name)) continue
         await go(page, path, heading)
         if (name === 'budget') {
           await page.getByRole('button', { name: 'Optimize budget' }).click()
           await page.getByRole('table', { name: 'Recommended budgets' }).waitFor()
+        }
+        if (name === 'learning') {
+          await page.getByRole('button', { name: 'Run learning cycle' }).click()
+          await page.getByRole('table', { name: 'Cycles' }).waitFor()
         }
         if (name === 'winners') {
           await page.getByRole('button', { name: 'a question as the hook, fast cuts' }).click()
