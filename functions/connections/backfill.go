@@ -49,6 +49,7 @@ func (c HubSpotConnection) with(syncs map[int64]crmsync.Sync) HubSpotConnection 
 		Status: s.BackfillState, Days: s.BackfillDays, Read: s.BackfillRead, Total: s.BackfillTotal,
 		StartedAt: inUTC(s.BackfillStartedAt), FinishedAt: inUTC(s.BackfillFinishedAt),
 	}
+	c.WriteBackError = deref(s.WriteBackError)
 	c.Reconcile = &Reconcile{
 		Status: "waiting", LastStartedAt: inUTC(s.LastStartedAt), LastFinishedAt: inUTC(s.LastFinishedAt), NextAt: s.DueAt.UTC(),
 		Seen: s.LastSeen, Repaired: s.LastRepaired, Gone: s.LastGone, RepairedTotal: s.RepairedTotal,

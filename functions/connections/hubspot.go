@@ -32,6 +32,7 @@ type HubSpotConnection struct {
 	LastError           string     `json:"last_error,omitempty" doc:"Why HubSpot refused the connection last; absent while it works."`
 	LastErrorAt         *time.Time `json:"last_error_at,omitempty"`
 	Backfill            *Backfill  `json:"backfill,omitempty" doc:"How far the portal's earlier deals are read."`
+	WriteBackError      string     `json:"write_back_error,omitempty" doc:"Why attribution could not be written to the portal's deals last; absent while it can."`
 	Reconcile           *Reconcile `json:"reconcile,omitempty" doc:"The last comparison of the ledger with the portal."`
 }
 

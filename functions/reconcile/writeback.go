@@ -38,11 +38,17 @@ func (f *function) writeBack(ctx context.Context, end time.Time) (int, error) {
 		reason := ""
 		if err != nil {
 			_, reason = failed(err)
-			slog.WarnContext(ctx, "attribution could not be written back to a portal", "tenant", portals[id], "portal", id, "error", err.Error())
 		}
-		err = pg.InTenant(ctx, f.db, portals[id], func(tx pgx.Tx) error { return crmsync.NewStore(tx).WroteBack(ctx, id, reason) })
+		cause, changed := err, false
+		err = pg.InTenant(ctx, f.db, portals[id], func(tx pgx.Tx) (err error) {
+			changed, err = crmsync.NewStore(tx).WroteBack(ctx, id, reason)
+			return err
+		})
 		if err != nil {
 			return written, err
+		}
+		if cause != nil && changed { // once for each reason, not in every run
+			slog.WarnContext(ctx, "attribution could not be written back to a portal", "tenant", portals[id], "portal", id, "error", cause.Error())
 		}
 	}
 	return written, nil

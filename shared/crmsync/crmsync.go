@@ -64,6 +64,7 @@ type Sync struct {
 	RepairedTotal      int64
 	LastError          *string
 	LastErrorAt        *time.Time
+	WriteBackError     *string
 	Now                time.Time
 }
 

@@ -16,7 +16,7 @@ var ErrLost = errors.New("the claim on the portal is lost")
 const columns = `s.tenant_id::text, s.portal_id, s.due_at, s.requested_by, s.claim::text, s.claimed_until, s.phase, s.deals_at, s.deals_after,
 	s.contacts_at, s.contacts_after, s.compare_after, s.backfill_state, s.backfill_days, s.backfill_since, s.backfill_total, s.backfill_read,
 	s.backfill_started_at, s.backfill_finished_at, s.run_started_at, s.run_seen, s.run_repaired, s.run_gone, s.last_started_at,
-	s.last_finished_at, s.last_seen, s.last_repaired, s.last_gone, s.repaired_total, s.last_error, s.last_error_at, now() AS now`
+	s.last_finished_at, s.last_seen, s.last_repaired, s.last_gone, s.repaired_total, s.last_error, s.last_error_at, s.write_back_error, now() AS now`
 
 // Store reads and writes portals' states in a transaction.
 type Store struct{ tx pgx.Tx }
@@ -152,16 +152,17 @@ func (s Store) write(ctx context.Context, at Sync, sql string, args pgx.StrictNa
 }
 
 // WroteBack records whether the portal takes what is written back; reason says why
-// not, "" that it does. After a failure the portal's properties are looked at again.
-func (s Store) WroteBack(ctx context.Context, portal int64, reason string) error {
-	_, err := s.tx.Exec(ctx, `
+// not, "" that it does. It reports whether that is another reason than before. After a
+// failure the portal's properties are looked at again.
+func (s Store) WroteBack(ctx context.Context, portal int64, reason string) (changed bool, err error) {
+	done, err := s.tx.Exec(ctx, `
 		UPDATE gv.crm_syncs
 		SET    write_back_error = nullif(@reason::text, ''), write_back_ready_at = CASE WHEN @reason = '' THEN now() END
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal
-		AND    (write_back_error IS DISTINCT FROM nullif(@reason, '') OR write_back_ready_at IS NULL)`,
+		AND    (write_back_error IS DISTINCT FROM nullif(@reason, '') OR @reason = '' AND write_back_ready_at IS NULL)`,
 		pgx.StrictNamedArgs{"portal": portal, "reason": reason})
 	if err != nil {
-		return fmt.Errorf("record the write back to portal %d: %w", portal, err)
+		return false, fmt.Errorf("record the write back to portal %d: %w", portal, err)
 	}
-	return nil
+	return done.RowsAffected() == 1, nil
 }
