@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -158,11 +159,19 @@ func (c *checker) staticcheck(ctx context.Context) error {
 }
 
 func (c *checker) goTest(ctx context.Context) error {
-	cmd := c.command(ctx, "go", "test", "-race", "-shuffle=on", "-timeout=40m", "./...")
-	cmd.Env = append(os.Environ(), "TEST_DATABASE_URL="+c.database)
-	cmd.Stdout, cmd.Stderr = quiet{c.out}, c.out
-	return cmd.Run()
+	for _, args := range [][]string{{"-race", "./..."}, simulated} {
+		cmd := c.command(ctx, "go", slices.Concat([]string{"test", "-shuffle=on", "-timeout=40m"}, args)...)
+		cmd.Env = append(os.Environ(), "TEST_DATABASE_URL="+c.database)
+		cmd.Stdout, cmd.Stderr = quiet{c.out}, c.out
+		if err := cmd.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// simulated are the packages with tests that infra/testkit/simulation marks.
+var simulated = []string{"./shared/oracle"}
 
 // tool returns the program of a pinned version, which it installs once per user.
 func (c *checker) tool(ctx context.Context, pinned string) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/geminivideo/geminivideo/infra/sim/creativeworld"
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/embed"
 	"github.com/geminivideo/geminivideo/shared/oracle"
@@ -232,6 +233,7 @@ func TestClicksThatBringNoDealsAreNoAdvice(t *testing.T) {
 
 func TestAChallengerThatKnowsLessIsNotBetter(t *testing.T) {
 	t.Parallel()
+	simulation.Test(t)
 	past := account(5, 100)
 	wrong := slices.Clone(past) // as if an import had mixed up the creatives
 	for i := range wrong {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/infra/sim/creativeworld"
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/oracle"
 )
 
@@ -21,6 +22,7 @@ func report(t *testing.T, name string, s creativeworld.Score) {
 
 func TestWithThreeHundredAdsRejectsAreLosersAndIntervalsHold(t *testing.T) {
 	t.Parallel()
+	simulation.Test(t)
 	s := creativeworld.Run(heldOut, 5, 300, 80, nil)
 	report(t, "300 ads", s)
 	if s.AUC < 0.80 || s.Coverage < 0.85 || s.Coverage > 0.95 || s.ROASCoverage < 0.85 || float64(s.Right) < 0.7*float64(s.Rejected) || s.Rejected == 0 {
@@ -36,6 +38,7 @@ func TestWithThreeHundredAdsRejectsAreLosersAndIntervalsHold(t *testing.T) {
 
 func TestWithFiveAdsItIsNeverWorseThanTheAverage(t *testing.T) {
 	t.Parallel()
+	simulation.Test(t)
 	for name, shape := range map[string]func(*creativeworld.Taste){
 		"DNA matters":       nil,
 		"DNA matters less":  func(w *creativeworld.Taste) { w.Matters = 0.5 },
@@ -59,6 +62,7 @@ func TestWithFiveAdsItIsNeverWorseThanTheAverage(t *testing.T) {
 
 func TestIntervalsHoldWithFiftyAds(t *testing.T) {
 	t.Parallel()
+	simulation.Test(t)
 	for name, shape := range map[string]func(*creativeworld.Taste){
 		"DNA matters":      nil,
 		"DNA matters less": func(w *creativeworld.Taste) { w.Matters = 0.5 },
@@ -75,6 +79,7 @@ func TestIntervalsHoldWithFiftyAds(t *testing.T) {
 
 func TestWhatOnlyTheEmbeddingShowsIsLearnedFromNeighbours(t *testing.T) {
 	t.Parallel()
+	simulation.Test(t)
 	secret := func(w *creativeworld.Taste) { w.Secret = 3 }
 	s := creativeworld.Run(heldOut+3, 3, 150, 60, secret)
 	report(t, "with neighbours", s)
@@ -87,6 +92,7 @@ func TestWhatOnlyTheEmbeddingShowsIsLearnedFromNeighbours(t *testing.T) {
 
 func TestAYoungAccountLearnsFromItsNiche(t *testing.T) {
 	t.Parallel()
+	simulation.Test(t)
 	var with, without, n float64
 	for i := range 3 {
 		r := rand.New(rand.NewPCG(heldOut+4, uint64(i)))
