@@ -15,7 +15,8 @@ func (p *reader) across() {
 	m := p.manifest
 	pubsub := slices.IndexFunc(m.Functions, func(f Function) bool { return f.Trigger == PubSub })
 	if pubsub >= 0 && len(m.Subscribers(DeadLetterTopic)) == 0 {
-		p.complain([]string{"functions", m.Functions[pubsub].Name}, "%s: no function has the topic %s, so what fails its last attempt would vanish",
+		p.complain([]string{"functions", m.Functions[pubsub].Name},
+			"%s: no function has the topic %s, so what fails its last attempt would vanish",
 			m.Functions[pubsub].Name, DeadLetterTopic)
 	}
 	if sum := m.ConnectionsRollingOut(); sum > m.Pooler.Clients() && m.Pooler.Clients() > 0 {

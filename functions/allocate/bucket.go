@@ -128,8 +128,9 @@ func decode(id string, b []byte) observation {
 		return nil
 	}
 	return observation{
-		AdID: id, AgeHours: number(0), Impressions: int64(binary.LittleEndian.Uint64(b[8:])), Clicks: int64(binary.LittleEndian.Uint64(b[16:])),
-		Spend: number(3), PipelineValue: known(4), CashRevenue: known(5), Deals: count(6), WonDeals: count(7),
+		AdID: id, AgeHours: number(0), Impressions: int64(binary.LittleEndian.Uint64(b[8:])),
+		Clicks: int64(binary.LittleEndian.Uint64(b[16:])),
+		Spend:  number(3), PipelineValue: known(4), CashRevenue: known(5), Deals: count(6), WonDeals: count(7),
 	}
 }
 

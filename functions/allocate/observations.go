@@ -37,7 +37,8 @@ func observed(a *sampler.Arm, c money.Currency) observation {
 
 func (o observation) equal(p observation) bool {
 	return o.AdID == p.AdID && o.AgeHours == p.AgeHours && o.Impressions == p.Impressions && o.Clicks == p.Clicks && o.Spend == p.Spend &&
-		same(o.PipelineValue, p.PipelineValue) && same(o.CashRevenue, p.CashRevenue) && same(o.Deals, p.Deals) && same(o.WonDeals, p.WonDeals)
+		same(o.PipelineValue, p.PipelineValue) && same(o.CashRevenue, p.CashRevenue) && same(o.Deals, p.Deals) &&
+		same(o.WonDeals, p.WonDeals)
 }
 
 func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }

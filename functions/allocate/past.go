@@ -202,7 +202,8 @@ func (p *pastDays) leftOut() []string {
 		notes = append(notes, fmt.Sprintf("%d ads are left out: their value is known only as a total to date, not by day.", p.unvalued))
 	}
 	if p.others > 0 {
-		notes = append(notes, fmt.Sprintf("The %d ads that spent most on these days are compared; %d others are left out.", mostAds, p.others))
+		notes = append(notes, fmt.Sprintf("The %d ads that spent most on these days are compared; %d others are left out.",
+			mostAds, p.others))
 	}
 	return notes
 }

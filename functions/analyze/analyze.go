@@ -216,6 +216,7 @@ func (f *function) recordOutcome(ctx context.Context, tenant string, c *video.Cl
 		serve.Note(ctx, "rests", capped.Until)
 		return nil
 	}
-	slog.WarnContext(ctx, "a video cannot be analysed", "tenant", tenant, "video", c.Video.VideoID, "attempts", c.Video.Attempts, "error", cause.Error())
+	slog.WarnContext(ctx, "a video cannot be analysed", "tenant", tenant, "video", c.Video.VideoID, "attempts", c.Video.Attempts,
+		"error", cause.Error())
 	return nil
 }

@@ -67,9 +67,11 @@ func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, view *li
 	serve.Get(api, "/api/campaigns/{id}/days", auth.Viewer, f.campaignDays, serve.Summary("Shows a campaign's days."))
 	serve.Get(api, "/api/ads", auth.Viewer, f.find, serve.Summary("Finds ads by their ids, or by a part of their name."))
 	serve.Get(api, "/api/ads/detail/{id}", auth.Viewer, f.detail, serve.Summary("Shows an ad with its days and the deals credited to it."))
-	serve.Get(api, "/api/deals/attribution", auth.Viewer, f.attribution, serve.Summary("Counts deals by week and by the layer that found their click."))
+	serve.Get(api, "/api/deals/attribution", auth.Viewer, f.attribution,
+		serve.Summary("Counts deals by week and by the layer that found their click."))
 	serve.Get(api, "/api/deals/funnel", auth.Viewer, f.funnel, serve.Summary("Counts and values the deals of each stage."))
-	serve.Get(api, "/api/data-health", auth.Viewer, f.health, serve.Summary("Says what of the tenant's data is assumed, unmatched or stale, and what to do about it."))
+	serve.Get(api, "/api/data-health", auth.Viewer, f.health,
+		serve.Summary("Says what of the tenant's data is assumed, unmatched or stale, and what to do about it."))
 	serve.Raw(api, "POST "+importPath, auth.Editor, f.importReport, serve.Summary("Imports an ad report as CSV."),
 		serve.Answers[importAnswer]("What became of every row."), describeImport)
 	return api
@@ -228,7 +230,8 @@ func shownAd(a ads.Ad) Ad {
 	units := func(m money.Amount) float64 { return m.Units(a.Currency) }
 	return Ad{
 		ID: a.AdID, Name: orID(a.Name, a.AdID), Status: a.Status, DailyBudget: units(budget), Impressions: a.Impressions, Clicks: a.Clicks,
-		Spend: units(a.Spend), PipelineValue: units(a.Pipeline), Revenue: units(a.Revenue), CreatedAt: a.CreatedAt.UTC(), FatigueStatus: a.FatigueStatus,
+		Spend: units(a.Spend), PipelineValue: units(a.Pipeline), Revenue: units(a.Revenue), CreatedAt: a.CreatedAt.UTC(),
+		FatigueStatus: a.FatigueStatus,
 	}
 }
 

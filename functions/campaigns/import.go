@@ -161,7 +161,8 @@ func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
 	}
 	answer := importAnswer{
 		AccountID: account.AccountID, Currency: string(account.Currency), DryRun: up.dryRun, Errors: []rowError{},
-		Columns: reader.Columns(), BreakdownColumns: reader.Breakdowns(), IgnoredColumns: append([]string{}, reader.Ignored()...), Notes: []string{},
+		Columns: reader.Columns(), BreakdownColumns: reader.Breakdowns(), IgnoredColumns: append([]string{}, reader.Ignored()...),
+		Notes: []string{},
 	}
 	report := ads.Report{Account: account, View: reader.View()}
 	if report.ConversionValue, err = up.worth(account.Currency); err != nil {
@@ -246,7 +247,8 @@ func (a *importAnswer) remark(reader *adreport.Reader, report ads.Report, done a
 		a.note("%d rows have no day of their own: their figures were taken as the ads' totals to date", undated)
 	}
 	if done.KeptDays > 0 {
-		a.note("%d days stay as Meta has them, for example ad %s on %s: the report's figures of them were not taken", done.KeptDays, done.KeptAd, done.KeptDay)
+		a.note("%d days stay as Meta has them, for example ad %s on %s: the report's figures of them were not taken", done.KeptDays,
+			done.KeptAd, done.KeptDay)
 	}
 	if n := len(done.Overlapping); n > 0 {
 		o := done.Overlapping[0]
@@ -270,7 +272,8 @@ func (a *importAnswer) value(report ads.Report, done ads.Loaded) {
 	switch {
 	case done.Unvalued == 0:
 	case worth == nil:
-		a.note("%d conversions of %d ads have no value: they are counted and worth 0. Send conversion_value, or set it for the account", done.Unvalued, done.UnvaluedAds)
+		a.note("%d conversions of %d ads have no value: they are counted and worth 0. Send conversion_value, or set it for the account",
+			done.Unvalued, done.UnvaluedAds)
 	default:
 		a.note("%d conversions of %d ads have no value: each is taken to be worth %s. That is an estimate, no revenue, and makes no winner",
 			done.Unvalued, done.UnvaluedAds, worth.Format(report.Account.Currency))
@@ -335,14 +338,17 @@ func list(accounts []ads.Account) string {
 func describeImport(op *huma.Operation) {
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Parameters = append(op.Parameters,
-		&huma.Param{Name: "dry_run", In: "query", Description: "Does all and takes it back: the answer says what would happen.", Schema: &huma.Schema{Type: huma.TypeBoolean}},
-		&huma.Param{Name: "conversion_value", In: "query", Description: "What a conversion without a value is worth in this report, in units of the account's currency; otherwise the account's own conversion_value counts.", Schema: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)}},
+		&huma.Param{Name: "dry_run", In: "query", Description: "Does all and takes it back: the answer says what would happen.",
+			Schema: &huma.Schema{Type: huma.TypeBoolean}},
+		&huma.Param{Name: "conversion_value", In: "query",
+			Description: "What a conversion without a value is worth in this report, in units of the account's currency; otherwise the account's own conversion_value counts.", Schema: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)}},
 		&huma.Param{Name: "account_id", In: "query", Description: "Needed where the tenant has several ad accounts.", Schema: text})
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
 		Type: huma.TypeObject, Required: []string{"file"},
 		Properties: map[string]*huma.Schema{
 			"account_id": text, "conversion_value": {Type: huma.TypeNumber, Minimum: new(float64)}, "dry_run": {Type: huma.TypeBoolean},
-			"file": {Type: huma.TypeString, Format: "binary", Description: "CSV, behind the other parts: an Ads Manager export, or columns ad_id, impressions, clicks, spend and more."},
+			"file": {Type: huma.TypeString, Format: "binary",
+				Description: "CSV, behind the other parts: an Ads Manager export, or columns ad_id, impressions, clicks, spend and more."},
 		},
 	}}}}
 }

@@ -76,7 +76,8 @@ type historyOutput struct {
 
 func (f *function) history(ctx context.Context, in *historyInput) (*historyOutput, error) {
 	filter := queue.Filter{
-		Status: changes.Status(in.Outcome), AccountID: in.AccountID, AdID: in.AdID, ChangeID: strings.ToLower(in.ChangeID), Limit: in.Limit + 1,
+		Status: changes.Status(in.Outcome), AccountID: in.AccountID, AdID: in.AdID, ChangeID: strings.ToLower(in.ChangeID),
+		Limit: in.Limit + 1,
 	}
 	if err := place(&filter, in.Cursor); err != nil {
 		return nil, err

@@ -52,11 +52,13 @@ func shown(l queue.Listed) Change {
 	c := l.Present()
 	out := Change{
 		ID: c.ChangeID, AdID: c.AdID, Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
-		Kind: string(c.Kind), Currency: string(c.Currency), Before: units(c.BeforeMinor, c.Currency), Target: units(c.TargetMinor, c.Currency),
-		Step: units(c.StepMinor, c.Currency), BeforeStatus: c.BeforeStatus, TargetStatus: c.TargetStatus, StepsDone: c.Steps,
+		Kind: string(c.Kind), Currency: string(c.Currency), Before: units(c.BeforeMinor, c.Currency),
+		Target: units(c.TargetMinor, c.Currency),
+		Step:   units(c.StepMinor, c.Currency), BeforeStatus: c.BeforeStatus, TargetStatus: c.TargetStatus, StepsDone: c.Steps,
 		Reason: c.Reason, Source: string(c.Source), RequestedBy: c.RequestedBy, Mode: string(changes.Careful(c.Mode, l.AccountMode)),
-		Status: string(c.Status), WhyNot: l.WhyNot(), Digest: hex.EncodeToString(c.Digest()), ApprovedBy: c.ApprovedBy, ApprovedAt: utc(c.ApprovedAt),
-		DecidedAt: c.DecidedAt.UTC(), CreatedAt: c.CreatedAt.UTC(), FinishedAt: utc(c.FinishedAt), Attempts: c.Attempt,
+		Status: string(c.Status), WhyNot: l.WhyNot(), Digest: hex.EncodeToString(c.Digest()), ApprovedBy: c.ApprovedBy,
+		ApprovedAt: utc(c.ApprovedAt),
+		DecidedAt:  c.DecidedAt.UTC(), CreatedAt: c.CreatedAt.UTC(), FinishedAt: utc(c.FinishedAt), Attempts: c.Attempt,
 		UndoOf: text(c.UndoOf), Forced: c.Forced, SupersededBy: text(c.SupersededBy),
 	}
 	if len(out.Ads) == 0 {
@@ -120,8 +122,9 @@ type Entry struct {
 func entryOf(l queue.Line) Entry {
 	c := money.Currency(l.Currency)
 	out := Entry{
-		ID: l.HistoryID, ChangeID: text(l.ChangeID), AdID: l.AdID, AccountID: l.AccountID, CampaignID: l.CampaignID, BudgetObject: l.BudgetObject,
-		Action: l.Action, Outcome: string(l.Outcome), Currency: l.Currency, Before: units(l.BeforeMinor, c), After: units(l.AfterMinor, c),
+		ID: l.HistoryID, ChangeID: text(l.ChangeID), AdID: l.AdID, AccountID: l.AccountID, CampaignID: l.CampaignID,
+		BudgetObject: l.BudgetObject,
+		Action:       l.Action, Outcome: string(l.Outcome), Currency: l.Currency, Before: units(l.BeforeMinor, c), After: units(l.AfterMinor, c),
 		Minimum: units(l.FloorMinor, c), BeforeStatus: l.BeforeStatus, AfterStatus: l.AfterStatus, Reason: l.Reason, Initiator: l.Initiator,
 		Mode: l.Mode, Attempt: l.Attempt, Trace: l.Trace, At: l.At.UTC(), Until: utc(l.Until),
 	}

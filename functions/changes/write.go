@@ -53,7 +53,8 @@ func (f *function) queueOne(ctx context.Context, in *queueInput) (*queueOutput, 
 	id := auth.From(ctx)
 	body, err := write(ctx, f, func(tx pgx.Tx) (made queued, err error) {
 		intent := changes.Intent{
-			Key: "member/" + uuid.NewString(), AdID: in.Body.AdID, Status: in.Body.Status, Reason: in.Body.Reason, Source: changes.Member, By: id.Who(),
+			Key: "member/" + uuid.NewString(), AdID: in.Body.AdID, Status: in.Body.Status, Reason: in.Body.Reason, Source: changes.Member,
+			By: id.Who(),
 		}
 		if intent.Reason == "" {
 			intent.Reason = "a member asked for it"
@@ -186,7 +187,8 @@ func (f *function) undo(ctx context.Context, in *undoInput) (*changeOutput, erro
 }
 
 // review works on one change and answers with it, or with its undo.
-func (f *function) review(ctx context.Context, id string, do func(queue.Store, auth.Identity) (*changes.Change, error)) (*changeOutput, error) {
+func (f *function) review(ctx context.Context, id string,
+	do func(queue.Store, auth.Identity) (*changes.Change, error)) (*changeOutput, error) {
 	serve.Note(ctx, "change", id)
 	body, err := write(ctx, f, func(tx pgx.Tx) (seen Change, err error) {
 		store := queue.NewStore(tx)

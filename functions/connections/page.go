@@ -32,8 +32,9 @@ type MetaPage struct {
 func shownPage(p leads.Page) MetaPage {
 	return MetaPage{
 		PageID: p.PageID, Name: p.Name, Connected: p.DisconnectedAt == nil, ConnectedAt: p.ConnectedAt.UTC(), ConnectedBy: p.ConnectedBy,
-		DisconnectedAt: inUTC(p.DisconnectedAt), AccessToken: credential(p.AccessToken, &p.AccessTokenSetAt), LastLeadAt: inUTC(p.LastLeadAt),
-		LastError: deref(p.LastError),
+		DisconnectedAt: inUTC(p.DisconnectedAt), AccessToken: credential(p.AccessToken, &p.AccessTokenSetAt),
+		LastLeadAt: inUTC(p.LastLeadAt),
+		LastError:  deref(p.LastError),
 	}
 }
 
@@ -57,15 +58,18 @@ type MetaAnswer struct {
 
 func (c MetaConnection) answer() MetaAnswer {
 	return MetaAnswer{
-		AccountID: c.AccountID, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone, Mode: c.Mode, Connected: c.Connected, ConnectedAt: c.ConnectedAt,
-		ConnectedBy: c.ConnectedBy, DisconnectedAt: c.DisconnectedAt, AccessToken: c.AccessToken, SyncedThrough: c.SyncedThrough, LastError: c.LastError,
+		AccountID: c.AccountID, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone, Mode: c.Mode, Connected: c.Connected,
+		ConnectedAt: c.ConnectedAt,
+		ConnectedBy: c.ConnectedBy, DisconnectedAt: c.DisconnectedAt, AccessToken: c.AccessToken, SyncedThrough: c.SyncedThrough,
+		LastError: c.LastError,
 	}
 }
 
 func (p MetaPage) answer() MetaAnswer {
 	return MetaAnswer{
-		PageID: p.PageID, Name: p.Name, Connected: p.Connected, ConnectedAt: p.ConnectedAt, ConnectedBy: p.ConnectedBy, DisconnectedAt: p.DisconnectedAt,
-		AccessToken: p.AccessToken, LastLeadAt: p.LastLeadAt, LastError: p.LastError,
+		PageID: p.PageID, Name: p.Name, Connected: p.Connected, ConnectedAt: p.ConnectedAt, ConnectedBy: p.ConnectedBy,
+		DisconnectedAt: p.DisconnectedAt,
+		AccessToken:    p.AccessToken, LastLeadAt: p.LastLeadAt, LastError: p.LastError,
 	}
 }
 
@@ -164,7 +168,8 @@ func pageRefused(err error) error {
 	case meta.Unauthorized(err):
 		return fieldRefused(err, "body.page_access_token", "is refused by Meta: it is wrong, expired or revoked")
 	case meta.Forbidden(err):
-		return fieldRefused(err, "body.page_access_token", "may not read the page's leads: it needs the permissions leads_retrieval and pages_manage_metadata")
+		return fieldRefused(err, "body.page_access_token",
+			"may not read the page's leads: it needs the permissions leads_retrieval and pages_manage_metadata")
 	case errors.As(err, &refused) && fault.Of(err) == fault.Conflict:
 		return fieldRefused(err, "body.page_access_token", "is refused by Meta")
 	}

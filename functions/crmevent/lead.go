@@ -76,8 +76,9 @@ func (f *function) recordLead(ctx context.Context, tenant, key string, l leads.L
 		return err
 	}
 	click := attribution.Click{
-		ClickID: attribution.LeadClick(l.LeadID), AdID: read.AdID, CampaignID: read.CampaignID, ClickedAt: earlier(read.CreatedAt, time.Now()),
-		LeadKeys: attribution.LeadKeys{LeadID: l.LeadID},
+		ClickID: attribution.LeadClick(l.LeadID), AdID: read.AdID, CampaignID: read.CampaignID,
+		ClickedAt: earlier(read.CreatedAt, time.Now()),
+		LeadKeys:  attribution.LeadKeys{LeadID: l.LeadID},
 	}
 	if secret != "" && read.Email+read.Phone != "" {
 		hashKey, err := f.vault.Get(ctx, secret)

@@ -34,7 +34,8 @@ type refreshOutput struct {
 func (f *function) refresh(ctx context.Context, in *refreshInput) (*refreshOutput, error) {
 	id := auth.From(ctx)
 	out, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (*refreshOutput, error) {
-		asked, err := director.RequestRefreshes(ctx, tx, id.Tenant, id.Who(), []director.AdReason{{AdID: in.Body.AdID, Reason: in.Body.Reason, Again: true}})
+		asked, err := director.RequestRefreshes(ctx, tx, id.Tenant, id.Who(),
+			[]director.AdReason{{AdID: in.Body.AdID, Reason: in.Body.Reason, Again: true}})
 		if err != nil {
 			return nil, err
 		}

@@ -148,7 +148,8 @@ func (f *function) embed(ctx context.Context, tenant, model string, texts []winn
 			second, err := f.embed(ctx, tenant, model, texts[half:])
 			return append(first, second...), err
 		}
-		slog.WarnContext(ctx, "the model refuses a winner's text: it is embedded as one without", "tenant", tenant, "ad", texts[0].AdID, "model", model, "error", err.Error())
+		slog.WarnContext(ctx, "the model refuses a winner's text: it is embedded as one without", "tenant", tenant, "ad", texts[0].AdID,
+			"model", model, "error", err.Error())
 		vectors, err = e.Documents(ctx, []string{unreadable})
 	}
 	if err != nil {

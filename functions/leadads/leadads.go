@@ -76,7 +76,8 @@ func New(db *pg.DB, queue outbox.Publisher, app App) http.Handler {
 	f := &function{db: db, queue: queue, app: app}
 	api := serve.NewAPI(serve.Access{})
 	api.Check("postgres", db.Ping)
-	serve.Raw(api, "GET /webhooks/meta", auth.Public, f.verify, serve.Summary("Answers Meta's challenge when the webhook is subscribed."), describeChallenge)
+	serve.Raw(api, "GET /webhooks/meta", auth.Public, f.verify, serve.Summary("Answers Meta's challenge when the webhook is subscribed."),
+		describeChallenge)
 	serve.Raw(api, "POST /webhooks/meta", auth.Public, f.receive, serve.Summary("Takes the leads that Meta's lead forms report."),
 		serve.MaxBody(maxBody), serve.Answers[answer]("Every lead of a connected page is queued."), describe)
 	return api
@@ -103,7 +104,8 @@ func describe(op *huma.Operation) {
 		Description: "sha256= and the HMAC-SHA256 over the raw body under the app's secret, in hex.",
 	}}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: true, Description: "Meta's notification: {object: page, entry: [{id, changes: [{field: leadgen, value}]}]}.",
+		Type: huma.TypeObject, AdditionalProperties: true,
+		Description: "Meta's notification: {object: page, entry: [{id, changes: [{field: leadgen, value}]}]}.",
 	}}}}
 }
 
@@ -114,7 +116,8 @@ const maxChallenge = 200
 func (f *function) verify(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	given := q.Get("hub.verify_token")
-	if f.app.VerifyToken == "" || q.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare([]byte(given), []byte(f.app.VerifyToken)) != 1 {
+	if f.app.VerifyToken == "" || q.Get("hub.mode") != "subscribe" ||
+		subtle.ConstantTimeCompare([]byte(given), []byte(f.app.VerifyToken)) != 1 {
 		return fault.Forbiddenf("the verify token is not this deployment's")
 	}
 	challenge := q.Get("hub.challenge")

@@ -53,7 +53,8 @@ func parse(body []byte) (found []leads.Lead, dropped int, err error) {
 				continue
 			}
 			page, lead := string(entry.ID), string(value.LeadID)
-			if value.PageID != "" && string(value.PageID) != page || len(page) > 20 || !digits.MatchString(page) || !digits.MatchString(lead) {
+			if value.PageID != "" && string(value.PageID) != page || len(page) > 20 || !digits.MatchString(page) ||
+				!digits.MatchString(lead) {
 				dropped++
 				continue
 			}

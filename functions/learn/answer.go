@@ -48,7 +48,8 @@ func shown(c *learning.Cycle) (serve.Encoded[Cycle], error) {
 	steps := make([]json.RawMessage, len(c.Steps))
 	for i := range c.Steps {
 		s := &c.Steps[i]
-		head, err := json.Marshal(Step{Step: s.Step, Name: s.Name, Status: string(s.Status), Reason: s.Reason, StartedAt: utc(s.StartedAt), CompletedAt: utc(s.CompletedAt)})
+		head, err := json.Marshal(Step{Step: s.Step, Name: s.Name, Status: string(s.Status), Reason: s.Reason, StartedAt: utc(s.StartedAt),
+			CompletedAt: utc(s.CompletedAt)})
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +62,8 @@ func shown(c *learning.Cycle) (serve.Encoded[Cycle], error) {
 		Cycle
 		Steps []json.RawMessage `json:"steps"`
 	}{Cycle: Cycle{
-		CycleID: c.ID, AccountID: c.Account, StartedAt: c.StartedAt.UTC(), CompletedAt: utc(c.CompletedAt), Status: string(c.Status), RequestedBy: c.By,
+		CycleID: c.ID, AccountID: c.Account, StartedAt: c.StartedAt.UTC(), CompletedAt: utc(c.CompletedAt), Status: string(c.Status),
+		RequestedBy: c.By,
 	}, Steps: steps}
 	out.Duration = duration(c)
 	body, err := json.Marshal(out)
@@ -162,7 +164,8 @@ func historyOf(account string, cycles []learning.Cycle, patterns []learning.Know
 		p := Point{CycleID: c.ID, StartedAt: c.StartedAt.UTC(), Status: string(c.Status), Duration: duration(c)}
 		var accuracy learning.Accuracy
 		if c.Found(learning.CalculateAccuracy, &accuracy) {
-			p.Judged, p.Accuracy, p.Calibration, p.ValueAccuracy = accuracy.Judged, accuracy.Accuracy, accuracy.CTR.Coverage, accuracy.Value.Accuracy
+			p.Judged, p.Accuracy, p.Calibration, p.ValueAccuracy = accuracy.Judged, accuracy.Accuracy, accuracy.CTR.Coverage,
+				accuracy.Value.Accuracy
 		}
 		for _, step := range []int{learning.AutoRetrain, learning.CompoundLearning, learning.AutoPromote} {
 			if s := c.Steps[step-1]; s.Status == learning.Completed {

@@ -50,7 +50,8 @@ func build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, serve.NewAccess(cfg.Access, db), gemini.Models(client), publish.New(cfg.Publish), Options{Live: live.Open(ctx, cfg.Live)}), nil
+	return New(db, serve.NewAccess(cfg.Access, db), gemini.Models(client), publish.New(cfg.Publish),
+		Options{Live: live.Open(ctx, cfg.Live)}), nil
 }
 
 // Options tune the function; the zero Options are right.

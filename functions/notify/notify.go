@@ -145,7 +145,8 @@ func (f *function) signing(ctx context.Context, t target) ([]string, error) {
 
 // retries are the waits after each attempt that failed: a day in all.
 var retries = []time.Duration{
-	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 11 * time.Hour,
+	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour,
+	11 * time.Hour,
 }
 
 // attemptAttribute counts the attempts of a notice that is sent again.

@@ -54,9 +54,11 @@ func New(db *pg.DB, access serve.Access, jobs *schedules.Jobs, now func() time.T
 	api := serve.NewAPI(access)
 	api.Check("postgres", db.Ping)
 	serve.Get(api, "/api/schedules", auth.Admin, f.list, serve.Summary("Lists when sweeps, syncs and learning cycles run."))
-	serve.Get(api, "/api/schedules/{name}", auth.Admin, f.get, serve.Summary("Shows when one of them runs, and puts its job right where somebody edited it."))
+	serve.Get(api, "/api/schedules/{name}", auth.Admin, f.get,
+		serve.Summary("Shows when one of them runs, and puts its job right where somebody edited it."))
 	serve.Put(api, "/api/schedules/{name}", auth.Admin, f.put, serve.Summary("Gives the tenant a schedule of its own."))
-	serve.Delete(api, "/api/schedules/{name}", auth.Admin, f.remove, serve.Summary("Takes the tenant's own schedule away: the one for all tenants holds again."))
+	serve.Delete(api, "/api/schedules/{name}", auth.Admin, f.remove,
+		serve.Summary("Takes the tenant's own schedule away: the one for all tenants holds again."))
 	return api
 }
 
@@ -80,7 +82,8 @@ func (f *function) shown(t schedules.Target, own schedules.Schedule, found bool)
 	if !found {
 		own = schedules.Schedule{Name: t.Name, Cron: t.Global, TimeZone: "Etc/UTC"}
 	}
-	s := Shown{Name: t.Name, Cron: own.Cron, TimeZone: own.TimeZone, Paused: own.Paused, NextRuns: own.Next(f.now(), runs), Source: "global", Corrected: []string{}}
+	s := Shown{Name: t.Name, Cron: own.Cron, TimeZone: own.TimeZone, Paused: own.Paused, NextRuns: own.Next(f.now(), runs),
+		Source: "global", Corrected: []string{}}
 	if found {
 		at := own.UpdatedAt.UTC()
 		s.Source, s.UpdatedBy, s.UpdatedAt = "tenant", own.UpdatedBy, &at
@@ -167,7 +170,8 @@ func (f *function) agree(ctx context.Context, tenant, name string) {
 		_, err = f.jobs.Agree(ctx, tenant, name, own, found)
 	}
 	if err != nil {
-		slog.WarnContext(ctx, "the job of a schedule may differ from its row until it is asked for", "tenant", tenant, "schedule", name, "error", err.Error())
+		slog.WarnContext(ctx, "the job of a schedule may differ from its row until it is asked for", "tenant", tenant, "schedule", name,
+			"error", err.Error())
 	}
 }
 
@@ -187,7 +191,8 @@ func (f *function) put(ctx context.Context, in *putInput) (*oneOutput, error) {
 	}
 	who := auth.From(ctx)
 	want := schedules.Schedule{
-		Name: t.Name, Cron: strings.Join(strings.Fields(in.Body.Cron), " "), TimeZone: in.Body.TimeZone, Paused: in.Body.Paused, UpdatedBy: who.Who(),
+		Name: t.Name, Cron: strings.Join(strings.Fields(in.Body.Cron), " "), TimeZone: in.Body.TimeZone, Paused: in.Body.Paused,
+		UpdatedBy: who.Who(),
 	}
 	if err := want.Check(f.now()); err != nil {
 		return nil, err

@@ -233,7 +233,8 @@ func (f *function) account(ctx context.Context, c connection) (done result, err 
 		return errors.Join(err, f.conclude(ctx, *again, err))
 	})
 	if err != nil && !errors.Is(err, lease.ErrHeld) && !errors.Is(err, errRead) {
-		slog.WarnContext(ctx, "sync: an account was not read to the end", "tenant", c.TenantID, "account", c.AccountID, "error", err.Error())
+		slog.WarnContext(ctx, "sync: an account was not read to the end", "tenant", c.TenantID, "account", c.AccountID,
+			"error", err.Error())
 	}
 	return done, err
 }

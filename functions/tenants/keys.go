@@ -101,7 +101,8 @@ func (f *function) postKey(ctx context.Context, in *keyInput) (*keyOutput, error
 	for i, text := range in.Body.Origins {
 		var ok bool
 		if origins[i], ok = originOf(text); !ok {
-			return nil, fault.Field("body.origins["+strconv.Itoa(i)+"]", "must be a web origin such as https://www.example.com: scheme, host and port, and nothing after them")
+			return nil, fault.Field("body.origins["+strconv.Itoa(i)+"]",
+				"must be a web origin such as https://www.example.com: scheme, host and port, and nothing after them")
 		}
 	}
 	var secret string
@@ -124,7 +125,8 @@ func (f *function) postKey(ctx context.Context, in *keyInput) (*keyOutput, error
 			VALUES (gv.tenant(), @kind, @hash, @prefix, @origins, @label, @who)
 			RETURNING `+keyColumns,
 			pgx.StrictNamedArgs{
-				"kind": in.Body.Kind, "hash": attribution.KeyHash(made), "prefix": made[:10], "origins": origins, "label": in.Body.Label, "who": id.Who(),
+				"kind": in.Body.Kind, "hash": attribution.KeyHash(made), "prefix": made[:10], "origins": origins, "label": in.Body.Label,
+				"who": id.Who(),
 			})
 		stored, err := collectKeys(rows)
 		if err != nil {

@@ -21,7 +21,8 @@ type liveTokenOutput struct {
 // liveToken admits the caller to the tenant's live view in Firestore.
 func (f *function) liveToken(ctx context.Context, _ *struct{}) (*liveTokenOutput, error) {
 	if f.signer == nil {
-		return nil, serve.Problem(http.StatusNotImplemented, "there is no live view here: this deployment has no Firestore; ask the same paths again instead")
+		return nil, serve.Problem(http.StatusNotImplemented,
+			"there is no live view here: this deployment has no Firestore; ask the same paths again instead")
 	}
 	who := auth.From(ctx)
 	out := &liveTokenOutput{}

@@ -4,8 +4,8 @@
 // and /api/me; every write may be repeated.
 //
 // A member is a row of gv.members: an e-mail address and a role. It is an
-// invitation until the person accepts it. Then it becomes the app_metadata of that person's Supabase tokens by gv.access_token_hook, which an
-// operator names as the project's custom access token hook (Authentication,
+// invitation until the person accepts it. Then it becomes the app_metadata of that person's Supabase tokens by gv.access_token_hook, which
+// an operator names as the project's custom access token hook (Authentication,
 // Hooks): from their next token on, within an hour, a new member is in, a removed
 // one out, and a role changed. Without the hook an operator sets app_metadata by
 // hand, as infra/migrate -tenant -admin says for the first admin.
@@ -72,16 +72,21 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher, signer *signin.
 	serve.Get(api, "/api/tenants", auth.Viewer, f.getTenant, serve.Summary("Shows the tenant."))
 	serve.Put(api, "/api/tenants", auth.Admin, f.putTenant,
 		serve.Summary("Renames the tenant, or pauses every write to the ad platforms for all of its accounts."))
-	serve.Get(api, "/api/me", auth.Viewer, f.getMe, serve.NoTenant, serve.Summary("Says who is asking, and of which tenants they are a member or invited."))
+	serve.Get(api, "/api/me", auth.Viewer, f.getMe, serve.NoTenant,
+		serve.Summary("Says who is asking, and of which tenants they are a member or invited."))
 	serve.Put(api, "/api/me/tenant", auth.Viewer, f.chooseTenant, serve.NoTenant, serve.Summary("Chooses the tenant of your next token."))
-	serve.Post(api, "/api/me/live-token", auth.Viewer, f.liveToken, serve.Summary("Admits to the tenant's live view in Firestore for an hour."))
-	serve.Post(api, "/api/me/invitations/{tenant_id}/accept", auth.Viewer, f.acceptInvitation, serve.NoTenant, serve.Summary("Accepts an invitation."))
-	serve.Post(api, "/api/me/invitations/{tenant_id}/decline", auth.Viewer, f.declineInvitation, serve.NoTenant, serve.Summary("Declines an invitation."))
+	serve.Post(api, "/api/me/live-token", auth.Viewer, f.liveToken,
+		serve.Summary("Admits to the tenant's live view in Firestore for an hour."))
+	serve.Post(api, "/api/me/invitations/{tenant_id}/accept", auth.Viewer, f.acceptInvitation, serve.NoTenant,
+		serve.Summary("Accepts an invitation."))
+	serve.Post(api, "/api/me/invitations/{tenant_id}/decline", auth.Viewer, f.declineInvitation, serve.NoTenant,
+		serve.Summary("Declines an invitation."))
 	serve.Get(api, "/api/tenants/members", auth.Admin, f.listMembers, serve.Summary("Lists the tenant's members."))
 	serve.Post(api, "/api/tenants/members", auth.Admin, f.postMember, serve.Summary("Adds a member, or gives one another role."))
 	serve.Post(api, "/api/tenants/members/remove", auth.Admin, f.removeMember, serve.Summary("Removes a member; never the last admin."))
 	serve.Get(api, "/api/tenants/keys", auth.Admin, f.listKeys, serve.Summary("Lists the tenant's keys, without the keys themselves."))
-	serve.Post(api, "/api/tenants/keys", auth.Admin, f.postKey, serve.Summary("Makes a publishable key or a server key, which is shown once."))
+	serve.Post(api, "/api/tenants/keys", auth.Admin, f.postKey,
+		serve.Summary("Makes a publishable key or a server key, which is shown once."))
 	serve.Post(api, "/api/tenants/keys/{id}/revoke", auth.Admin, f.revokeKey, serve.Summary("Revokes a key."))
 	serve.Get(api, "/api/accounts", auth.Viewer, f.listAccounts, serve.Summary("Lists the tenant's ad accounts, and the tenant."))
 	serve.Get(api, "/api/accounts/{id}", auth.Viewer, f.getAccount, serve.Summary("Shows an ad account."))

@@ -37,7 +37,8 @@ func (f *function) upload(w http.ResponseWriter, r *http.Request) error {
 	case kind == "application/json":
 		answer, err = f.uploadURI(w, r)
 	case kind != "multipart/form-data":
-		return serve.Problem(http.StatusUnsupportedMediaType, "must be sent as multipart/form-data with the video in the part file, or as application/json with gcs_uri")
+		return serve.Problem(http.StatusUnsupportedMediaType,
+			"must be sent as multipart/form-data with the video in the part file, or as application/json with gcs_uri")
 	case err != nil || params["boundary"] == "":
 		return serve.Problem(http.StatusBadRequest, "the Content-Type multipart/form-data needs a boundary")
 	default:
@@ -128,7 +129,8 @@ func (f *function) tooLarge(tenant string, err error) error {
 		return err
 	}
 	return serve.Problem(http.StatusRequestEntityTooLarge, fmt.Sprintf(
-		"the upload is larger than %d bytes: put the file into the bucket under %s and send its address as gcs_uri instead", large.Limit, f.files.Prefix(tenant)))
+		"the upload is larger than %d bytes: put the file into the bucket under %s and send its address as gcs_uri instead", large.Limit,
+		f.files.Prefix(tenant)))
 }
 
 // sweepFor bounds how long is spent on removing what nobody needs.
@@ -192,7 +194,8 @@ func (f *function) uploadURI(w http.ResponseWriter, r *http.Request) (accepted, 
 	case err != nil:
 		return accepted{}, err
 	case file.Size > f.limits.MaxBytes:
-		return accepted{}, serve.Problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("body.gcs_uri names a file of more than %d bytes", f.limits.MaxBytes))
+		return accepted{}, serve.Problem(http.StatusRequestEntityTooLarge,
+			fmt.Sprintf("body.gcs_uri names a file of more than %d bytes", f.limits.MaxBytes))
 	}
 	base := name[strings.LastIndex(name, "/")+1:]
 	return f.accept(ctx, tenant, file, "body.gcs_uri", video.New{ContentKey: fmt.Sprintf("%s#%d", name, file.Generation), Name: base})

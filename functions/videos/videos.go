@@ -34,7 +34,8 @@ type config struct {
 
 // Limits bound what is taken.
 type Limits struct {
-	// How many bytes an upload's request may have. Cloud Run takes no more than 32 MiB over HTTP/1; larger files go into the bucket, and gcs_uri names them.
+	// How many bytes an upload's request may have. Cloud Run takes no more than 32 MiB over HTTP/1; larger files go into the bucket, and
+	// gcs_uri names them.
 	MaxRequest int64 `env:"VIDEO_MAX_REQUEST_BYTES, default=33554432"`
 	// How many bytes a video in the bucket may have.
 	MaxBytes int64 `env:"VIDEO_MAX_BYTES, default=1073741824"`
@@ -72,7 +73,8 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher, files *bucket.B
 	api.Check("postgres", db.Ping)
 	api.Check("video store", files.Ping)
 	serve.Raw(api, "POST "+uploadPath, auth.Editor, f.upload, serve.Summary("Takes a video, as a file or where it is in the bucket."),
-		serve.Status(http.StatusAccepted), serve.Answers[accepted]("The video, whose analysis has been asked for."), describeUpload, serve.MaxBody(maxJSON))
+		serve.Status(http.StatusAccepted), serve.Answers[accepted]("The video, whose analysis has been asked for."), describeUpload,
+		serve.MaxBody(maxJSON))
 	serve.Get(api, "/api/videos", auth.Viewer, f.list, serve.Summary("Lists videos, the newest first."))
 	serve.Get(api, "/api/videos/{id}", auth.Viewer, f.show, serve.Summary("Shows a video, and its creative DNA once it is analysed."))
 	serve.Post(api, "/api/videos/{id}/analyze", auth.Editor, f.analyze, serve.Status(http.StatusAccepted),

@@ -112,8 +112,9 @@ func (s Store) Save(ctx context.Context, a Account) error {
 		    lead_property = excluded.lead_property, write_back = excluded.write_back`,
 		pgx.StrictNamedArgs{
 			"id": a.ID, "name": a.Name, "currency": a.Currency, "zone": a.TimeZone, "niche": a.Niche,
-			"mode": a.Mode, "paused": a.Paused, "settings": settings, "value": a.ConversionValue, "break_even": a.BreakEven, "margin": a.Margin,
-			"model": a.AttributionModel, "retention": a.ClickRetentionDays, "lead_property": a.LeadProperty, "write_back": a.WriteBack,
+			"mode": a.Mode, "paused": a.Paused, "settings": settings, "value": a.ConversionValue, "break_even": a.BreakEven,
+			"margin": a.Margin,
+			"model":  a.AttributionModel, "retention": a.ClickRetentionDays, "lead_property": a.LeadProperty, "write_back": a.WriteBack,
 		})
 	if err != nil {
 		return fmt.Errorf("save account %s: %w", a.ID, err)

@@ -45,7 +45,8 @@ func match(header record) (columns, error) {
 				continue
 			}
 			if j := slices.Index(names[i+1:], alias); j >= 0 {
-				return c, fault.Field("body.file", fmt.Sprintf("has two columns for %s (columns %d and %d): which one counts?", fields[f].name, i+1, i+j+2))
+				return c, fault.Field("body.file",
+					fmt.Sprintf("has two columns for %s (columns %d and %d): which one counts?", fields[f].name, i+1, i+j+2))
 			}
 			c.at[f], used[i] = i, true
 			break
@@ -104,7 +105,8 @@ func (c columns) missing() error {
 			found = append(found, shorten(h, 40))
 		}
 	}
-	return fault.Field("body.file", fmt.Sprintf("has no column for %s. Its first line reads: %s", strings.Join(words, ", "), strings.Join(found, ", ")))
+	return fault.Field("body.file", fmt.Sprintf("has no column for %s. Its first line reads: %s", strings.Join(words, ", "),
+		strings.Join(found, ", ")))
 }
 
 func (c columns) understood() map[string]string {

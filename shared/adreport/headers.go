@@ -57,26 +57,31 @@ var fields = [numFields]struct {
 	aliases []string
 	money   bool
 }{
-	adID:               {name: "ad_id", aliases: []string{"adid", "adidentifier", "id"}},
-	adName:             {name: "name", aliases: []string{"adname", "name", "ad"}},
-	adsetID:            {name: "adset_id", aliases: []string{"adsetid", "adgroupid"}},
-	campaignID:         {name: "campaign_id", aliases: []string{"campaignid", "xyzcampaignid", "fbcampaignid"}},
-	campaignName:       {name: "campaign_name", aliases: []string{"campaignname", "campaign"}},
-	accountID:          {name: "account_id", aliases: []string{"accountid", "adaccountid"}},
-	day:                {name: "day", aliases: []string{"day", "date", "reportdate"}},
-	starts:             {name: "reporting_starts", aliases: []string{"reportingstarts", "reportingstart", "datestart", "startdate", "periodstart"}},
-	ends:               {name: "reporting_ends", aliases: []string{"reportingends", "reportingend", "datestop", "dateend", "enddate", "periodend"}},
-	impressions:        {name: "impressions", aliases: []string{"impressions", "impr"}},
-	clicks:             {name: "clicks", aliases: []string{"clicksall", "clicks", "linkclicks", "inlinelinkclicks", "outboundclicks"}},
-	spend:              {name: "spend", aliases: []string{"amountspent", "spend", "spent", "adspend", "cost"}, money: true},
-	reach:              {name: "reach", aliases: []string{"reach"}},
-	frequency:          {name: "frequency", aliases: []string{"frequency"}},
-	leads:              {name: "leads", aliases: []string{"leads", "totalconversion", "totalconversions", "leadsform", "websiteleads", "metaleads"}},
-	conversions:        {name: "conversions", aliases: []string{"approvedconversion", "approvedconversions", "conversions", "purchases", "websitepurchases", "metapurchases"}},
-	results:            {name: "results", aliases: []string{"results"}},
-	resultKind:         {name: "result_indicator", aliases: []string{"resultindicator", "resulttype"}},
-	pipeline:           {name: "pipeline_value", aliases: []string{"pipelinevalue", "pipeline"}, money: true},
-	revenue:            {name: "revenue", aliases: []string{"revenue", "cashrevenue", "purchasesconversionvalue", "purchaseconversionvalue", "websitepurchasesconversionvalue", "conversionvalue", "convvalue"}, money: true},
+	adID:         {name: "ad_id", aliases: []string{"adid", "adidentifier", "id"}},
+	adName:       {name: "name", aliases: []string{"adname", "name", "ad"}},
+	adsetID:      {name: "adset_id", aliases: []string{"adsetid", "adgroupid"}},
+	campaignID:   {name: "campaign_id", aliases: []string{"campaignid", "xyzcampaignid", "fbcampaignid"}},
+	campaignName: {name: "campaign_name", aliases: []string{"campaignname", "campaign"}},
+	accountID:    {name: "account_id", aliases: []string{"accountid", "adaccountid"}},
+	day:          {name: "day", aliases: []string{"day", "date", "reportdate"}},
+	starts: {name: "reporting_starts",
+		aliases: []string{"reportingstarts", "reportingstart", "datestart", "startdate", "periodstart"}},
+	ends: {name: "reporting_ends",
+		aliases: []string{"reportingends", "reportingend", "datestop", "dateend", "enddate", "periodend"}},
+	impressions: {name: "impressions", aliases: []string{"impressions", "impr"}},
+	clicks:      {name: "clicks", aliases: []string{"clicksall", "clicks", "linkclicks", "inlinelinkclicks", "outboundclicks"}},
+	spend:       {name: "spend", aliases: []string{"amountspent", "spend", "spent", "adspend", "cost"}, money: true},
+	reach:       {name: "reach", aliases: []string{"reach"}},
+	frequency:   {name: "frequency", aliases: []string{"frequency"}},
+	leads: {name: "leads", aliases: []string{"leads", "totalconversion", "totalconversions", "leadsform", "websiteleads",
+		"metaleads"}},
+	conversions: {name: "conversions",
+		aliases: []string{"approvedconversion", "approvedconversions", "conversions", "purchases", "websitepurchases", "metapurchases"}},
+	results:    {name: "results", aliases: []string{"results"}},
+	resultKind: {name: "result_indicator", aliases: []string{"resultindicator", "resulttype"}},
+	pipeline:   {name: "pipeline_value", aliases: []string{"pipelinevalue", "pipeline"}, money: true},
+	revenue: {name: "revenue", aliases: []string{"revenue", "cashrevenue", "purchasesconversionvalue", "purchaseconversionvalue",
+		"websitepurchasesconversionvalue", "conversionvalue", "convvalue"}, money: true},
 	status:             {name: "status", aliases: []string{"status"}},
 	delivery:           {name: "ad_delivery", aliases: []string{"addelivery", "adstatus", "delivery", "deliverystatus", "effectivestatus"}},
 	dailyBudget:        {name: "daily_budget", aliases: []string{"dailybudget", "addailybudget", "currentbudget"}, money: true},
@@ -229,7 +234,9 @@ var aliases, isAlias = func() (all [numFields][]string, known map[string]bool) {
 		all[f] = append(all[f], fields[f].aliases...)
 		all[f] = append(all[f], lettersOf(translations[f])...)
 		if f == clicks { // all clicks of any language before link clicks of another
-			all[f] = append([]string{"clicksall"}, append(lettersOf("Klicks (alle), Clics (tous), Clics (todos), Cliques (todos), Clic (tutti), Klikken (alle)"), all[f]...)...)
+			all[f] = append([]string{"clicksall"},
+				append(lettersOf("Klicks (alle), Clics (tous), Clics (todos), Cliques (todos), Clic (tutti), Klikken (alle)"),
+					all[f]...)...)
 		}
 		for _, name := range all[f] {
 			known[name] = true

@@ -160,8 +160,9 @@ var statuses = []string{"ACTIVE", "PAUSED", "ARCHIVED", "DELETED"}
 // is switched on.
 var deliveries = map[string]string{
 	"active": "ACTIVE", "learning": "ACTIVE", "learninglimited": "ACTIVE",
-	"inactive": "PAUSED", "off": "PAUSED", "paused": "PAUSED", "notdelivering": "PAUSED", "completed": "PAUSED", "recentlycompleted": "PAUSED",
-	"adoff": "PAUSED", "adsetoff": "PAUSED", "campaignoff": "PAUSED", "adsetinactive": "PAUSED", "campaigninactive": "PAUSED",
+	"inactive": "PAUSED", "off": "PAUSED", "paused": "PAUSED", "notdelivering": "PAUSED", "completed": "PAUSED",
+	"recentlycompleted": "PAUSED",
+	"adoff":             "PAUSED", "adsetoff": "PAUSED", "campaignoff": "PAUSED", "adsetinactive": "PAUSED", "campaigninactive": "PAUSED",
 	"adsetpaused": "PAUSED", "campaignpaused": "PAUSED", "disapproved": "PAUSED", "rejected": "PAUSED",
 	"archived": "ARCHIVED", "deleted": "DELETED", "enabled": "ACTIVE", "eligible": "ACTIVE", "removed": "DELETED",
 }

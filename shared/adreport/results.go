@@ -131,7 +131,8 @@ func (n *notes) sentences(header []string) []string {
 // they do: a separator in an unquoted cell pushes the rest to the right.
 func (c *columns) shifted(rec *record) string {
 	if len(rec.cells) > c.width {
-		return fmt.Sprintf("has %d cells and the header %d: a number or text with a separator in it needs quotes", len(rec.cells), len(c.header))
+		return fmt.Sprintf("has %d cells and the header %d: a number or text with a separator in it needs quotes", len(rec.cells),
+			len(c.header))
 	}
 	for _, need := range required {
 		if c.at[need.field] >= len(rec.cells) && strings.Join(rec.cells, "") != "" {

@@ -85,7 +85,8 @@ func (r *Reader) sniff(sample []byte, delim byte) {
 		}
 	}
 	r.format.decimal = '.'
-	if numbers.second > 0 && numbers.first == 0 || numbers.first == 0 && delim == ';' || numbers.first > 0 && numbers.second > 0 && delim == ';' {
+	if numbers.second > 0 && numbers.first == 0 || numbers.first == 0 && delim == ';' || numbers.first > 0 && numbers.second > 0 &&
+		delim == ';' {
 		r.format.decimal = ','
 	}
 	r.format.monthFirst = dates.first > 0 && dates.second == 0

@@ -163,7 +163,8 @@ func (l *Load) Finish(ctx context.Context, conflicts []adreport.Conflict, maxRef
 		{"remove parts", removeParts, nil},
 	}
 	if l.report.View != 0 {
-		steps = append(steps, step{"write parts", putParts, []any{&done.Imported, &done.Updated, &done.Unchanged}}, step{"sum parts", sumParts, nil})
+		steps = append(steps, step{"write parts", putParts, []any{&done.Imported, &done.Updated, &done.Unchanged}},
+			step{"sum parts", sumParts, nil})
 	}
 	steps = append(steps,
 		step{"write days", with.Replace(putDays), []any{&done.Imported, &done.Updated, &done.Unchanged, &done.KeptDays}},

@@ -79,7 +79,8 @@ func countPeriodsOf(ctx context.Context, tx pgx.Tx, ads []string) (overlaps []Ov
 		days    = map[string][]time.Time{}
 	)
 	rows, _ := tx.Query(ctx, `SELECT ad_id, first_day, last_day FROM gv.ad_periods WHERE tenant_id = gv.tenant() AND ad_id = ANY ($1)`, ads)
-	if _, err = pgx.ForEachRow(rows, []any{&ad, &one.First, &one.Last}, func() error { periods[ad] = append(periods[ad], one); return nil }); err != nil {
+	if _, err = pgx.ForEachRow(rows, []any{&ad, &one.First, &one.Last},
+		func() error { periods[ad] = append(periods[ad], one); return nil }); err != nil {
 		return nil, fmt.Errorf("read periods: %w", err)
 	}
 	rows, _ = tx.Query(ctx, `SELECT ad_id, day FROM gv.ad_metrics WHERE tenant_id = gv.tenant() AND ad_id = ANY ($1) AND imported`, ads)

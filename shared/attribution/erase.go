@@ -81,7 +81,8 @@ func (s Store) carrying(ctx context.Context, hashes []Hash) (ids []string, keys 
 		ORDER  BY click_id`, byKind)
 	var k Keys
 	_, err = pgx.ForEachRow(rows, []any{
-		&k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID, &k.LeadID, &k.EmailHash, &k.PhoneHash, &k.FingerprintHash, &k.IP, &k.UserAgent,
+		&k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID, &k.LeadID, &k.EmailHash, &k.PhoneHash, &k.FingerprintHash, &k.IP,
+		&k.UserAgent,
 	}, func() error {
 		ids, keys = append(ids, k.ClickID), append(keys, k)
 		return nil

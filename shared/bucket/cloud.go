@@ -51,7 +51,8 @@ func (c *cloud) bucket() (*storage.BucketHandle, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make a Cloud Storage client: %w", err)
 		}
-		client.SetRetry(storage.WithBackoff(gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second}), storage.WithMaxAttempts(tries))
+		client.SetRetry(storage.WithBackoff(gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second}),
+			storage.WithMaxAttempts(tries))
 		c.client = client
 	}
 	return c.client.Bucket(c.name), nil

@@ -182,5 +182,6 @@ func none(err error) error {
 
 // escapes reports what os.Root refuses; it says so in words only.
 func escapes(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "escapes from parent") || errors.Is(err, fs.ErrInvalid) || strings.Contains(err.Error(), "not a directory"))
+	return err != nil && (strings.Contains(err.Error(), "escapes from parent") || errors.Is(err, fs.ErrInvalid) ||
+		strings.Contains(err.Error(), "not a directory"))
 }

@@ -36,9 +36,10 @@ func (b *Bucket) Window(ctx context.Context, tenant string, f File) (*Window, er
 	if err != nil {
 		return nil, err
 	}
-	return &Window{ctx: ctx, size: f.Size, patience: b.patience, fetch: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-		return b.store.read(ctx, p, f.Generation, offset, length)
-	}}, nil
+	return &Window{ctx: ctx, size: f.Size, patience: b.patience,
+		fetch: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+			return b.store.read(ctx, p, f.Generation, offset, length)
+		}}, nil
 }
 
 // ReadAt is io.ReaderAt's.

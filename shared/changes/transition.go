@@ -398,7 +398,8 @@ func (t *step) revert() {
 func (t *step) finish(from Status) {
 	c, o, now := &t.Change, t.Object, t.Now
 	c.FinishedAt = &now
-	if o != nil && c.Steps == 0 && o.banIsOf(c.ChangeID) && c.Status != StatusApplied && c.Status != StatusDryRun && c.Status != StatusSuperseded {
+	if o != nil && c.Steps == 0 && o.banIsOf(c.ChangeID) && c.Status != StatusApplied && c.Status != StatusDryRun &&
+		c.Status != StatusSuperseded {
 		o.allowRaises() // a cut that was not made forbids nothing
 	}
 	switch {

@@ -48,7 +48,8 @@ func (u Undoing) heldReason(back *Change, o *Object) string {
 		return ""
 	case back.Kind == KindStatus && o.KnownStatus != back.BeforeStatus && o.KnownStatus != back.TargetStatus:
 		return UndoHeldReason(back.BudgetObject, o.KnownStatus, back.BeforeStatus, back.TargetStatus)
-	case back.Kind != KindStatus && back.BeforeMinor != nil && !same(o.KnownMinor, back.BeforeMinor) && !same(o.KnownMinor, back.TargetMinor):
+	case back.Kind != KindStatus && back.BeforeMinor != nil && !same(o.KnownMinor, back.BeforeMinor) &&
+		!same(o.KnownMinor, back.TargetMinor):
 		return UndoHeldReason(back.BudgetObject, back.Amount(o.KnownMinor), back.From(), back.To())
 	}
 	return ""
@@ -111,7 +112,8 @@ func Approvable(c *Change, sameDigest bool) string {
 	case c.Status != StatusAwaiting:
 		return fmt.Sprintf("this change is %s and waits for no approval%s", c.Status, because(c.HeldReason))
 	case !sameDigest:
-		return fmt.Sprintf("the plan has changed (now from %s to %s): look at the change again and approve its present digest", c.From(), c.To())
+		return fmt.Sprintf("the plan has changed (now from %s to %s): look at the change again and approve its present digest",
+			c.From(), c.To())
 	}
 	return ""
 }

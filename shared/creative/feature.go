@@ -155,7 +155,8 @@ var synonyms = map[string]map[string]string{
 		"book": "book_now", "book_a_call": "book_now", "book_call": "book_now", "shop": "buy", "shop_now": "buy", "buy_now": "buy",
 		"signup": "sign_up", "register": "sign_up", "message": "send_message", "call_now": "call",
 	},
-	"hook_type": {"founder": "founder_story", "statistics": "statistic", "stat": "statistic", "demo": "demonstration", "humour": "humor", "before_after": "transformation"},
+	"hook_type": {"founder": "founder_story", "statistics": "statistic", "stat": "statistic", "demo": "demonstration", "humour": "humor",
+		"before_after": "transformation"},
 }
 
 // word puts a category into its one spelling.
@@ -302,7 +303,8 @@ func (d DNA) OutOfRange() []Out {
 			if _, flat := d[spelling]; !flat && spelling == f.section+"_"+f.member {
 				path = f.section + "." + f.member
 			}
-			all = append(all, Out{path, "must be a number from " + strconv.FormatFloat(f.min, 'g', -1, 64) + " to " + strconv.FormatFloat(f.max, 'g', -1, 64)})
+			all = append(all, Out{path, "must be a number from " + strconv.FormatFloat(f.min, 'g', -1,
+				64) + " to " + strconv.FormatFloat(f.max, 'g', -1, 64)})
 		}
 	}
 	return all

@@ -63,7 +63,8 @@ var fields = []field{
 		about:  "Where most of it plays.",
 	},
 	{
-		name: "human_face", section: "visual", member: "human_face", kind: truth, asked: true, also: []string{"visual_face", "has_face", "face"},
+		name: "human_face", section: "visual", member: "human_face", kind: truth, asked: true,
+		also:  []string{"visual_face", "has_face", "face"},
 		about: "Whether a human face is to be seen in the first three seconds.",
 	},
 	{
@@ -97,13 +98,16 @@ var fields = []field{
 		about: "How fast it is cut: slow below 10 cuts a minute, fast above 30.",
 	},
 	{
-		name: "cuts_per_minute", section: "pacing", member: "cuts_per_minute", kind: number, max: 300, asked: true, also: []string{"cut_rate"},
+		name: "cuts_per_minute", section: "pacing", member: "cuts_per_minute", kind: number, max: 300, asked: true,
+		also:  []string{"cut_rate"},
 		about: "Cuts a minute.",
 	},
 	{
-		name: "emotion", section: "copy", member: "emotion", kind: category, asked: true, also: []string{"emotional_trigger", "primary_emotion"},
+		name: "emotion", section: "copy", member: "emotion", kind: category, asked: true,
+		also: []string{"emotional_trigger", "primary_emotion"},
 		values: []string{
-			"curiosity", "hope", "trust", "doubt", "urgency", "belonging", "certainty", "joy", "fear", "frustration", "pride", "relief", "other",
+			"curiosity", "hope", "trust", "doubt", "urgency", "belonging", "certainty", "joy", "fear", "frustration", "pride",
+			"relief", "other",
 		},
 		about: "The feeling it works with most.",
 	},
@@ -131,8 +135,9 @@ var fields = []field{
 	},
 	{
 		name: "cta_type", section: "cta", member: "type", kind: category, bare: true, asked: true, also: []string{"call_to_action"},
-		values: []string{"none", "book_now", "sign_up", "learn_more", "send_message", "call", "buy", "download", "get_offer", "visit", "other"},
-		about:  "What it asks the viewer to do.",
+		values: []string{"none", "book_now", "sign_up", "learn_more", "send_message", "call", "buy", "download", "get_offer",
+			"visit", "other"},
+		about: "What it asks the viewer to do.",
 	},
 	{
 		name: "cta_strength", section: "cta", member: "strength", kind: number, max: 1, asked: true,
@@ -158,7 +163,8 @@ var fields = []field{
 		about: "Width to height.",
 	},
 	{
-		name: "frames_per_second", section: "format", member: "frames_per_second", kind: number, max: 1000, also: []string{"fps", "frame_rate"},
+		name: "frames_per_second", section: "format", member: "frames_per_second", kind: number, max: 1000,
+		also:  []string{"fps", "frame_rate"},
 		about: "Frames a second.",
 	},
 }

@@ -85,13 +85,16 @@ func graded(n, all int64, bad float64) string {
 }
 
 func clicksCheck(a accountFacts) Check {
-	c := Check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks, Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/console/setup/keys"}
+	c := Check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks,
+		Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/console/setup/keys"}
 	switch {
 	case c.State == "never":
-		c.Detail, c.Action = "No click on an ad of this account has been tracked, so no deal can be credited by a click.", "Put the beacon on the landing pages and the ad's id into their links."
+		c.Detail, c.Action = "No click on an ad of this account has been tracked, so no deal can be credited by a click.",
+			"Put the beacon on the landing pages and the ad's id into their links."
 	case c.State != "ok":
 		c.Since = c.LastAt
-		c.Detail = fmt.Sprintf("The last click on an ad of this account was tracked %s ago; %d in the last 7 days.", age(a.Now, *a.LastClick), a.Clicks)
+		c.Detail = fmt.Sprintf("The last click on an ad of this account was tracked %s ago; %d in the last 7 days.",
+			age(a.Now, *a.LastClick), a.Clicks)
 		c.Action = "Check that the beacon still runs on the landing pages and that the publishable key is not revoked."
 	default:
 		c.Detail = fmt.Sprintf("%d clicks on ads of this account in the last 7 days.", a.Clicks)
@@ -106,13 +109,15 @@ func clicksCheck(a accountFacts) Check {
 }
 
 func eventsCheck(crm crmFacts) Check {
-	c := Check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events, Link: "/console/setup/hubspot"}
+	c := Check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events,
+		Link: "/console/setup/hubspot"}
 	c.Detail = fmt.Sprintf("%d changes of deals and contacts were taken in the last 7 days.", crm.Events)
 	switch {
 	case crm.Portals == 0 && c.State != "ok":
 		c.Detail, c.Action = "No CRM is connected.", "Connect HubSpot, or send deals to a source of your own."
 	case c.State == "never":
-		c.Detail, c.Action = "A CRM is connected and no change of a deal has come yet.", "Check the subscriptions and the target URL of the app's webhooks, and move a deal."
+		c.Detail, c.Action = "A CRM is connected and no change of a deal has come yet.",
+			"Check the subscriptions and the target URL of the app's webhooks, and move a deal."
 	case c.State != "ok":
 		c.Since = c.LastAt
 		c.Detail = fmt.Sprintf("The last change of a deal came %s ago.", age(crm.Now, *crm.LastEvent))
@@ -154,21 +159,26 @@ func metricsCheck(now time.Time, a accountFacts) Check {
 }
 
 func reconcileCheck(crm crmFacts) Check {
-	c := Check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired, Share: shareOf(crm.Repaired, crm.Compared), Link: "/console/setup/hubspot"}
+	c := Check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired,
+		Share: shareOf(crm.Repaired, crm.Compared), Link: "/console/setup/hubspot"}
 	switch {
 	case c.State == "never" && crm.Portals == 0:
-		c.Detail, c.Action, c.Link = "No CRM is connected, so there is nothing to compare the ledger with.", "Connect HubSpot.", "/console/setup/hubspot"
+		c.Detail, c.Action, c.Link = "No CRM is connected, so there is nothing to compare the ledger with.", "Connect HubSpot.",
+			"/console/setup/hubspot"
 	case c.State == "never":
-		c.Detail, c.Action = "The ledger has not been compared with the CRM yet.", "Nothing: the first comparison follows when the portal's deals have been read."
+		c.Detail, c.Action = "The ledger has not been compared with the CRM yet.",
+			"Nothing: the first comparison follows when the portal's deals have been read."
 	default:
-		c.Detail = fmt.Sprintf("The last comparison with the CRM, %s ago, looked at %d deals and repaired %d.", age(crm.Now, *crm.Reconciled), crm.Compared, crm.Repaired)
+		c.Detail = fmt.Sprintf("The last comparison with the CRM, %s ago, looked at %d deals and repaired %d.",
+			age(crm.Now, *crm.Reconciled), crm.Compared, crm.Repaired)
 	}
 	switch {
 	case crm.ReconcileError != nil:
 		c.State, c.Since, c.Detail = "bad", crm.ReconcileErrorAt, *crm.ReconcileError
 		c.Action = "Connect HubSpot again where the detail asks for it; otherwise the next run tries again."
 	case c.State == "ok" && c.Share != nil && *c.Share > 0.01:
-		c.State, c.Since, c.Action = "warn", c.LastAt, "Check in HubSpot that the app's webhooks are delivered: their events should have brought this."
+		c.State, c.Since, c.Action = "warn", c.LastAt,
+			"Check in HubSpot that the app's webhooks are delivered: their events should have brought this."
 	case c.State == "warn" || c.State == "bad":
 		c.Since, c.Action = c.LastAt, "Ask for a comparison now; where it does not come, connect HubSpot again."
 	}
@@ -181,7 +191,8 @@ const (
 )
 
 func unmatchedCheck(crm crmFacts) Check {
-	c := Check{Check: "unmatched_deals", State: graded(crm.Unmatched, crm.Deals, 0.6), Count: crm.Unmatched, Share: shareOf(crm.Unmatched, crm.Deals), LastAt: crm.LastUnmatched, Link: "/console/pipeline"}
+	c := Check{Check: "unmatched_deals", State: graded(crm.Unmatched, crm.Deals, 0.6), Count: crm.Unmatched,
+		Share: shareOf(crm.Unmatched, crm.Deals), LastAt: crm.LastUnmatched, Link: "/console/pipeline"}
 	switch {
 	case crm.Deals == 0:
 		c.State, c.Detail, c.Action = "never", noDeals, firstDeal
@@ -198,7 +209,8 @@ func unmatchedCheck(crm crmFacts) Check {
 }
 
 func assumedCheck(a accountFacts) Check {
-	c := Check{Check: "assumed_values", State: graded(a.AssumedMinor, a.PipelineMinor, 0.5), Count: a.AssumedAds + a.UnvaluedAds, Share: shareOf(a.AssumedMinor, a.PipelineMinor), Link: "/console/setup/accounts"}
+	c := Check{Check: "assumed_values", State: graded(a.AssumedMinor, a.PipelineMinor, 0.5), Count: a.AssumedAds + a.UnvaluedAds,
+		Share: shareOf(a.AssumedMinor, a.PipelineMinor), Link: "/console/setup/accounts"}
 	switch {
 	case a.UnvaluedAds > 0:
 		c.State = "warn"
@@ -214,21 +226,24 @@ func assumedCheck(a accountFacts) Check {
 }
 
 func unmappedCheck(crm crmFacts) Check {
-	c := Check{Check: "unmapped_stages", State: graded(crm.Unmapped, crm.Deals, 0.2), Count: crm.Unmapped, Share: shareOf(crm.Unmapped, crm.Deals), Link: "/console/setup/hubspot"}
+	c := Check{Check: "unmapped_stages", State: graded(crm.Unmapped, crm.Deals, 0.2), Count: crm.Unmapped,
+		Share: shareOf(crm.Unmapped, crm.Deals), Link: "/console/setup/hubspot"}
 	switch {
 	case crm.Deals == 0:
 		c.State, c.Detail, c.Action = "never", noDeals, firstDeal
 	case crm.Unmapped == 0:
 		c.Detail = "Every deal's stage stands for one of yours."
 	default:
-		c.Detail = fmt.Sprintf("%d of %d deals are in stages of the CRM that stand for none of yours: they are valued 0.", crm.Unmapped, crm.Deals)
+		c.Detail = fmt.Sprintf("%d of %d deals are in stages of the CRM that stand for none of yours: they are valued 0.",
+			crm.Unmapped, crm.Deals)
 		c.Action = "Map the stages."
 	}
 	return c
 }
 
 func lettersCheck(crm crmFacts) Check {
-	c := Check{Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.", Link: "/console/setup/dead-letters"}
+	c := Check{Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.",
+		Link: "/console/setup/dead-letters"}
 	if crm.Letters > 0 {
 		c.State, c.Since = "warn", crm.FirstLetter
 		if crm.Letters >= 100 || crm.Now.Sub(*crm.FirstLetter) > 7*oneDay {

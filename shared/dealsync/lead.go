@@ -15,7 +15,8 @@ import (
 // withLeads returns a deal's contacts as they are to be recorded: with the leads that
 // were found to be theirs, and with hashes of their addresses only while a lead may
 // still be found by them.
-func withLeads(ctx context.Context, tx pgx.Tx, portal int64, deal hubspot.Deal, contacts []ledger.Contact, read map[int64]hubspot.Contact) ([]ledger.Contact, error) {
+func withLeads(ctx context.Context, tx pgx.Tx, portal int64, deal hubspot.Deal, contacts []ledger.Contact,
+	read map[int64]hubspot.Contact) ([]ledger.Contact, error) {
 	saved := slices.Clone(contacts)
 	store := attribution.NewStore(tx)
 	for i, c := range saved {

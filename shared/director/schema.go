@@ -11,7 +11,8 @@ func Schema(b Brief) map[string]any {
 	from := citations(b)
 	fixes := arrayOf(object(map[string]any{
 		"feature": text("The weak feature, as in prediction.weaknesses."),
-		"now":     text("What it is now."), "to": text("The value that it is to have, such as fast or 0.9; may be empty."), "change": text("What to do instead, concretely."), "from_ads": from,
+		"now":     text("What it is now."), "to": text("The value that it is to have, such as fast or 0.9; may be empty."),
+		"change": text("What to do instead, concretely."), "from_ads": from,
 	}))
 	fixes["maxItems"] = maxFixes
 	if b.Kind == FixPlan {
@@ -20,8 +21,9 @@ func Schema(b Brief) map[string]any {
 		fixes["maxItems"] = 0
 	}
 	scenes := arrayOf(object(map[string]any{
-		"start_seconds": number("The first scene's is 0; any other's is where the scene before it ends."), "end_seconds": number("After start_seconds."),
-		"purpose": text("hook, problem, solution, benefit, proof, objection, offer or cta."), "shot": text("What is seen."),
+		"start_seconds": number("The first scene's is 0; any other's is where the scene before it ends."),
+		"end_seconds":   number("After start_seconds."),
+		"purpose":       text("hook, problem, solution, benefit, proof, objection, offer or cta."), "shot": text("What is seen."),
 		"on_screen_text": text("May be empty."), "voiceover": text("May be empty."), "from_ads": from,
 	}))
 	scenes["minItems"], scenes["maxItems"] = 1, maxScenes

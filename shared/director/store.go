@@ -66,7 +66,8 @@ const planColumns = `plan_id::text, kind, account_id, coalesce(video_id, ''), co
 
 func planRow(row pgx.CollectableRow) (p Plan, err error) {
 	var data []byte
-	err = row.Scan(&p.PlanID, &p.Kind, &p.AccountID, &p.VideoID, &p.AdID, &p.RefreshID, &p.CreatedAt, &p.Requested, &p.GeneratedBy, &p.FallbackReason, &data)
+	err = row.Scan(&p.PlanID, &p.Kind, &p.AccountID, &p.VideoID, &p.AdID, &p.RefreshID, &p.CreatedAt, &p.Requested, &p.GeneratedBy,
+		&p.FallbackReason, &data)
 	if err != nil {
 		return p, err
 	}

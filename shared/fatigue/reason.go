@@ -18,7 +18,8 @@ func tooLittle(all []Day, days []day) (Verdict, bool) {
 	case !little(all, days):
 		return Verdict{}, false
 	case len(days) < leastDays:
-		return nothing("%d %s with impressions: it takes at least %d to see a change.", len(days), plural(len(days), "day", "days"), leastDays)
+		return nothing("%d %s with impressions: it takes at least %d to see a change.", len(days),
+			plural(len(days), "day", "days"), leastDays)
 	default:
 		return nothing("The newest day has %d impressions: fewer than %d prove nothing.", all[len(all)-1].Impressions, leastImpressions)
 	}
@@ -89,11 +90,13 @@ func (h *history) observed(s Signal) (found, limit string) {
 				change(s.Observed), percent(h.rate(last)), percent(h.rate(first))), limit
 		}
 		return fmt.Sprintf("CTR %s: %s on the newest day (%s clicks of %s) against %s before (%s clicks of %s)",
-			change(s.Observed), percent(d.CTR), number(d.clicks()), thousands(d.Impressions), percent(clicks/seen), number(clicks), number(seen)), limit
+			change(s.Observed), percent(d.CTR), number(d.clicks()), thousands(d.Impressions), percent(clicks/seen), number(clicks),
+			number(seen)), limit
 	case Frequency:
 		return fmt.Sprintf("Frequency %.2f: each person saw it that often", s.Observed), fmt.Sprintf("above %.1f", MaxFrequency)
 	case CPMRise:
-		return fmt.Sprintf("CPM %s: %s on the newest day against %s before", change(s.Observed), h.price1000(d.CPM), h.price1000(1000*spend/seen)), "a rise of more than 50%"
+		return fmt.Sprintf("CPM %s: %s on the newest day against %s before", change(s.Observed), h.price1000(d.CPM),
+			h.price1000(1000*spend/seen)), "a rise of more than 50%"
 	default:
 		return fmt.Sprintf("Delivery is saturated: in 7 days spend outgrew impressions by %.0f points, and impressions grew by less than 10%%", 100*s.Observed), "this"
 	}
@@ -161,18 +164,21 @@ func (h *history) confounders(v Verdict, context Context) []string {
 		return all
 	}
 	if n := len(context.BudgetChanged); n > 0 {
-		all = append(all, fmt.Sprintf("its budget was changed %s in these days, last on %s", times(n), context.BudgetChanged[n-1].Format(time.DateOnly)))
+		all = append(all, fmt.Sprintf("its budget was changed %s in these days, last on %s", times(n),
+			context.BudgetChanged[n-1].Format(time.DateOnly)))
 	} else if change, ok := h.spendChange(); ok {
 		way := "rose"
 		if change < 0 {
 			way = "fell"
 		}
-		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and CTR and CPM swing after a change of the budget", way, 100*math.Abs(change)))
+		all = append(all, fmt.Sprintf("daily spend %s by %.0f%% in the last three days, and CTR and CPM swing after a change of the budget",
+			way, 100*math.Abs(change)))
 	}
 	if context.Learning {
 		all = append(all, "its ad set is in Meta's learning phase")
 	} else if h.lag(0) < learningDays {
-		all = append(all, fmt.Sprintf("the history is only %d days long: a new or just edited ad may still be in the learning phase", h.lag(0)+1))
+		all = append(all, fmt.Sprintf("the history is only %d days long: a new or just edited ad may still be in the learning phase",
+			h.lag(0)+1))
 	}
 	return all
 }

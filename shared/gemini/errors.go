@@ -58,7 +58,8 @@ func (c *Capped) Error() string {
 	if c.Tokens {
 		what = "token limit"
 	}
-	return fmt.Sprintf("your organisation's daily %s for the AI model is reached; it begins anew at %s", what, c.Until.Format("15:04 MST on 2 January"))
+	return fmt.Sprintf("your organisation's daily %s for the AI model is reached; it begins anew at %s", what,
+		c.Until.Format("15:04 MST on 2 January"))
 }
 
 // Unwrap returns the fault that it is: later, the same may be asked again.

@@ -115,7 +115,8 @@ func read(resp *genai.GenerateContentResponse, schema map[string]any) (json.RawM
 	case genai.FinishReasonStop, genai.FinishReasonUnspecified, "":
 	case genai.FinishReasonMaxTokens, genai.FinishReasonContinuation:
 		return nil, ErrTruncated
-	case genai.FinishReasonOther, genai.FinishReasonMalformedFunctionCall, genai.FinishReasonUnexpectedToolCall, genai.FinishReasonTooManyToolCalls:
+	case genai.FinishReasonOther, genai.FinishReasonMalformedFunctionCall, genai.FinishReasonUnexpectedToolCall,
+		genai.FinishReasonTooManyToolCalls:
 		return nil, fmt.Errorf("ended with %s: %w", word(string(reason)), ErrNonsense)
 	default: // what is new here is most likely a refusal of a new name
 		return nil, &Refused{Reason: word(string(reason))}

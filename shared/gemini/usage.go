@@ -94,7 +94,8 @@ func (u usage) charge(ctx context.Context, r reservation, s spent) {
 			SET    calls = u.calls + 1, failed = u.failed + excluded.failed, input_tokens = u.input_tokens + excluded.input_tokens,
 			       output_tokens = u.output_tokens + excluded.output_tokens, cost_micros = u.cost_micros + excluded.cost_micros`,
 			pgx.StrictNamedArgs{
-				"day": r.day, "model": r.model, "purpose": r.purpose, "failed": failed, "input": s.input, "output": s.output, "micros": s.micros,
+				"day": r.day, "model": r.model, "purpose": r.purpose, "failed": failed, "input": s.input, "output": s.output,
+				"micros":          s.micros,
 				"reserved_tokens": r.tokens, "reserved_micros": r.micros,
 			})
 		return err

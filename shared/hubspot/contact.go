@@ -137,7 +137,8 @@ func contact(o object) Contact {
 	p := o.Properties
 	return Contact{
 		ID: int64(o.ID), FacebookClickIDs: o.ever("hs_facebook_click_id"), GoogleClickIDs: o.ever("hs_google_click_id"),
-		TikTokClickIDs: o.ever("hs_tiktok_click_id"), ClickIDs: o.ever("gv_click_id"), FingerprintHashes: o.ever("gv_fingerprint_hash"), FirstURL: p.get("hs_analytics_first_url"),
+		TikTokClickIDs: o.ever("hs_tiktok_click_id"), ClickIDs: o.ever("gv_click_id"), FingerprintHashes: o.ever("gv_fingerprint_hash"),
+		FirstURL:          p.get("hs_analytics_first_url"),
 		CreatedAt:         or(p.time("createdate"), time.Time(o.CreatedAt)),
 		FirstConversionAt: p.time("first_conversion_date"), RecentConversionAt: p.time("recent_conversion_date"),
 		MergedIDs: p.ids("hs_merged_object_ids"),

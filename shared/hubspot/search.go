@@ -69,7 +69,8 @@ func (c *Client) changed(ctx context.Context, objects, property string, from Cur
 	tied := from.AfterID > 0
 	filters, sort := append(more, filter{property, "GTE", millisText(from.At)}), order{property, "ASCENDING"}
 	if tied {
-		filters = append(more, filter{property, "EQ", millisText(from.At)}, filter{"hs_object_id", "GT", strconv.FormatInt(from.AfterID, 10)})
+		filters = append(more, filter{property, "EQ", millisText(from.At)},
+			filter{"hs_object_id", "GT", strconv.FormatInt(from.AfterID, 10)})
 		sort = order{"hs_object_id", "ASCENDING"}
 	}
 	r := request{
@@ -93,7 +94,8 @@ func (c *Client) changed(ctx context.Context, objects, property string, from Cur
 	page := Page{Total: int(answer.Total), Next: from, Last: len(answer.Results) < searchPage}
 	for _, o := range answer.Results {
 		page.Found = append(page.Found, Found{
-			ID: int64(o.ID), ModifiedAt: or(o.Properties.time(property), time.Time(o.UpdatedAt)), MergedIDs: o.Properties.ids("hs_merged_object_ids"),
+			ID: int64(o.ID), ModifiedAt: or(o.Properties.time(property), time.Time(o.UpdatedAt)),
+			MergedIDs: o.Properties.ids("hs_merged_object_ids"),
 		})
 	}
 	page.step(from, tied)

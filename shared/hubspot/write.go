@@ -46,7 +46,8 @@ func (c *Client) EnsureDealProperties(ctx context.Context, group string, propert
 			return err
 		}
 		if has.Type != p.Type {
-			return fault.Conflictf("portal %d has a property %s of the type %s, not %s: rename or delete it there", c.opts.Portal, p.Name, has.Type, p.Type)
+			return fault.Conflictf("portal %d has a property %s of the type %s, not %s: rename or delete it there", c.opts.Portal, p.Name,
+				has.Type, p.Type)
 		}
 	}
 	return nil

@@ -233,7 +233,8 @@ func candidates(ads []Ad) []candidate {
 
 func newTable(ads []Ad) *table {
 	o := &table{ads: ads}
-	o.y, o.noise, o.value, o.exposure = make([]float64, len(ads)), make([]float64, len(ads)), make([]float64, len(ads)), make([]float64, len(ads))
+	o.y, o.noise, o.value, o.exposure = make([]float64, len(ads)), make([]float64, len(ads)), make([]float64, len(ads)),
+		make([]float64, len(ads))
 	var paid []float64
 	for i, a := range ads {
 		clicks, shown := float64(a.Clicks), float64(a.Impressions)
@@ -404,8 +405,9 @@ func (e *effect) pattern(ads []Ad, prior float64) Pattern {
 	share := prior / (prior + e.se*e.se)
 	size, sd := share*e.size, math.Sqrt(share)*e.se
 	p := Pattern{
-		Metric: e.metric, Feature: e.feature, Value: e.value, Lift: math.Expm1(size), Low: math.Expm1(size - 1.96*sd), High: math.Expm1(size + 1.96*sd),
-		P: e.p, With: len(e.carriers), Without: e.without, Ads: []string{},
+		Metric: e.metric, Feature: e.feature, Value: e.value, Lift: math.Expm1(size), Low: math.Expm1(size - 1.96*sd),
+		High: math.Expm1(size + 1.96*sd),
+		P:    e.p, With: len(e.carriers), Without: e.without, Ads: []string{},
 	}
 	best := slices.Clone(e.carriers)
 	rate := func(i int) float64 {

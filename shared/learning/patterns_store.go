@@ -107,7 +107,8 @@ func (s Store) Save(ctx context.Context, account string, m Moved, now time.Time)
 				    ads_with = excluded.ads_with, ads_without = excluded.ads_without, examples = excluded.examples, changed_at = excluded.changed_at,
 				    found_at = CASE WHEN c.status = 'active' THEN c.found_at ELSE excluded.found_at END`,
 				pgx.StrictNamedArgs{
-					"account": account, "metric": p.Metric, "feature": p.Feature, "value": p.Value, "status": status, "lift": p.Lift, "low": p.Low, "high": p.High,
+					"account": account, "metric": p.Metric, "feature": p.Feature, "value": p.Value, "status": status, "lift": p.Lift,
+					"low": p.Low, "high": p.High,
 					"p": p.P, "with": p.With, "without": p.Without, "ads": append([]string{}, p.Ads...), "now": now,
 				})
 		}
@@ -133,7 +134,8 @@ func (s Store) Contribute(ctx context.Context, account, niche string, effects []
 			INSERT INTO gv.niche_contributions (tenant_id, account_id, niche, metric, feature, value, effect, error, updated_at)
 			VALUES (gv.tenant(), @account, @niche, @metric, @feature, @value, @effect, @error, @now)`,
 			pgx.StrictNamedArgs{
-				"account": account, "niche": niche, "metric": e.Metric, "feature": e.Feature, "value": e.Value, "effect": e.Size, "error": e.Error, "now": now,
+				"account": account, "niche": niche, "metric": e.Metric, "feature": e.Feature, "value": e.Value, "effect": e.Size,
+				"error": e.Error, "now": now,
 			})
 	}
 	if err := s.tx.SendBatch(ctx, b).Close(); err != nil {

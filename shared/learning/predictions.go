@@ -84,7 +84,8 @@ func (s Store) Ads(ctx context.Context, account string, curve Curve, now time.Ti
 		a   Ad
 		dna []byte
 	)
-	_, err := pgx.ForEachRow(rows, []any{&a.ID, &dna, &a.Active, &a.Impressions, &a.Clicks, &a.Spend, &a.Value, &a.CreatedAt, &a.Arrived, &a.Predicted}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&a.ID, &dna, &a.Active, &a.Impressions, &a.Clicks, &a.Spend, &a.Value, &a.CreatedAt, &a.Arrived,
+		&a.Predicted}, func() error {
 		next := a
 		next.DNA = creative.DNA{}
 		if err := next.DNA.UnmarshalJSON(dna); err != nil {
@@ -179,7 +180,8 @@ func (s Store) Predicted(ctx context.Context, all []New) error {
 			ON     CONFLICT (tenant_id, account_id, dna_hash, model_version) WHERE source = 'gate' DO NOTHING`,
 			pgx.StrictNamedArgs{
 				"account": n.Account, "ad": n.AdID, "hash": n.Hash, "source": n.Source, "version": n.Version, "segment": n.Segment,
-				"ctr": n.CTR, "ctr_low": n.CTRLow, "ctr_high": max(n.CTRHigh, n.CTRLow), "roas": n.ROAS, "roas_low": n.ROASLow, "roas_high": max(n.ROASHigh, n.ROASLow), "made": n.MadeAt,
+				"ctr": n.CTR, "ctr_low": n.CTRLow, "ctr_high": max(n.CTRHigh, n.CTRLow), "roas": n.ROAS, "roas_low": n.ROASLow,
+				"roas_high": max(n.ROASHigh, n.ROASLow), "made": n.MadeAt,
 			})
 	}
 	if err := s.tx.SendBatch(ctx, b).Close(); err != nil {

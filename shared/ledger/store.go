@@ -106,7 +106,8 @@ func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, curre
 			 ORDER  BY occurred_at DESC LIMIT 10) -- more than can fall into one millisecond
 		) AS known
 		ORDER BY occurred_at DESC, (stage_id = @current) DESC, stage_id DESC LIMIT 1`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current, "now": now}).Scan(&latest.ID, &latest.At)
+		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current,
+			"now": now}).Scan(&latest.ID, &latest.At)
 	if err != nil {
 		return latest, fmt.Errorf("record stages of deal %d: %w", deal, err)
 	}
@@ -214,7 +215,8 @@ func (s Store) SetCredit(ctx context.Context, deal int64, c Credit) error {
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal AND state = 'live'`,
 		pgx.StrictNamedArgs{
 			"portal": s.portal, "deal": deal, "contact": c.ContactID, "converted": c.ConvertedAt, "click": c.ClickID,
-			"ad": c.AdID, "campaign": c.CampaignID, "method": c.Method, "confidence": c.Confidence, "reason": c.Reason, "split": len(ads) > 0,
+			"ad": c.AdID, "campaign": c.CampaignID, "method": c.Method, "confidence": c.Confidence, "reason": c.Reason,
+			"split": len(ads) > 0,
 		})
 	batch.Queue(`DELETE FROM gv.deal_credits WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})

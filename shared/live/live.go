@@ -204,7 +204,8 @@ func (v *View) write() {
 		err := v.set(ctx, path, d.data)
 		cancel()
 		if !v.wrote(path, d, err) {
-			slog.Warn("the live view was not written; Firestore is left alone for a while", "tenant", d.tenant, "document", path, "error", err.Error())
+			slog.Warn("the live view was not written; Firestore is left alone for a while", "tenant", d.tenant, "document", path,
+				"error", err.Error())
 			return
 		}
 	}

@@ -42,7 +42,8 @@ func (e *Error) Unwrap() error {
 	case unauthorized:
 		return fault.Conflictf("Meta does not accept the token of %s: connect it again", account)
 	case forbidden:
-		return fault.Conflictf("Meta does not allow this with the token of %s: connect it again with the permissions %s", account, permissions)
+		return fault.Conflictf("Meta does not allow this with the token of %s: connect it again with the permissions %s", account,
+			permissions)
 	case gone:
 		return fault.NotFoundf("Meta does not have it, or does not show it to the token of %s", account)
 	case throttled, budgetLimited:

@@ -80,7 +80,8 @@ func New(cfg Config, o Options) *Client {
 		base = &url.URL{Scheme: "https", Host: "meta-api-url.invalid"} // refused when first called, by a name that says why
 	}
 	return &Client{
-		base: base.JoinPath("v" + strings.TrimPrefix(or(cfg.Version, "v26.0"), "v")), opts: o, quota: &quota{now: o.Now, pauses: map[gate]pause{}},
+		base: base.JoinPath("v" + strings.TrimPrefix(or(cfg.Version, "v26.0"), "v")), opts: o,
+		quota:      &quota{now: o.Now, pauses: map[gate]pause{}},
 		currencies: map[string]money.Currency{}, posts: map[string]*rate.Limiter{},
 		http: &http.Client{
 			Transport: o.Transport,

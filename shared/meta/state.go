@@ -96,8 +96,9 @@ func (a *Account) Read(ctx context.Context, name string) (State, error) {
 		return State{}, fault.Conflictf("%s is of ad account act_%s, not of %s", name, owner, a.ID())
 	}
 	s := State{
-		Object: name, CampaignID: answer.CampaignID, AdSetID: answer.AdSetID, Name: answer.Name, Status: answer.Status, Effective: answer.Effective,
-		Currency: currency, CampaignBudget: answer.Campaign.any(), Learning: answer.Learning.Status == "LEARNING", Trace: trace,
+		Object: name, CampaignID: answer.CampaignID, AdSetID: answer.AdSetID, Name: answer.Name, Status: answer.Status,
+		Effective: answer.Effective,
+		Currency:  currency, CampaignBudget: answer.Campaign.any(), Learning: answer.Learning.Status == "LEARNING", Trace: trace,
 	}
 	if kind == "campaign" {
 		s.CampaignID, s.CampaignBudget = id, answer.any()

@@ -49,16 +49,17 @@ func (a *Account) Campaigns(ctx context.Context, archived Archived) ([]Campaign,
 	if err != nil {
 		return nil, err
 	}
-	err = list(ctx, a, a.edge("campaigns", "id,name,status,effective_status,daily_budget,lifetime_budget,created_time", archived), func(page []listed) error {
-		for _, l := range page {
-			c := Campaign{ID: l.ID, Name: l.Name, Status: l.Status, Effective: l.Effective, CreatedAt: l.created()}
-			if err := errorsIn("campaign/"+l.ID, l.budgetsInto(&c.DailyBudget, &c.LifetimeBudget, currency)); err != nil {
-				return err
+	err = list(ctx, a, a.edge("campaigns", "id,name,status,effective_status,daily_budget,lifetime_budget,created_time", archived),
+		func(page []listed) error {
+			for _, l := range page {
+				c := Campaign{ID: l.ID, Name: l.Name, Status: l.Status, Effective: l.Effective, CreatedAt: l.created()}
+				if err := errorsIn("campaign/"+l.ID, l.budgetsInto(&c.DailyBudget, &c.LifetimeBudget, currency)); err != nil {
+					return err
+				}
+				all = append(all, c)
 			}
-			all = append(all, c)
-		}
-		return nil
-	})
+			return nil
+		})
 	return all, err
 }
 
@@ -72,7 +73,8 @@ func (a *Account) AdSets(ctx context.Context) ([]AdSet, error) {
 	const fields = "id,campaign_id,name,status,effective_status,daily_budget,lifetime_budget,daily_min_spend_target,daily_spend_cap,learning_stage_info{status}"
 	err = list(ctx, a, a.edge("adsets", fields, false), func(page []listed) error {
 		for _, l := range page {
-			s := AdSet{ID: l.ID, CampaignID: l.CampaignID, Name: l.Name, Status: l.Status, Effective: l.Effective, Learning: l.Learning.Status == "LEARNING"}
+			s := AdSet{ID: l.ID, CampaignID: l.CampaignID, Name: l.Name, Status: l.Status, Effective: l.Effective,
+				Learning: l.Learning.Status == "LEARNING"}
 			err := errorsIn("adset/"+l.ID, l.budgetsInto(&s.DailyBudget, &s.LifetimeBudget, currency),
 				set(&s.MinSpend, l.MinSpend, currency), set(&s.SpendCap, l.SpendCap, currency))
 			if err != nil {
@@ -92,7 +94,8 @@ func (a *Account) Ads(ctx context.Context, archived Archived) ([]Ad, error) {
 	err := list(ctx, a, a.edge("ads", fields, archived), func(page []listed) error {
 		for _, l := range page {
 			all = append(all, Ad{
-				ID: l.ID, AdSetID: l.AdSetID, CampaignID: l.CampaignID, Name: l.Name, Status: l.Status, Effective: l.Effective, CreatedAt: l.created(),
+				ID: l.ID, AdSetID: l.AdSetID, CampaignID: l.CampaignID, Name: l.Name, Status: l.Status, Effective: l.Effective,
+				CreatedAt:    l.created(),
 				CreativeName: l.Creative.Name, Title: l.Creative.Title, Body: l.Creative.Body, CallToAction: l.Creative.CallToAction,
 			})
 		}

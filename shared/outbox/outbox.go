@@ -43,8 +43,9 @@ func put(ctx context.Context, tx pgx.Tx, due *time.Time, messages []message.Mess
 		return nil
 	}
 	var (
-		tenants, topics, attributes, subjects = make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages))
-		data                                  = make([][]byte, len(messages))
+		tenants, topics, attributes, subjects = make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages)),
+			make([]string, len(messages))
+		data = make([][]byte, len(messages))
 	)
 	for i, m := range messages {
 		said, err := json.Marshal(m.Attributes)

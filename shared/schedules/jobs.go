@@ -28,7 +28,8 @@ type Config struct {
 	Project string `env:"GOOGLE_CLOUD_PROJECT"`
 	// The region of Cloud Scheduler.
 	Location string `env:"SCHEDULER_LOCATION, default=us-central1"`
-	// The address of a function, with {function} in its place, such as https://{function}-123.us-central1.run.app. Without it a tenant has no schedules of its own.
+	// The address of a function, with {function} in its place, such as https://{function}-123.us-central1.run.app. Without it a tenant has
+	// no schedules of its own.
 	Target string `env:"SCHEDULER_TARGET"`
 	// The service account that Cloud Scheduler calls functions as.
 	Account string `env:"SCHEDULER_SERVICE_ACCOUNT"`
@@ -102,11 +103,13 @@ func (j *Jobs) want(tenant string, s Schedule, t Target) (*schedulerpb.Job, erro
 		Uri: url, HttpMethod: schedulerpb.HttpMethod_POST, Body: body, Headers: map[string]string{"Content-Type": "application/json"},
 	}
 	if j.cfg.Account != "" {
-		target.AuthorizationHeader = &schedulerpb.HttpTarget_OidcToken{OidcToken: &schedulerpb.OidcToken{ServiceAccountEmail: j.cfg.Account, Audience: url}}
+		target.AuthorizationHeader = &schedulerpb.HttpTarget_OidcToken{OidcToken: &schedulerpb.OidcToken{ServiceAccountEmail: j.cfg.Account,
+			Audience: url}}
 	}
 	return &schedulerpb.Job{
 		Name: j.jobName(tenant, s.Name), Description: "A tenant's own schedule of " + s.Name + ". Edit it with PUT /api/schedules/" + s.Name + ": edits made here are undone.",
-		Schedule: s.Cron, TimeZone: s.TimeZone, AttemptDeadline: durationpb.New(runTime), Target: &schedulerpb.Job_HttpTarget{HttpTarget: target},
+		Schedule: s.Cron, TimeZone: s.TimeZone, AttemptDeadline: durationpb.New(runTime),
+		Target: &schedulerpb.Job_HttpTarget{HttpTarget: target},
 	}, nil
 }
 
@@ -139,7 +142,8 @@ func (j *Jobs) Apply(ctx context.Context, tenant string, s Schedule) (differed [
 	case err == nil:
 		if differed = differences(is, want); len(differed) > 0 {
 			is, err = client.UpdateJob(ctx, &schedulerpb.UpdateJobRequest{
-				Job: want, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"schedule", "time_zone", "http_target", "attempt_deadline", "description"}},
+				Job: want, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"schedule", "time_zone", "http_target", "attempt_deadline",
+					"description"}},
 			})
 		}
 	}

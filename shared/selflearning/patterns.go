@@ -46,8 +46,9 @@ func (s *steps) compoundLearning(ctx context.Context, c *learning.Cycle) (learni
 	moved := learning.Compare(before, tested)
 	active := append(append(append([]learning.Pattern{}, moved.New...), moved.Strengthened...), moved.Confirmed...)
 	found := compounded{
-		New: len(moved.New), Strengthened: len(moved.Strengthened), Refuted: len(moved.Refuted), Retired: len(moved.Retired), Active: len(active),
-		Tests: tested.Tests, Rate: learning.FalseDiscoveryRate, Patterns: active[:min(len(active), mostShown)],
+		New: len(moved.New), Strengthened: len(moved.Strengthened), Refuted: len(moved.Refuted), Retired: len(moved.Retired),
+		Active: len(active),
+		Tests:  tested.Tests, Rate: learning.FalseDiscoveryRate, Patterns: active[:min(len(active), mostShown)],
 	}
 	work := learning.Work{Write: func(ctx context.Context, tx pgx.Tx) (any, error) {
 		return found, learning.NewStore(tx).Save(ctx, c.Account, moved, c.StartedAt)

@@ -141,7 +141,8 @@ func (s *steps) predict(ctx context.Context, c *learning.Cycle, k *known, vector
 // Forecast is an oracle's prediction as it is stored to be judged.
 func Forecast(p oracle.Prediction) learning.Prediction {
 	return learning.Prediction{
-		Version: p.Version, CTR: p.CTR, CTRLow: p.CTRInterval[0], CTRHigh: p.CTRInterval[1], ROAS: p.ROAS, ROASLow: p.ROASInterval[0], ROASHigh: p.ROASInterval[1],
+		Version: p.Version, CTR: p.CTR, CTRLow: p.CTRInterval[0], CTRHigh: p.CTRInterval[1], ROAS: p.ROAS, ROASLow: p.ROASInterval[0],
+		ROASHigh: p.ROASInterval[1],
 	}
 }
 

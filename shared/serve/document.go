@@ -70,7 +70,8 @@ func refusals(method, path string, role auth.Role) map[string]*huma.Response {
 		statuses = append(statuses, http.StatusNotFound)
 	}
 	if method != http.MethodGet {
-		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		statuses = append(statuses, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType)
 		if role != auth.Public {
 			statuses = append(statuses, http.StatusConflict)
 		}

@@ -76,7 +76,8 @@ func (r *rules) compile(s *huma.Schema, seen map[*huma.Schema]*node) *node {
 			return n
 		}
 		n.schema = &huma.Schema{
-			Type: s.Type, Nullable: s.Nullable, MinItems: s.MinItems, MaxItems: s.MaxItems, UniqueItems: s.UniqueItems, Items: &huma.Schema{},
+			Type: s.Type, Nullable: s.Nullable, MinItems: s.MinItems, MaxItems: s.MaxItems, UniqueItems: s.UniqueItems,
+			Items: &huma.Schema{},
 		}
 		n.schema.PrecomputeMessages()
 		n.items = r.compile(s.Items, seen)
@@ -104,7 +105,8 @@ func (r *rules) compile(s *huma.Schema, seen map[*huma.Schema]*node) *node {
 
 // check returns the problem that a body deserves, or nil.
 func (r *rules) check(contentType string, body []byte) *problem {
-	if kind, _, err := mime.ParseMediaType(contentType); contentType != "" && (err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
+	if kind, _, err := mime.ParseMediaType(contentType); contentType != "" &&
+		(err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
 		return fieldProblem(http.StatusUnsupportedMediaType, []fieldError{{"body", "must be sent as application/json"}}, 1)
 	}
 	if len(body) == 0 {

@@ -24,8 +24,9 @@ func (s *Sweep) show(tenant string, started time.Time, r *Report, ended bool) {
 	s.view.Put(tenant, live.Progress{
 		Kind: live.Sweep, ID: started.UTC().Format("20060102T150405Z"), Status: status, Ended: ended,
 		Data: map[string]any{
-			"started_at": started.UTC(), "requested_by": s.by, "looked_at": r.LookedAt, "newly_fatigued": r.NewlyFatigued, "remediated": r.Remediated,
-			"cuts": r.Cuts, "refreshes": r.Refreshes, "account_alerts": len(r.Alerts),
+			"started_at": started.UTC(), "requested_by": s.by, "looked_at": r.LookedAt, "newly_fatigued": r.NewlyFatigued,
+			"remediated": r.Remediated,
+			"cuts":       r.Cuts, "refreshes": r.Refreshes, "account_alerts": len(r.Alerts),
 		},
 	})
 }

@@ -60,7 +60,8 @@ const (
 )
 
 func newReport(began time.Time) *Report {
-	return &Report{StartedAt: began.UTC(), ByStatus: map[string]int{}, Ads: []Remediated{}, Alerts: []AccountAlert{}, skipped: map[string]*Skipped{}}
+	return &Report{StartedAt: began.UTC(), ByStatus: map[string]int{}, Ads: []Remediated{}, Alerts: []AccountAlert{},
+		skipped: map[string]*Skipped{}}
 }
 
 func (r *Report) end(at time.Time) {

@@ -166,7 +166,8 @@ func (b *ads) claim(ctx context.Context, tx pgx.Tx, tenant string, due []*tiredA
 // nothing more is.
 func (b *ads) putRemedies(ctx context.Context, tx pgx.Tx, tenant string, all []Tired, cuts, refreshes []Outcome) error {
 	n := len(all)
-	ids, changes, renewed, skipped, until := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
+	ids, changes, renewed, skipped, until := make([]string, n), make([]string, n), make([]string, n), make([]string, n),
+		make([]time.Time, n)
 	for i, t := range all {
 		ids[i], changes[i], renewed[i], skipped[i], until[i] = t.AdID, cuts[i].ID, refreshes[i].ID, cuts[i].Reason, b.now.Add(rest)
 		if cuts[i].ID == "" {

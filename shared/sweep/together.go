@@ -164,7 +164,8 @@ func (a *account) alert(f *fall) AccountAlert {
 	since := (&row{day: f.since}).date().Format(time.DateOnly)
 	return AccountAlert{
 		AccountID: a.id, Kind: f.kind, Since: since, Ads: f.ads, FellBy: f.by, Action: actions[f.kind],
-		Detail: fmt.Sprintf("%d of the %d ads of account %s that could be judged have %s %.0f%% (the median) since %s.", f.ads, f.judged, a.id, what, 100*f.by, since),
+		Detail: fmt.Sprintf("%d of the %d ads of account %s that could be judged have %s %.0f%% (the median) since %s.", f.ads, f.judged,
+			a.id, what, 100*f.by, since),
 	}
 }
 

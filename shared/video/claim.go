@@ -105,7 +105,8 @@ func (s Store) recordOutcome(ctx context.Context, c *Claim, o outcome) (own bool
 		       analyzed_at = CASE WHEN @dna::jsonb IS NULL THEN analyzed_at ELSE now() END
 		WHERE  tenant_id = gv.tenant() AND video_id = @id AND status = 'analyzing' AND claim = @token`,
 		pgx.StrictNamedArgs{
-			"id": c.Video.VideoID, "token": c.token, "status": o.status, "dna": o.dna, "by": o.by, "failure": o.failure, "waiting": o.waiting,
+			"id": c.Video.VideoID, "token": c.token, "status": o.status, "dna": o.dna, "by": o.by, "failure": o.failure,
+			"waiting": o.waiting,
 			"untried": o.untried,
 		})
 	if err != nil {

@@ -157,6 +157,7 @@ func row(c *changes.Change, key string) map[string]any {
 		"budget_object": c.BudgetObject, "kind": c.Kind, "before_minor": c.BeforeMinor, "target_minor": c.TargetMinor,
 		"before_status": c.BeforeStatus, "target_status": c.TargetStatus, "splits": c.Splits, "reason": c.Reason, "source": c.Source,
 		"decision_id": c.DecisionID, "requested_by": c.RequestedBy, "mode": c.Mode, "status": c.Status, "held_reason": c.HeldReason,
-		"due_at": c.DueAt, "decided_at": c.DecidedAt, "created_at": c.CreatedAt, "finished_at": c.FinishedAt, "undo_of": c.UndoOf, "forced": c.Forced,
+		"due_at": c.DueAt, "decided_at": c.DecidedAt, "created_at": c.CreatedAt, "finished_at": c.FinishedAt, "undo_of": c.UndoOf,
+		"forced": c.Forced,
 	}
 }

@@ -26,8 +26,10 @@ func (s Store) addHistory(ctx context.Context, tenant string, entries []changes.
 			duration_ms integer, attempt integer, mode text, at timestamptz)`,
 		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(entries, func(e changes.Entry) map[string]any {
 			return map[string]any{
-				"change_id": e.ChangeID, "account_id": e.AccountID, "campaign_id": e.CampaignID, "ad_id": e.AdID, "budget_object": e.BudgetObject,
-				"action": e.Action, "outcome": e.Outcome, "before_minor": e.BeforeMinor, "after_minor": e.AfterMinor, "floor_minor": e.FloorMinor,
+				"change_id": e.ChangeID, "account_id": e.AccountID, "campaign_id": e.CampaignID, "ad_id": e.AdID,
+				"budget_object": e.BudgetObject,
+				"action":        e.Action, "outcome": e.Outcome, "before_minor": e.BeforeMinor, "after_minor": e.AfterMinor,
+				"floor_minor":   e.FloorMinor,
 				"before_status": e.BeforeStatus, "after_status": e.AfterStatus, "reason": e.Reason, "initiator": e.Initiator,
 				"platform_trace": orNull(e.Trace), "duration_ms": e.Took.Milliseconds(), "attempt": e.Attempt, "mode": e.Mode, "at": e.At,
 			}

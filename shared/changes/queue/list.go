@@ -28,7 +28,8 @@ type Filter struct {
 
 func (f Filter) args(tenant string) pgx.StrictNamedArgs {
 	args := pgx.StrictNamedArgs{
-		"tenant": tenant, "account": f.AccountID, "ad": f.AdID, "change": orNull(f.ChangeID), "limit": f.Limit, "first": f.BeforeID == "", "at": f.Before, "id": f.BeforeID,
+		"tenant": tenant, "account": f.AccountID, "ad": f.AdID, "change": orNull(f.ChangeID), "limit": f.Limit, "first": f.BeforeID == "",
+		"at": f.Before, "id": f.BeforeID,
 	}
 	if f.BeforeID == "" {
 		args["id"] = "00000000-0000-0000-0000-000000000000"
