@@ -130,6 +130,18 @@ const ways = [
     await button(page, 'Send a test notice').click()
     await page.getByText(/^(Not delivered|Delivered)/).waitFor()
   }, { forgive: /50\d|4\d\d/ }],
+  ['a Slack channel is set, tested and switched off, and its address is not shown', async (page) => {
+    await go(page, '/setup/slack', 'Slack')
+    await page.getByLabel('Address of the incoming webhook').fill('https://hooks.invalid/services/e2e')
+    await page.getByLabel('A summary of each day').check()
+    await button(page, 'Save').press('Enter')
+    await page.getByText('Saved.').waitFor()
+    check(await page.getByLabel('Address of the incoming webhook').inputValue() === '', 'the address is shown')
+    await button(page, 'Post a test message').press('Enter')
+    await page.getByText(/^Slack (took it|did not take it)/).waitFor()
+    await button(page, 'Switch it off').press('Enter')
+    await page.getByRole('button', { name: 'Post a test message' }).waitFor({ state: 'detached' })
+  }, { forgive: /50\d|4\d\d/ }],
   ['dead letters are counted before they are sent again', async (page) => {
     await go(page, '/setup/dead-letters', 'Dead letters')
     await button(page, 'Count them').press('Enter')

@@ -492,6 +492,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/connections/slack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the tenant's Slack channel and how posting to it went.
+         * @description Role: admin.
+         */
+        get: operations["get-api-connections-slack"];
+        /**
+         * Sets the Slack channel that notices and summaries are posted to.
+         * @description Role: admin.
+         */
+        put: operations["put-api-connections-slack"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/slack/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Posts a test message to the Slack channel and says what came of it.
+         * @description Role: admin.
+         */
+        post: operations["post-api-connections-slack-test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/connections/webhook": {
         parameters: {
             query?: never;
@@ -505,7 +549,7 @@ export interface paths {
          */
         get: operations["get-api-connections-webhook"];
         /**
-         * Sets where the tenant is told of changes; a new secret is shown once.
+         * Sets where the tenant's notices of changes are sent; a new secret is shown once.
          * @description Role: admin.
          */
         put: operations["put-api-connections-webhook"];
@@ -796,6 +840,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/live-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Admits to the tenant's live view in Firestore for an hour.
+         * @description Role: viewer.
+         */
+        post: operations["post-api-me-live-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/tenant": {
         parameters: {
             query?: never;
@@ -1006,7 +1070,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Remembers a winning ad.
+         * Stores a winning ad in the winner memory.
          * @description Role: editor.
          */
         post: operations["post-api-ml-rag-index-winner"];
@@ -1024,7 +1088,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Says how much is remembered, and with which embedding model.
+         * Says how many winners are stored, and with which embedding model.
          * @description Role: viewer.
          */
         get: operations["get-api-ml-rag-memory-stats"];
@@ -1064,7 +1128,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Shows what is remembered of an ad.
+         * Shows what is stored of a winner.
          * @description Role: viewer.
          */
         get: operations["get-api-ml-rag-winner-ad_id"];
@@ -1697,6 +1761,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/meta": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Answers Meta's challenge when the webhook is subscribed.
+         * @description Role: public.
+         */
+        get: operations["get-webhooks-meta"];
+        put?: never;
+        /**
+         * Takes the leads that Meta's lead forms report.
+         * @description Role: public.
+         */
+        post: operations["post-webhooks-meta"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2110,11 +2198,12 @@ export interface components {
         };
         AttributeAnswer: {
             ad_id: string | null;
+            /** @description null where the match is a lead. */
             attributed_click_id: string | null;
             /** Format: double */
             attribution_confidence: number;
             /** @enum {string} */
-            attribution_method: "url_param" | "fingerprint" | "probabilistic" | "unattributed";
+            attribution_method: "lead_id" | "url_param" | "fingerprint" | "probabilistic" | "unattributed";
             /**
              * Format: double
              * @description From the click to the conversion; 0 where no click was found.
@@ -2123,7 +2212,7 @@ export interface components {
             campaign_id: string | null;
             conversion_id: string;
             reason: string;
-            /** @description A click was found. */
+            /** @description A click, or a lead, was found. */
             success: boolean;
         };
         AttributeInputBody: {
@@ -2156,6 +2245,8 @@ export interface components {
             gclid?: string | null;
             /** @description Recognises only together with user_agent. */
             ip_address?: string | null;
+            /** @description Of a lead form on Meta: its ad is known for certain. */
+            lead_id?: string | null;
             tenant_id: string;
             ttclid?: string | null;
             user_agent?: string | null;
@@ -2870,6 +2961,8 @@ export interface components {
             last_error?: string;
             /** Format: date-time */
             last_error_at?: string;
+            /** @description The contact property that holds the id of a lead on Meta. */
+            lead_property: string;
             /** Format: int64 */
             portal_id: number;
             /**
@@ -2879,6 +2972,8 @@ export interface components {
             previous_secret_until?: string;
             /** @description The last comparison of the ledger with the portal. */
             reconcile?: components["schemas"]["ConnectionsReconcile"];
+            /** @description Why attribution could not be written to the portal's deals last; absent while it can. */
+            write_back_error?: string;
         };
         ConnectionsHubspotInputBody: {
             /** @description Reads the portal. Required unless disconnected is true. */
@@ -2892,6 +2987,8 @@ export interface components {
             client_secret?: string;
             /** @description Disconnects the portal. */
             disconnected?: boolean;
+            /** @description The contact property that holds the id of a lead on Meta. Absent: stays as it is; gv_lead_id on a first connection. */
+            lead_property?: string;
             /**
              * Format: double
              * @description How long the client secret before stays valid beside a new one; 24 where it is not given.
@@ -2924,6 +3021,30 @@ export interface components {
             /** @description Those with most deals first. */
             unmapped: components["schemas"]["ConnectionsUnmapped"][];
         };
+        ConnectionsMetaAnswer: {
+            access_token: components["schemas"]["ConnectionsCredential"];
+            account_id?: string;
+            connected: boolean;
+            /** Format: date-time */
+            connected_at: string;
+            connected_by: string;
+            currency?: string;
+            /** Format: date-time */
+            disconnected_at?: string;
+            last_error?: string;
+            /** Format: date-time */
+            last_lead_at?: string;
+            /** @enum {string} */
+            mode?: "dry_run" | "approval" | "live";
+            name: string;
+            page_id?: string;
+            /**
+             * Format: date
+             * @description The last day, in the account's time zone, whose metrics are here.
+             */
+            synced_through?: string;
+            time_zone?: string;
+        };
         ConnectionsMetaConnection: {
             access_token: components["schemas"]["ConnectionsCredential"];
             account_id: string;
@@ -2947,16 +3068,40 @@ export interface components {
             time_zone: string;
         };
         ConnectionsMetaInputBody: {
-            /** @description Of a system user with ads_read and ads_management. Required unless disconnected is true. */
+            /** @description Of a system user with ads_read and ads_management. Required with account_id unless disconnected is true. */
             access_token?: string;
-            /** @description With or without act_. */
-            account_id: string;
-            /** @description Disconnects the account; a live one is back in dry run. */
+            /** @description With or without act_. Required unless page_id is given. */
+            account_id?: string;
+            /** @description Disconnects the account, which is back in dry run if it was live, or the page. */
             disconnected?: boolean;
+            /** @description Of the page, with leads_retrieval and pages_manage_metadata. Required with page_id unless disconnected is true. */
+            page_access_token?: string;
+            /** @description A page whose lead forms are to be read, in the place of an ad account. */
+            page_id?: string;
         };
         ConnectionsMetaListBody: {
             /** @description Connected accounts first. */
             connections: components["schemas"]["ConnectionsMetaConnection"][];
+            /** @description Pages whose lead forms are read, connected ones first. */
+            pages: components["schemas"]["ConnectionsMetaPage"][];
+        };
+        ConnectionsMetaPage: {
+            access_token: components["schemas"]["ConnectionsCredential"];
+            connected: boolean;
+            /** Format: date-time */
+            connected_at: string;
+            connected_by: string;
+            /** Format: date-time */
+            disconnected_at?: string;
+            /** @description Why Meta refused the page's token; absent while it works. */
+            last_error?: string;
+            /**
+             * Format: date-time
+             * @description When somebody filled in the latest lead form that was read.
+             */
+            last_lead_at?: string;
+            name: string;
+            page_id: string;
         };
         ConnectionsNewSourceInputBody: {
             /** @description What the source is called here. */
@@ -3063,6 +3208,88 @@ export interface components {
              * @description Needed where several portals are connected.
              */
             portal_id?: number;
+        };
+        ConnectionsSlackChannel: {
+            /** @description What can be chosen from. */
+            all_kinds: string[];
+            /** @description Notices are posted within a minute. */
+            at_once: boolean;
+            /** @description Whether there is one at all. */
+            configured: boolean;
+            /** @description A summary of the day is posted at hour. */
+            daily: boolean;
+            /** Format: date-time */
+            disabled_at?: string;
+            disabled_reason?: string;
+            /** @description Whether anything is posted. */
+            enabled: boolean;
+            /**
+             * Format: date-time
+             * @description Since when every message has failed; after a week the channel is switched off.
+             */
+            failing_since?: string;
+            /** Format: int64 */
+            hour: number;
+            /** @description The kinds of notices that are posted at once; empty: all. */
+            kinds: string[];
+            /** @description Why Slack did not take the last message; absent while it does. */
+            last_error?: string;
+            /** Format: date-time */
+            last_sent_at?: string;
+            /** Format: date-time */
+            next_daily?: string;
+            /** Format: date-time */
+            next_weekly?: string;
+            /** @description Whose clocks show hour. */
+            time_zone?: string;
+            /** Format: date-time */
+            updated_at?: string;
+            updated_by?: string;
+            /** Format: date-time */
+            url_set_at?: string;
+            /**
+             * Format: int64
+             * @description 0 is Sunday.
+             */
+            weekday: number;
+            /** @description A summary of the week is posted on weekday at hour. */
+            weekly: boolean;
+        };
+        ConnectionsSlackInputBody: {
+            /** @description Posts notices within a minute. */
+            at_once?: boolean;
+            /** @description Posts a summary of each day. */
+            daily?: boolean;
+            /** @description Posts nothing until the channel is set again without it. */
+            disabled?: boolean;
+            /**
+             * Format: int64
+             * @description When summaries are posted; 8 at first.
+             */
+            hour?: number;
+            /** @description The kinds of notices that are posted at once; absent or empty: all. */
+            kinds?: string[] | null;
+            /** @description An IANA name such as America/Chicago; absent: stays as it is, the first ad account's at first. */
+            time_zone?: string;
+            /** @description Of an incoming webhook of Slack. It is a secret and never shown. Absent: stays as it is. */
+            url?: string;
+            /**
+             * Format: int64
+             * @description The day of the weekly summary, 0 is Sunday; Monday at first.
+             */
+            weekday?: number;
+            /** @description Posts a summary of each week. */
+            weekly?: boolean;
+        };
+        ConnectionsSlackTestBody: {
+            delivered: boolean;
+            /** @description Why it did not. */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description What Slack answered, where it did not take the message.
+             */
+            status?: number;
         };
         ConnectionsSourceListBody: {
             /** @description The open ones first. */
@@ -3679,6 +3906,17 @@ export interface components {
             /** @enum {string} */
             status: "queued";
         };
+        LeadadsAnswer: {
+            /**
+             * Format: int64
+             * @description Leads of pages that nobody has connected, and changes that are no leads.
+             */
+            dropped: number;
+            /** Format: int64 */
+            leads: number;
+            /** @enum {string} */
+            status: "queued";
+        };
         LearnCycle: {
             account_id: string;
             /** Format: date-time */
@@ -3882,16 +4120,26 @@ export interface components {
             baseline_source: "account" | "niche" | "global_prior";
             /**
              * Format: double
-             * @description The probability that the decision is right: that the true CTR is on the decision's side of 0.70 x account_baseline.
+             * @description The account's average of it.
+             */
+            baseline_value_per_impression?: number;
+            /**
+             * Format: double
+             * @description The probability that the decision is right: that what the gate asks for truly lies on the decision's side of 0.70 x its average.
              */
             confidence: number;
             /**
-             * @description REJECT where predicted_ctr is below 0.70 x account_baseline.
+             * @description REJECT where, by value, it would probably earn less than 0.70 x the account's average per impression, or, by ctr, where predicted_ctr is below 0.70 x account_baseline.
              * @enum {string}
              */
             decision: "PROCEED" | "REJECT";
             /** @description What the neighbours were found with; empty where no search was possible or needed. */
             embedding_model: string;
+            /**
+             * @description What was asked: what an impression would earn, where the account knows what its clicks are worth; else how often it would be clicked.
+             * @enum {string}
+             */
+            gate: "value" | "ctr";
             intervals: components["schemas"]["PredictIntervals"];
             /** @description The same data train the same version. */
             model_version: string;
@@ -3909,10 +4157,20 @@ export interface components {
              * @description Pipeline value over spend, of the long run.
              */
             predicted_roas: number;
+            /**
+             * Format: double
+             * @description Pipeline value, in units; only where the gate asks for value.
+             */
+            predicted_value_per_impression?: number;
             /** @description What became of the rag_context, where one was sent. */
             rag_context?: components["schemas"]["PredictRagUse"];
             reason: string;
             recommendation: string;
+            /**
+             * Format: double
+             * @description What to try an uncertain PROCEED with, in units of the account's currency.
+             */
+            test_budget?: number;
             /** @description What costs clicks, the dearest first. */
             weaknesses: components["schemas"]["PredictWeakness"][];
         };
@@ -4050,6 +4308,8 @@ export interface components {
             clicked_at: string;
             consent: boolean | null;
             device_type: string;
+            /** @description Whether an HMAC of the lead's e-mail address is stored; the address never is. */
+            email_hashed: boolean;
             extra: {
                 [key: string]: unknown;
             };
@@ -4060,6 +4320,10 @@ export interface components {
             gclid: string;
             ip_address: string;
             landing_page_url: string;
+            /** @description Set where it is no click but a lead form on Meta. */
+            lead_id: string;
+            /** @description The same of its phone number. */
+            phone_hashed: boolean;
             ttclid: string;
             user_agent: string;
             wbraid: string;
@@ -4389,7 +4653,7 @@ export interface components {
             time_zone: string;
         };
         SchedulesShown: {
-            /** @description What of the job in Cloud Scheduler was otherwise and has been put right: missing, cron, time_zone, target, paused. */
+            /** @description What of the job in Cloud Scheduler was otherwise and has been put right: missing, cron, time_zone, target, paused, or extra: a job without a schedule. */
             corrected: string[];
             cron: string;
             /** @enum {string} */
@@ -4589,6 +4853,18 @@ export interface components {
         TenantsKeysOutputBody: {
             /** @description Those in use first, then the newest. */
             keys: components["schemas"]["TenantsKey"][];
+        };
+        TenantsLiveTokenOutputBody: {
+            /**
+             * Format: date-time
+             * @description An hour from now.
+             */
+            expires_at: string;
+            /** @description The documents below it are yours to listen to. */
+            path: string;
+            project_id: string;
+            /** @description A Firebase custom token: signInWithCustomToken takes it. */
+            token: string;
         };
         TenantsMe: {
             /** @description The token's tenant; none where it names none. */
@@ -4804,7 +5080,7 @@ export interface components {
             ctr: number;
             /**
              * Format: double
-             * @description Pipeline value over spend; where it is not given, the stored ad's, or what is remembered of it.
+             * @description Pipeline value over spend; where it is not given, the stored ad's, or what is stored of it.
              */
             roas?: number;
             /**
@@ -6065,7 +6341,102 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ConnectionsMetaConnection"];
+                    "application/json": components["schemas"]["ConnectionsMetaAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-api-connections-slack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSlackChannel"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "put-api-connections-slack": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectionsSlackInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSlackChannel"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-connections-slack-test": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionsSlackTestBody"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -6575,6 +6946,39 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-api-me-live-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated write one write, for 24 hours: the same key and body get the same answer, another body 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantsLiveTokenOutputBody"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["RequestEntityTooLarge"];
@@ -8375,6 +8779,63 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HubspotAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["RequestEntityTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-webhooks-meta": {
+        parameters: {
+            query: {
+                /** @description subscribe */
+                "hub.mode": string;
+                /** @description META_VERIFY_TOKEN of this deployment. */
+                "hub.verify_token": string;
+                /** @description Comes back as the answer. */
+                "hub.challenge": string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-webhooks-meta": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description sha256= and the HMAC-SHA256 over the raw body under the app's secret, in hex. */
+                "X-Hub-Signature-256": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description Every lead of a connected page is queued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeadadsAnswer"];
                 };
             };
             400: components["responses"]["BadRequest"];

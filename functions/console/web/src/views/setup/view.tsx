@@ -13,11 +13,12 @@ import { MetaPage } from './meta'
 import { PrivacyPage } from './privacy'
 import { SchedulesPage } from './schedules'
 import { SourcesPage } from './sources'
+import { SlackPage } from './slack'
 import { WebhookPage } from './webhook'
 
 const pages: [string, string, Role, ComponentType][] = [
   ['accounts', 'Ad accounts', 'viewer', AccountsPage], ['meta', 'Meta', 'admin', MetaPage], ['hubspot', 'HubSpot', 'admin', HubSpotPage], ['sources', 'Other CRMs', 'admin', SourcesPage],
-  ['import', 'Import', 'editor', ImportPage], ['webhook', 'Webhook', 'admin', WebhookPage], ['members', 'Members', 'admin', MembersPage], ['keys', 'Keys', 'admin', KeysPage],
+  ['import', 'Import', 'editor', ImportPage], ['webhook', 'Webhook', 'admin', WebhookPage], ['slack', 'Slack', 'admin', SlackPage], ['members', 'Members', 'admin', MembersPage], ['keys', 'Keys', 'admin', KeysPage],
   ['schedules', 'Schedules', 'admin', SchedulesPage], ['dead-letters', 'Dead letters', 'admin', LettersPage], ['privacy', 'Privacy', 'admin', PrivacyPage],
 ]
 
