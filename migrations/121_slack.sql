@@ -1,3 +1,6 @@
+SET LOCAL lock_timeout = '2s';
+SET LOCAL statement_timeout = '110s';
+
 -- A tenant's Slack channel: its notices as messages at once, and a daily and a weekly
 -- summary.
 

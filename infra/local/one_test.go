@@ -142,10 +142,10 @@ func runsOnTheManifest(t *testing.T, f functions.Function, values map[string]str
 		t.Fatalf("/health answered %d\n%s", status, s.stop())
 	}
 	method, path, body, want := first(f)
-	if status, text := s.ask(method, path, body); !slices.Contains(want, status) {
-		t.Errorf("%s %s answered %d %s, want %v\n%s", method, path, status, text, want, s.log)
+	status, text := s.ask(method, path, body)
+	if log := s.stop(); !slices.Contains(want, status) { // until it has stopped it writes to its log
+		t.Errorf("%s %s answered %d %s, want %v\n%s", method, path, status, text, want, log)
 	}
-	s.stop()
 
 	none := serveSingle(t, f, nil)
 	status, log := none.health(), none.stop()
