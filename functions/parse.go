@@ -208,8 +208,11 @@ func (p *reader) function(name string, e entry, defaults Resources) {
 	for _, n := range []struct {
 		key            string
 		got, low, high int
-	}{{"concurrency", f.Concurrency, 1, 1000}, {"max_instances", f.MaxInstances, 1, 1000},
-		{"min_instances", f.MinInstances, 0, f.MaxInstances}} {
+	}{
+		{"concurrency", f.Concurrency, 1, 1000},
+		{"max_instances", f.MaxInstances, 1, 1000},
+		{"min_instances", f.MinInstances, 0, f.MaxInstances},
+	} {
 		if n.got < n.low || n.got > n.high {
 			say(n.key, "%s must be a number from %d to %d", n.key, n.low, n.high)
 		}
@@ -325,8 +328,10 @@ var environmentName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
 // lists checks the names in the function's lists.
 func (p *reader) lists(say sayer, f Function) {
-	for key, names := range map[string][]string{"secrets": f.Secrets, "optional_secrets": f.OptionalSecrets, "settings": f.Settings,
-		"publishes": f.Publishes} {
+	for key, names := range map[string][]string{
+		"secrets": f.Secrets, "optional_secrets": f.OptionalSecrets, "settings": f.Settings,
+		"publishes": f.Publishes,
+	} {
 		seen := map[string]bool{}
 		for _, name := range names {
 			switch {

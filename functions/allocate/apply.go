@@ -37,8 +37,10 @@ func (in *applyInput) Resolve(huma.Context) []error {
 			broken = append(broken, &huma.ErrorDetail{Location: path, Message: printableRule})
 		}
 		if j, twice := first[id]; twice {
-			broken = append(broken, &huma.ErrorDetail{Location: path,
-				Message: fmt.Sprintf("must not appear twice; it is also ad_ids[%d]", j)})
+			broken = append(broken, &huma.ErrorDetail{
+				Location: path,
+				Message:  fmt.Sprintf("must not appear twice; it is also ad_ids[%d]", j),
+			})
 		}
 		first[id] = i
 	}

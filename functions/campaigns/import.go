@@ -338,17 +338,23 @@ func list(accounts []ads.Account) string {
 func describeImport(op *huma.Operation) {
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Parameters = append(op.Parameters,
-		&huma.Param{Name: "dry_run", In: "query", Description: "Does all and takes it back: the answer says what would happen.",
-			Schema: &huma.Schema{Type: huma.TypeBoolean}},
-		&huma.Param{Name: "conversion_value", In: "query",
-			Description: "What a conversion without a value is worth in this report, in units of the account's currency; otherwise the account's own conversion_value counts.", Schema: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)}},
+		&huma.Param{
+			Name: "dry_run", In: "query", Description: "Does all and takes it back: the answer says what would happen.",
+			Schema: &huma.Schema{Type: huma.TypeBoolean},
+		},
+		&huma.Param{
+			Name: "conversion_value", In: "query",
+			Description: "What a conversion without a value is worth in this report, in units of the account's currency; otherwise the account's own conversion_value counts.", Schema: &huma.Schema{Type: huma.TypeNumber, Minimum: new(float64)},
+		},
 		&huma.Param{Name: "account_id", In: "query", Description: "Needed where the tenant has several ad accounts.", Schema: text})
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
 		Type: huma.TypeObject, Required: []string{"file"},
 		Properties: map[string]*huma.Schema{
 			"account_id": text, "conversion_value": {Type: huma.TypeNumber, Minimum: new(float64)}, "dry_run": {Type: huma.TypeBoolean},
-			"file": {Type: huma.TypeString, Format: "binary",
-				Description: "CSV, behind the other parts: an Ads Manager export, or columns ad_id, impressions, clicks, spend and more."},
+			"file": {
+				Type: huma.TypeString, Format: "binary",
+				Description: "CSV, behind the other parts: an Ads Manager export, or columns ad_id, impressions, clicks, spend and more.",
+			},
 		},
 	}}}}
 }

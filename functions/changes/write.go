@@ -188,7 +188,8 @@ func (f *function) undo(ctx context.Context, in *undoInput) (*changeOutput, erro
 
 // review works on one change and answers with it, or with its undo.
 func (f *function) review(ctx context.Context, id string,
-	do func(queue.Store, auth.Identity) (*changes.Change, error)) (*changeOutput, error) {
+	do func(queue.Store, auth.Identity) (*changes.Change, error),
+) (*changeOutput, error) {
 	serve.Note(ctx, "change", id)
 	body, err := write(ctx, f, func(tx pgx.Tx) (seen Change, err error) {
 		store := queue.NewStore(tx)

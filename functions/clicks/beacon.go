@@ -80,10 +80,14 @@ func describeBeacon(op *huma.Operation) {
 	}}
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Parameters = append(op.Parameters,
-		&huma.Param{Name: "X-Publishable-Key", In: "header", Description: "The tenant's publishable key, here or in the body.",
-			Schema: text},
-		&huma.Param{Name: "Authorization", In: "header",
-			Description: "Bearer and a server key, which begins with gvs_, instead: for servers, never from a web page.", Schema: text},
+		&huma.Param{
+			Name: "X-Publishable-Key", In: "header", Description: "The tenant's publishable key, here or in the body.",
+			Schema: text,
+		},
+		&huma.Param{
+			Name: "Authorization", In: "header",
+			Description: "Bearer and a server key, which begins with gvs_, instead: for servers, never from a web page.", Schema: text,
+		},
 	)
 	op.Responses["200"] = &huma.Response{
 		Description: "The click is recorded.", Content: map[string]*huma.MediaType{"application/json": {Schema: answers}},

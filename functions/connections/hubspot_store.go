@@ -121,8 +121,10 @@ func connectPortal(ctx context.Context, tx pgx.Tx, g portalGrant) (row portalRow
 		    connected_at = CASE WHEN c.disconnected_at IS NULL THEN c.connected_at ELSE now() END,
 		    disconnected_at = NULL, last_error = NULL, last_error_at = NULL
 		RETURNING `+portalColumns,
-		pgx.StrictNamedArgs{"portal": g.portal, "client": client, "token": g.token, "who": g.who, "previous": previous, "until": until,
-			"lead": g.lead})
+		pgx.StrictNamedArgs{
+			"portal": g.portal, "client": client, "token": g.token, "who": g.who, "previous": previous, "until": until,
+			"lead": g.lead,
+		})
 	row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[portalRow])
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "23505" { // somebody was faster

@@ -59,7 +59,8 @@ type function struct {
 
 // New returns the function's consumer.
 func New(db *pg.DB, worker *pg.Worker, queue outbox.Publisher, vault *secrets.Store, api dealsync.Config,
-	graph *meta.Client) serve.Consumer {
+	graph *meta.Client,
+) serve.Consumer {
 	return &function{dealsync.New(db, queue, vault, api), db, worker, queue, vault, graph}
 }
 

@@ -79,14 +79,22 @@ type answer struct {
 func describe(op *huma.Operation) {
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Parameters = []*huma.Param{
-		{Name: "source", In: "path", Required: true, Schema: text,
-			Description: "The source's id, as POST /api/connections/deals answered."},
-		{Name: standardwebhook.IDHeader, In: "header", Required: true, Schema: text,
-			Description: "The sender's id of the batch; the same id takes effect once."},
-		{Name: standardwebhook.TimestampHeader, In: "header", Required: true, Schema: text,
-			Description: "Seconds since 1970; at most 5 minutes old or ahead."},
-		{Name: standardwebhook.SignatureHeader, In: "header", Required: true, Schema: text,
-			Description: "v1, and HMAC-SHA256 over id.timestamp.body in base64; several with a space between."},
+		{
+			Name: "source", In: "path", Required: true, Schema: text,
+			Description: "The source's id, as POST /api/connections/deals answered.",
+		},
+		{
+			Name: standardwebhook.IDHeader, In: "header", Required: true, Schema: text,
+			Description: "The sender's id of the batch; the same id takes effect once.",
+		},
+		{
+			Name: standardwebhook.TimestampHeader, In: "header", Required: true, Schema: text,
+			Description: "Seconds since 1970; at most 5 minutes old or ahead.",
+		},
+		{
+			Name: standardwebhook.SignatureHeader, In: "header", Required: true, Schema: text,
+			Description: "v1, and HMAC-SHA256 over id.timestamp.body in base64; several with a space between.",
+		},
 	}
 	number, boolean := &huma.Schema{Type: huma.TypeNumber}, &huma.Schema{Type: huma.TypeBoolean}
 	when := &huma.Schema{Type: huma.TypeString, Format: "date-time"}

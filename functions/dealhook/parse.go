@@ -132,8 +132,10 @@ func (d *deal) check(now time.Time) (field, rule string) {
 		if c.identity() == "" {
 			return "contact", "must hold an id, fbclid, gclid, click_id or lead_id"
 		}
-		for name, value := range map[string]string{"id": c.ID, "fbclid": c.FBCLID, "gclid": c.GCLID, "click_id": c.ClickID,
-			"lead_id": c.LeadID} {
+		for name, value := range map[string]string{
+			"id": c.ID, "fbclid": c.FBCLID, "gclid": c.GCLID, "click_id": c.ClickID,
+			"lead_id": c.LeadID,
+		} {
 			if len(value) > maxKey || strings.ContainsRune(value, 0) || name != "id" && strings.Contains(value, "@") {
 				return "contact." + name, "must be at most 1,000 bytes and no e-mail address"
 			}

@@ -39,8 +39,10 @@ func (in *writeInput) Resolve(huma.Context) []error {
 	case err != nil:
 		return []error{&huma.ErrorDetail{Location: "body.creative_dna" + creative.Offender(in.Body.CreativeDNA, err), Message: err.Error()}}
 	case len(dna) == 0:
-		return []error{&huma.ErrorDetail{Location: "body.creative_dna",
-			Message: "must say something: leave it out to have the analysed video's"}}
+		return []error{&huma.ErrorDetail{
+			Location: "body.creative_dna",
+			Message:  "must say something: leave it out to have the analysed video's",
+		}}
 	}
 	in.dna = dna
 	return nil
@@ -103,8 +105,10 @@ func (f *function) write(ctx context.Context, in *writeInput) (out *planOutput, 
 // progress shows in the live view how far a video's plan is: being written, written or
 // failed.
 func (f *function) progress(tenant string, in *writeInput, out *planOutput, err error) {
-	p := live.Progress{Kind: live.Plan, ID: in.Body.VideoID, Status: "writing",
-		Data: map[string]any{"account_id": in.Body.AccountID, "video_id": in.Body.VideoID}}
+	p := live.Progress{
+		Kind: live.Plan, ID: in.Body.VideoID, Status: "writing",
+		Data: map[string]any{"account_id": in.Body.AccountID, "video_id": in.Body.VideoID},
+	}
 	switch {
 	case err != nil:
 		p.Status, p.Ended, p.Data["reason"] = "failed", true, director.Why(err)

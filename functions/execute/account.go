@@ -110,7 +110,8 @@ func (a *account) change(ctx context.Context, c *queue.Claim) (outcome string, r
 // state after it. It is tried even when the change's time is up: a write must not
 // go unrecorded.
 func (a *account) transit(ctx context.Context, c *queue.Claim, live *changes.Live,
-	decide func(changes.State) changes.Outcome) (o changes.Outcome, err error) {
+	decide func(changes.State) changes.Outcome,
+) (o changes.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	err = a.across(ctx, func(s queue.Store) error {
@@ -162,8 +163,10 @@ func (a *account) read(ctx context.Context, c *queue.Claim) (live *changes.Live,
 		if pending {
 			return &changes.Live{Offline: true}, nil
 		}
-		return nil, &changes.Outcome{Kind: changes.Unreadable, Wait: longWait,
-			Reason: "outcome unknown; " + changes.NotConnected(c.AccountID)}
+		return nil, &changes.Outcome{
+			Kind: changes.Unreadable, Wait: longWait,
+			Reason: "outcome unknown; " + changes.NotConnected(c.AccountID),
+		}
 	}
 	state, err := a.meta.Read(ctx, c.BudgetObject)
 	if err == nil {
@@ -179,8 +182,10 @@ func (a *account) read(ctx context.Context, c *queue.Claim) (live *changes.Live,
 	case meta.Unauthorized(err), meta.Forbidden(err):
 		a.tokens.Forget(a.secret)
 		if pending {
-			return nil, &changes.Outcome{Kind: changes.Hold, Reason: why + "; connect the account again, then decide again",
-				Trace: traceOf(err)}
+			return nil, &changes.Outcome{
+				Kind: changes.Hold, Reason: why + "; connect the account again, then decide again",
+				Trace: traceOf(err),
+			}
 		}
 		return nil, &changes.Outcome{Kind: changes.Unreadable, Wait: longWait, Reason: "outcome unknown; " + why}
 	case fault.Permanent(err):

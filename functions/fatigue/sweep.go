@@ -47,8 +47,10 @@ func (f *function) sweep(ctx context.Context, _ *struct{}) (*sweepOutput, error)
 	defer f.view.Flush(ctx)
 	report, err = sweep.Of(f.db, who.Tenant, who.Who(), remedy.Fatigue()).ShowIn(f.view).Run(limited)
 	if errors.Is(err, sweep.ErrHeld) {
-		return nil, &fault.Error{Kind: fault.Conflict, Message: "a sweep of your ads is running: ask again in 5 s",
-			RetryAfter: 5 * time.Second}
+		return nil, &fault.Error{
+			Kind: fault.Conflict, Message: "a sweep of your ads is running: ask again in 5 s",
+			RetryAfter: 5 * time.Second,
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -89,10 +89,14 @@ type answer struct {
 func describe(op *huma.Operation) {
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Parameters = []*huma.Param{
-		{Name: "X-HubSpot-Signature-v3", In: "header", Required: true, Schema: text,
-			Description: "HMAC-SHA256 over method, public URI, body and timestamp, in base64."},
-		{Name: "X-HubSpot-Request-Timestamp", In: "header", Required: true, Schema: text,
-			Description: "Milliseconds; at most 5 minutes old or ahead."},
+		{
+			Name: "X-HubSpot-Signature-v3", In: "header", Required: true, Schema: text,
+			Description: "HMAC-SHA256 over method, public URI, body and timestamp, in base64.",
+		},
+		{
+			Name: "X-HubSpot-Request-Timestamp", In: "header", Required: true, Schema: text,
+			Description: "Milliseconds; at most 5 minutes old or ahead.",
+		},
 	}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
 		Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true},

@@ -48,8 +48,10 @@ func shown(c *learning.Cycle) (serve.Encoded[Cycle], error) {
 	steps := make([]json.RawMessage, len(c.Steps))
 	for i := range c.Steps {
 		s := &c.Steps[i]
-		head, err := json.Marshal(Step{Step: s.Step, Name: s.Name, Status: string(s.Status), Reason: s.Reason, StartedAt: utc(s.StartedAt),
-			CompletedAt: utc(s.CompletedAt)})
+		head, err := json.Marshal(Step{
+			Step: s.Step, Name: s.Name, Status: string(s.Status), Reason: s.Reason, StartedAt: utc(s.StartedAt),
+			CompletedAt: utc(s.CompletedAt),
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -82,8 +82,10 @@ func (f *function) shown(t schedules.Target, own schedules.Schedule, found bool)
 	if !found {
 		own = schedules.Schedule{Name: t.Name, Cron: t.Global, TimeZone: "Etc/UTC"}
 	}
-	s := Shown{Name: t.Name, Cron: own.Cron, TimeZone: own.TimeZone, Paused: own.Paused, NextRuns: own.Next(f.now(), runs),
-		Source: "global", Corrected: []string{}}
+	s := Shown{
+		Name: t.Name, Cron: own.Cron, TimeZone: own.TimeZone, Paused: own.Paused, NextRuns: own.Next(f.now(), runs),
+		Source: "global", Corrected: []string{},
+	}
 	if found {
 		at := own.UpdatedAt.UTC()
 		s.Source, s.UpdatedBy, s.UpdatedAt = "tenant", own.UpdatedBy, &at

@@ -106,8 +106,10 @@ func (f *function) getAccount(ctx context.Context, in *accountInput) (*accountDe
 		alerts, err := store.Alerts(ctx, in.ID)
 		out.Body = accountDetail{Account: shown(a), Alerts: make([]AccountAlert, len(alerts))}
 		for i, one := range alerts {
-			out.Body.Alerts[i] = AccountAlert{one.Kind, one.Since.Format(time.DateOnly), one.Ads, one.FellBy, one.Detail, one.Action,
-				one.ResolvedAt}
+			out.Body.Alerts[i] = AccountAlert{
+				one.Kind, one.Since.Format(time.DateOnly), one.Ads, one.FellBy, one.Detail, one.Action,
+				one.ResolvedAt,
+			}
 		}
 		return err
 	})

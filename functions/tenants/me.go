@@ -82,7 +82,8 @@ func (f *function) chooseTenant(ctx context.Context, in *chooseInput) (*meOutput
 // decide changes the caller's own membership of a tenant. A tenant that did not
 // invite them is not found, whether it exists or not.
 func (f *function) decide(ctx context.Context, tenant string,
-	change func(members.Store, context.Context, string) (bool, error)) (*meOutput, error) {
+	change func(members.Store, context.Context, string) (bool, error),
+) (*meOutput, error) {
 	id := auth.From(ctx)
 	unknown := fault.NotFoundf("you are neither invited to this tenant nor a member of it")
 	parsed, err := uuid.Parse(tenant)

@@ -80,10 +80,14 @@ func describeUpload(op *huma.Operation) {
 		"multipart/form-data": {Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"file"}, Properties: map[string]*huma.Schema{
 			"file": {Type: huma.TypeString, Format: "binary", Description: "An MP4, MOV or WebM file; the request at most 32 MiB."},
 		}}},
-		"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"gcs_uri"}, AdditionalProperties: false,
+		"application/json": {Schema: &huma.Schema{
+			Type: huma.TypeObject, Required: []string{"gcs_uri"}, AdditionalProperties: false,
 			Properties: map[string]*huma.Schema{
-				"gcs_uri": {Type: huma.TypeString,
-					Description: "An object in this system's bucket, under gs://bucket/tenants/<tenant_id>/: the way for larger files."},
-			}}},
+				"gcs_uri": {
+					Type:        huma.TypeString,
+					Description: "An object in this system's bucket, under gs://bucket/tenants/<tenant_id>/: the way for larger files.",
+				},
+			},
+		}},
 	}}
 }

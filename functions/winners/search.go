@@ -30,8 +30,10 @@ type query struct{ json.RawMessage }
 
 // Schema tells the OpenAPI document; the rules themselves are in text.
 func (query) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Description: "Text, or a creative DNA as JSON (an object, or a text that holds one); at most 32 kB.",
-		Examples: []any{"fast cuts, a question as the hook"}}
+	return &huma.Schema{
+		Description: "Text, or a creative DNA as JSON (an object, or a text that holds one); at most 32 kB.",
+		Examples:    []any{"fast cuts, a question as the hook"},
+	}
 }
 
 // text returns what was asked, to be answered, and what is embedded of it.

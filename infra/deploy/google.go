@@ -160,14 +160,14 @@ func (d *deployment) write(ctx context.Context, s *cloudrun.GoogleCloudRunV2Serv
 	}
 	for !operation.Done {
 		if err := d.sleep(ctx, pollEvery); err != nil {
-			return nil, fmt.Errorf("Cloud Run has not finished the change: %w", err)
+			return nil, fmt.Errorf("wait for Cloud Run to finish the change: %w", err)
 		}
 		if operation, err = d.cloud.run.Projects.Locations.Operations.Get(operation.Name).Context(ctx).Do(); err != nil {
 			return nil, fmt.Errorf("look at the change: %w", err)
 		}
 	}
 	if operation.Error != nil {
-		return nil, fmt.Errorf("Cloud Run refused: %s", operation.Error.Message)
+		return nil, fmt.Errorf("refused by Cloud Run: %s", operation.Error.Message)
 	}
 	after, err := d.cloud.run.Projects.Locations.Services.Get(name).Context(ctx).Do()
 	if err != nil {

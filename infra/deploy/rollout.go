@@ -146,7 +146,7 @@ func withTraffic(s *cloudrun.GoogleCloudRunV2Service, hash string) *cloudrun.Goo
 // started reports why the new revision did not start.
 func started(after, before *cloudrun.GoogleCloudRunV2Service) error {
 	if after.LatestCreatedRevision == before.LatestCreatedRevision {
-		return errors.New("Cloud Run made no new revision")
+		return errors.New("no new revision was made by Cloud Run")
 	}
 	if after.LatestReadyRevision == after.LatestCreatedRevision {
 		return nil

@@ -139,8 +139,10 @@ func Open(src io.Reader) (*Reader, error) {
 		sample = sample[:end] // a number cut in two would mislead
 	}
 	delim := sniffDelimiter(sample)
-	r := &Reader{scan: newScanner(text, delim), first: true, seed: maphash.MakeSeed(), seen: map[uint64]seenRow{},
-		conflicts: map[string]Conflict{}}
+	r := &Reader{
+		scan: newScanner(text, delim), first: true, seed: maphash.MakeSeed(), seen: map[uint64]seenRow{},
+		conflicts: map[string]Conflict{},
+	}
 	header, err := r.scan.next()
 	if err == nil && strings.HasPrefix(strings.ToLower(header.text()), "sep=") { // Excel's hint
 		header, err = r.scan.next()

@@ -79,8 +79,10 @@ func fieldOrder(cell string) int {
 
 // instant reads a time, or a day as its midnight in UTC.
 func (f format) instant(cell string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 -0700",
-		"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04"} {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 -0700",
+		"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04",
+	} {
 		if t, err := time.Parse(layout, cell); err == nil {
 			return t.UTC(), nil
 		}

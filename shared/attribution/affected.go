@@ -31,7 +31,8 @@ type Position struct {
 // another ad's until then. It reads at most limit clicks and returns the position
 // of the last; nil where there are none after it.
 func (s Store) AffectedByAd(ctx context.Context, ad string, before Position,
-	limit int) (deals []DealRef, conversions []string, next *Position, err error) {
+	limit int,
+) (deals []DealRef, conversions []string, next *Position, err error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT `+clickColumns+` FROM gv.clicks k
 		WHERE  k.tenant_id = gv.tenant() AND k.ad_id = @ad AND (k.clicked_at, k.click_id) < (@at, @click)
@@ -90,8 +91,10 @@ func (s Store) affectedDeals(ctx context.Context, clicks []Click, recorded bool)
 			SELECT FROM gv.deal_touches t
 			WHERE  t.tenant_id = gv.tenant() AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id AND t.click_id = mine.click_id))
 		ORDER  BY d.portal_id, d.deal_id`,
-		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "clicks": ids, "at": at, "lookback": Lookback, "recorded": recorded,
-			"lead": lead})
+		pgx.StrictNamedArgs{
+			"kinds": kinds, "values": values, "clicks": ids, "at": at, "lookback": Lookback, "recorded": recorded,
+			"lead": lead,
+		})
 	deals, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DealRef])
 	if err != nil {
 		return nil, fmt.Errorf("find deals that clicks may change: %w", err)

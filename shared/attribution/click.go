@@ -74,8 +74,10 @@ var platforms = []struct {
 
 // Keys returns what a conversion of the click may be known by.
 func (c Click) Keys() Keys {
-	return Keys{ClickID: c.ClickID, PlatformIDs: c.PlatformIDs, LeadKeys: c.LeadKeys, FingerprintHash: c.FingerprintHash, IP: c.IP,
-		UserAgent: c.UserAgent}
+	return Keys{
+		ClickID: c.ClickID, PlatformIDs: c.PlatformIDs, LeadKeys: c.LeadKeys, FingerprintHash: c.FingerprintHash, IP: c.IP,
+		UserAgent: c.UserAgent,
+	}
 }
 
 // normalised returns c as it is stored and compared.

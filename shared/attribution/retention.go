@@ -86,8 +86,10 @@ func Retain(ctx context.Context, tx pgx.Tx, now time.Time, n int) (c Cleared, mo
 				       OR v.gbraid IS NOT NULL OR v.wbraid IS NOT NULL OR v.ttclid IS NOT NULL OR v.lead_id IS NOT NULL)
 				LIMIT  @n FOR UPDATE OF v SKIP LOCKED)`},
 	} {
-		args := pgx.NamedArgs{"now": now, "devices": now.Add(-DeviceRetention), "review": now.Add(-reviewEvery),
-			"people": now.Add(-PeopleRetention), "n": n}
+		args := pgx.NamedArgs{
+			"now": now, "devices": now.Add(-DeviceRetention), "review": now.Add(-reviewEvery),
+			"people": now.Add(-PeopleRetention), "n": n,
+		}
 		done, err := tx.Exec(ctx, step.sql, args)
 		if err != nil {
 			return c, false, fmt.Errorf("clear %s: %w", step.what, err)

@@ -36,10 +36,12 @@ func (b *Bucket) Window(ctx context.Context, tenant string, f File) (*Window, er
 	if err != nil {
 		return nil, err
 	}
-	return &Window{ctx: ctx, size: f.Size, patience: b.patience,
+	return &Window{
+		ctx: ctx, size: f.Size, patience: b.patience,
 		fetch: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 			return b.store.read(ctx, p, f.Generation, offset, length)
-		}}, nil
+		},
+	}, nil
 }
 
 // ReadAt is io.ReaderAt's.

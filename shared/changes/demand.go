@@ -118,8 +118,10 @@ type demands struct {
 }
 
 func newDemands(k Known, open map[string]open, intents []Intent) *demands {
-	d := &demands{ads: map[string]*Ad{}, sets: map[string][]*Ad{}, objects: k.Objects, open: open, intents: intents,
-		why: make([]string, len(intents))}
+	d := &demands{
+		ads: map[string]*Ad{}, sets: map[string][]*Ad{}, objects: k.Objects, open: open, intents: intents,
+		why: make([]string, len(intents)),
+	}
 	for i := range k.Ads {
 		a := &k.Ads[i]
 		d.ads[a.AdID] = a

@@ -105,8 +105,10 @@ func (s State) resolve() Outcome {
 	}
 	switch {
 	case s.has(c.StepMinor):
-		return Outcome{Kind: Confirmed, Step: *c.StepMinor,
-			Reason: "confirmed by reading: " + c.BudgetObject + " has " + c.Amount(c.StepMinor)}
+		return Outcome{
+			Kind: Confirmed, Step: *c.StepMinor,
+			Reason: "confirmed by reading: " + c.BudgetObject + " has " + c.Amount(c.StepMinor),
+		}
 	case same(s.Live.Amount, c.StepBefore), s.Live.Amount == nil:
 		return s.retry("has " + c.Amount(s.Live.Amount))
 	}
@@ -162,9 +164,11 @@ func (s State) edited() (Outcome, bool) {
 		return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again, knowing this",
 			c.BudgetObject, o.KnownStatus, s.Live.Status)}, true
 	case c.Kind != KindStatus && o.KnownMinor != nil && !same(s.Live.Amount, o.KnownMinor):
-		return Outcome{Kind: Hold, Foreign: true,
+		return Outcome{
+			Kind: Hold, Foreign: true,
 			Reason: fmt.Sprintf("somebody else changed %s: it has %s, and %s was known; decide again, knowing this",
-				c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(o.KnownMinor))}, true
+				c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(o.KnownMinor)),
+		}, true
 	case o.ForeignAt != nil && o.ForeignAt.After(c.decided()):
 		return Outcome{Kind: Hold, Reason: foreignEdit(o, c.Currency) + ", after this was decided; decide again, knowing this"}, true
 	}
@@ -182,8 +186,10 @@ func (s State) editedSinceUndone() (Outcome, bool) {
 	case c.Kind == KindStatus && (c.BeforeStatus == "" || s.Live.Status == c.BeforeStatus || s.Live.Status == c.TargetStatus):
 		return Outcome{}, false
 	case c.Kind == KindStatus:
-		return Outcome{Kind: Hold, Foreign: true,
-			Reason: UndoHeldReason(c.BudgetObject, s.Live.Status, c.BeforeStatus, c.TargetStatus)}, true
+		return Outcome{
+			Kind: Hold, Foreign: true,
+			Reason: UndoHeldReason(c.BudgetObject, s.Live.Status, c.BeforeStatus, c.TargetStatus),
+		}, true
 	case c.BeforeMinor == nil || s.has(c.BeforeMinor) || s.has(c.TargetMinor):
 		return Outcome{}, false
 	}
@@ -202,8 +208,10 @@ func (s State) alreadySet() (Outcome, bool) {
 	case c.Kind == KindStatus && s.Live.Status == c.TargetStatus:
 		return Outcome{Kind: AlreadySet, Reason: c.BudgetObject + " is " + s.Live.Status + " already: nothing was written"}, true
 	case c.Kind != KindStatus && s.has(c.TargetMinor):
-		return Outcome{Kind: AlreadySet, Step: *c.TargetMinor,
-			Reason: c.BudgetObject + " has " + c.To() + " already: nothing was written"}, true
+		return Outcome{
+			Kind: AlreadySet, Step: *c.TargetMinor,
+			Reason: c.BudgetObject + " has " + c.To() + " already: nothing was written",
+		}, true
 	}
 	return Outcome{}, false
 }

@@ -155,8 +155,10 @@ var synonyms = map[string]map[string]string{
 		"book": "book_now", "book_a_call": "book_now", "book_call": "book_now", "shop": "buy", "shop_now": "buy", "buy_now": "buy",
 		"signup": "sign_up", "register": "sign_up", "message": "send_message", "call_now": "call",
 	},
-	"hook_type": {"founder": "founder_story", "statistics": "statistic", "stat": "statistic", "demo": "demonstration", "humour": "humor",
-		"before_after": "transformation"},
+	"hook_type": {
+		"founder": "founder_story", "statistics": "statistic", "stat": "statistic", "demo": "demonstration", "humour": "humor",
+		"before_after": "transformation",
+	},
 }
 
 // word puts a category into its one spelling.

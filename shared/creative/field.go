@@ -135,8 +135,10 @@ var fields = []field{
 	},
 	{
 		name: "cta_type", section: "cta", member: "type", kind: category, bare: true, asked: true, also: []string{"call_to_action"},
-		values: []string{"none", "book_now", "sign_up", "learn_more", "send_message", "call", "buy", "download", "get_offer",
-			"visit", "other"},
+		values: []string{
+			"none", "book_now", "sign_up", "learn_more", "send_message", "call", "buy", "download", "get_offer",
+			"visit", "other",
+		},
 		about: "What it asks the viewer to do.",
 	},
 	{

@@ -85,8 +85,10 @@ func graded(n, all int64, bad float64) string {
 }
 
 func clicksCheck(a accountFacts) Check {
-	c := Check{Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks,
-		Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/console/setup/keys"}
+	c := Check{
+		Check: "clicks", State: aged(a.Now, a.LastClick, 2*oneDay, 7*oneDay), LastAt: a.LastClick, Count: a.Clicks,
+		Share: shareOf(a.UnknownClicks, a.Clicks+a.UnknownClicks), Link: "/console/setup/keys",
+	}
 	switch {
 	case c.State == "never":
 		c.Detail, c.Action = "No click on an ad of this account has been tracked, so no deal can be credited by a click.",
@@ -109,8 +111,10 @@ func clicksCheck(a accountFacts) Check {
 }
 
 func eventsCheck(crm crmFacts) Check {
-	c := Check{Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events,
-		Link: "/console/setup/hubspot"}
+	c := Check{
+		Check: "crm_events", State: aged(crm.Now, crm.LastEvent, 4*oneDay, 14*oneDay), LastAt: crm.LastEvent, Count: crm.Events,
+		Link: "/console/setup/hubspot",
+	}
 	c.Detail = fmt.Sprintf("%d changes of deals and contacts were taken in the last 7 days.", crm.Events)
 	switch {
 	case crm.Portals == 0 && c.State != "ok":
@@ -159,8 +163,10 @@ func metricsCheck(now time.Time, a accountFacts) Check {
 }
 
 func reconcileCheck(crm crmFacts) Check {
-	c := Check{Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired,
-		Share: shareOf(crm.Repaired, crm.Compared), Link: "/console/setup/hubspot"}
+	c := Check{
+		Check: "reconcile", State: aged(crm.Now, crm.Reconciled, 3*time.Hour, oneDay), LastAt: crm.Reconciled, Count: crm.Repaired,
+		Share: shareOf(crm.Repaired, crm.Compared), Link: "/console/setup/hubspot",
+	}
 	switch {
 	case c.State == "never" && crm.Portals == 0:
 		c.Detail, c.Action, c.Link = "No CRM is connected, so there is nothing to compare the ledger with.", "Connect HubSpot.",
@@ -191,8 +197,10 @@ const (
 )
 
 func unmatchedCheck(crm crmFacts) Check {
-	c := Check{Check: "unmatched_deals", State: graded(crm.Unmatched, crm.Deals, 0.6), Count: crm.Unmatched,
-		Share: shareOf(crm.Unmatched, crm.Deals), LastAt: crm.LastUnmatched, Link: "/console/pipeline"}
+	c := Check{
+		Check: "unmatched_deals", State: graded(crm.Unmatched, crm.Deals, 0.6), Count: crm.Unmatched,
+		Share: shareOf(crm.Unmatched, crm.Deals), LastAt: crm.LastUnmatched, Link: "/console/pipeline",
+	}
 	switch {
 	case crm.Deals == 0:
 		c.State, c.Detail, c.Action = "never", noDeals, firstDeal
@@ -209,8 +217,10 @@ func unmatchedCheck(crm crmFacts) Check {
 }
 
 func assumedCheck(a accountFacts) Check {
-	c := Check{Check: "assumed_values", State: graded(a.AssumedMinor, a.PipelineMinor, 0.5), Count: a.AssumedAds + a.UnvaluedAds,
-		Share: shareOf(a.AssumedMinor, a.PipelineMinor), Link: "/console/setup/accounts"}
+	c := Check{
+		Check: "assumed_values", State: graded(a.AssumedMinor, a.PipelineMinor, 0.5), Count: a.AssumedAds + a.UnvaluedAds,
+		Share: shareOf(a.AssumedMinor, a.PipelineMinor), Link: "/console/setup/accounts",
+	}
 	switch {
 	case a.UnvaluedAds > 0:
 		c.State = "warn"
@@ -226,8 +236,10 @@ func assumedCheck(a accountFacts) Check {
 }
 
 func unmappedCheck(crm crmFacts) Check {
-	c := Check{Check: "unmapped_stages", State: graded(crm.Unmapped, crm.Deals, 0.2), Count: crm.Unmapped,
-		Share: shareOf(crm.Unmapped, crm.Deals), Link: "/console/setup/hubspot"}
+	c := Check{
+		Check: "unmapped_stages", State: graded(crm.Unmapped, crm.Deals, 0.2), Count: crm.Unmapped,
+		Share: shareOf(crm.Unmapped, crm.Deals), Link: "/console/setup/hubspot",
+	}
 	switch {
 	case crm.Deals == 0:
 		c.State, c.Detail, c.Action = "never", noDeals, firstDeal
@@ -242,8 +254,10 @@ func unmappedCheck(crm crmFacts) Check {
 }
 
 func lettersCheck(crm crmFacts) Check {
-	c := Check{Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.",
-		Link: "/console/setup/dead-letters"}
+	c := Check{
+		Check: "dead_letters", State: "ok", LastAt: crm.LastLetter, Count: crm.Letters, Detail: "No message has failed for good.",
+		Link: "/console/setup/dead-letters",
+	}
 	if crm.Letters > 0 {
 		c.State, c.Since = "warn", crm.FirstLetter
 		if crm.Letters >= 100 || crm.Now.Sub(*crm.FirstLetter) > 7*oneDay {

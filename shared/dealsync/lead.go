@@ -16,7 +16,8 @@ import (
 // were found to be theirs, and with hashes of their addresses only while a lead may
 // still be found by them.
 func withLeads(ctx context.Context, tx pgx.Tx, portal int64, deal hubspot.Deal, contacts []ledger.Contact,
-	read map[int64]hubspot.Contact) ([]ledger.Contact, error) {
+	read map[int64]hubspot.Contact,
+) ([]ledger.Contact, error) {
 	saved := slices.Clone(contacts)
 	store := attribution.NewStore(tx)
 	for i, c := range saved {

@@ -102,8 +102,10 @@ func (d Director) ask(ctx context.Context, tenant string, b Brief) (Draft, strin
 			if draft, broken = ParseDraft(answer.JSON, b); len(broken) == 0 {
 				return draft, answer.Model, nil
 			}
-			err = &fault.Error{Kind: errUnfit.Kind, RetryAfter: errUnfit.RetryAfter, Message: errUnfit.Message,
-				Cause: errors.New(summary(broken))}
+			err = &fault.Error{
+				Kind: errUnfit.Kind, RetryAfter: errUnfit.RetryAfter, Message: errUnfit.Message,
+				Cause: errors.New(summary(broken)),
+			}
 		case errors.Is(err, gemini.ErrNonsense):
 			place, _, _ := strings.Cut(err.Error(), ": "+gemini.ErrNonsense.Error()) // it names the place and the rule
 			broken = []string{"the plan must be a JSON object that keeps to the schema: " + place}

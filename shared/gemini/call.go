@@ -24,13 +24,16 @@ const (
 // longer than there is time. unsure is how many tries may be paid for although
 // nothing came of them.
 func (c *Client) call(ctx context.Context, model string, limit, each time.Duration,
-	try func(context.Context) error) (unsure int64, err error) {
+	try func(context.Context) error,
+) (unsure int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	end, _ := ctx.Deadline()
 	var last *failure
-	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, Multiplier: 2, MaxInterval: 8 * time.Second,
-		RandomizationFactor: 0.5}
+	pause := &backoff.ExponentialBackOff{
+		InitialInterval: 500 * time.Millisecond, Multiplier: 2, MaxInterval: 8 * time.Second,
+		RandomizationFactor: 0.5,
+	}
 	_, err = backoff.Retry(ctx, func() (any, error) {
 		last = c.once(ctx, model, each, try)
 		switch {

@@ -111,7 +111,8 @@ func (e embedder) embed(ctx context.Context, texts []string, task, prefix string
 
 // batch embeds contents under one reservation.
 func (e embedder) batch(ctx context.Context, contents []*genai.Content, estimate int64,
-	config genai.EmbedContentConfig) ([]embed.Vector, error) {
+	config genai.EmbedContentConfig,
+) ([]embed.Vector, error) {
 	reserved, err := e.c.reserve(ctx, e.tenant, e.model, purpose, estimate, 0)
 	if err != nil {
 		return nil, err
@@ -131,7 +132,8 @@ func (e embedder) batch(ctx context.Context, contents []*genai.Content, estimate
 
 // ask fills vectors, and returns how many tokens the server counted.
 func (e embedder) ask(ctx context.Context, contents []*genai.Content, vectors []embed.Vector,
-	config genai.EmbedContentConfig) (int64, error) {
+	config genai.EmbedContentConfig,
+) (int64, error) {
 	if !e.c.vertex {
 		return e.once(ctx, contents, vectors, config)
 	}
@@ -161,7 +163,8 @@ func (e embedder) ask(ctx context.Context, contents []*genai.Content, vectors []
 
 // once makes one call.
 func (e embedder) once(ctx context.Context, contents []*genai.Content, vectors []embed.Vector,
-	config genai.EmbedContentConfig) (tokens int64, err error) {
+	config genai.EmbedContentConfig,
+) (tokens int64, err error) {
 	var resp *genai.EmbedContentResponse
 	limit := embedLimit
 	if e.c.cfg.Timeout > 0 {

@@ -101,8 +101,10 @@ const operatorWait = 5 * time.Minute
 func (f *failure) public(model string) error {
 	cause := fmt.Errorf("gemini %s: %w", model, f)
 	down := func(message string, after time.Duration) error {
-		return &fault.Error{Kind: fault.Unavailable, Message: message + "; nothing was changed, try again later", RetryAfter: after,
-			Cause: cause}
+		return &fault.Error{
+			Kind: fault.Unavailable, Message: message + "; nothing was changed, try again later", RetryAfter: after,
+			Cause: cause,
+		}
 	}
 	switch {
 	case f.resting:

@@ -72,8 +72,10 @@ func Open(_ context.Context, cfg Config, db *pg.DB) (*Client, error) {
 	if !(cfg.DailyCap >= 0 && cfg.DailyCap <= maxCap) || cfg.DailyTokens < 0 || cfg.Timeout <= 0 {
 		return nil, errors.New("GEMINI_DAILY_CAP_USD and GEMINI_DAILY_TOKENS must not be negative, and GEMINI_TIMEOUT must be longer than nothing")
 	}
-	c := &Client{cfg: cfg, vertex: cfg.Location != "", usage: usage{db}, rest: breakerRest,
-		breakers: map[string]*gobreaker.CircuitBreaker[any]{}}
+	c := &Client{
+		cfg: cfg, vertex: cfg.Location != "", usage: usage{db}, rest: breakerRest,
+		breakers: map[string]*gobreaker.CircuitBreaker[any]{},
+	}
 	cc := &genai.ClientConfig{
 		Backend: genai.BackendGeminiAPI, HTTPClient: &http.Client{Transport: transport{http.DefaultTransport}},
 		HTTPOptions: genai.HTTPOptions{BaseURL: cfg.BaseURL},

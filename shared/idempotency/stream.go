@@ -15,7 +15,8 @@ import (
 // hash of all of it. Where the key is known, fn does not run, and the bodies are
 // compared when the whole of this one has been read.
 func Stream[O any](ctx context.Context, db *pg.DB, tenant string, fn func(tx pgx.Tx) (O, error),
-	hash func() ([]byte, error)) (answer O, err error) {
+	hash func() ([]byte, error),
+) (answer O, err error) {
 	request, keyed := From(ctx)
 	reading := false
 	err = pg.InTenant(ctx, db, tenant, func(tx pgx.Tx) error {

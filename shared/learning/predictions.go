@@ -84,8 +84,10 @@ func (s Store) Ads(ctx context.Context, account string, curve Curve, now time.Ti
 		a   Ad
 		dna []byte
 	)
-	_, err := pgx.ForEachRow(rows, []any{&a.ID, &dna, &a.Active, &a.Impressions, &a.Clicks, &a.Spend, &a.Value, &a.CreatedAt, &a.Arrived,
-		&a.Predicted}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{
+		&a.ID, &dna, &a.Active, &a.Impressions, &a.Clicks, &a.Spend, &a.Value, &a.CreatedAt, &a.Arrived,
+		&a.Predicted,
+	}, func() error {
 		next := a
 		next.DNA = creative.DNA{}
 		if err := next.DNA.UnmarshalJSON(dna); err != nil {

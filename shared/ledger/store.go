@@ -106,8 +106,10 @@ func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, curre
 			 ORDER  BY occurred_at DESC LIMIT 10) -- more than can fall into one millisecond
 		) AS known
 		ORDER BY occurred_at DESC, (stage_id = @current) DESC, stage_id DESC LIMIT 1`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current,
-			"now": now}).Scan(&latest.ID, &latest.At)
+		pgx.StrictNamedArgs{
+			"portal": s.portal, "deal": deal, "ids": ids, "ats": ats, "current": current,
+			"now": now,
+		}).Scan(&latest.ID, &latest.At)
 	if err != nil {
 		return latest, fmt.Errorf("record stages of deal %d: %w", deal, err)
 	}

@@ -133,8 +133,10 @@ func (a *Account) made(ctx context.Context, id string) error {
 			Status  string `json:"async_status"`
 			Percent int    `json:"async_percent_completion"`
 		}
-		_, err := a.read(ctx, call{path: id, query: url.Values{"fields": {"async_status,async_percent_completion"}}, class: insights,
-			what: "look at report " + id}, &job)
+		_, err := a.read(ctx, call{
+			path: id, query: url.Values{"fields": {"async_status,async_percent_completion"}}, class: insights,
+			what: "look at report " + id,
+		}, &job)
 		if err != nil {
 			return err
 		}

@@ -73,8 +73,10 @@ func (a *Account) AdSets(ctx context.Context) ([]AdSet, error) {
 	const fields = "id,campaign_id,name,status,effective_status,daily_budget,lifetime_budget,daily_min_spend_target,daily_spend_cap,learning_stage_info{status}"
 	err = list(ctx, a, a.edge("adsets", fields, false), func(page []listed) error {
 		for _, l := range page {
-			s := AdSet{ID: l.ID, CampaignID: l.CampaignID, Name: l.Name, Status: l.Status, Effective: l.Effective,
-				Learning: l.Learning.Status == "LEARNING"}
+			s := AdSet{
+				ID: l.ID, CampaignID: l.CampaignID, Name: l.Name, Status: l.Status, Effective: l.Effective,
+				Learning: l.Learning.Status == "LEARNING",
+			}
 			err := errorsIn("adset/"+l.ID, l.budgetsInto(&s.DailyBudget, &s.LifetimeBudget, currency),
 				set(&s.MinSpend, l.MinSpend, currency), set(&s.SpendCap, l.SpendCap, currency))
 			if err != nil {

@@ -131,8 +131,10 @@ func (a *Account) Info(ctx context.Context) (Info, error) {
 		Status    int            `json:"account_status"`
 	}
 	what := "read ad account " + a.ID()
-	_, err := a.read(ctx, call{path: a.ID(), query: url.Values{"fields": {"account_id,name,currency,timezone_name,account_status"}},
-		what: what}, &answer)
+	_, err := a.read(ctx, call{
+		path: a.ID(), query: url.Values{"fields": {"account_id,name,currency,timezone_name,account_status"}},
+		what: what,
+	}, &answer)
 	if err != nil {
 		return Info{}, err
 	}

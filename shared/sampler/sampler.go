@@ -62,8 +62,10 @@ func Allocate(req Request) Split {
 	if len(req.Arms) == 0 {
 		split.Unallocated = req.Total
 		split.Posterior.Version = Version
-		split.Account = AccountAnswer{BreakEven: defaults(&req).BreakEven, Verdict: Unknown,
-			Reason: "There are no ads to divide a total among."}
+		split.Account = AccountAnswer{
+			BreakEven: defaults(&req).BreakEven, Verdict: Unknown,
+			Reason: "There are no ads to divide a total among.",
+		}
 		return split
 	}
 	m := fit(&req)

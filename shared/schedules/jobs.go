@@ -103,8 +103,10 @@ func (j *Jobs) want(tenant string, s Schedule, t Target) (*schedulerpb.Job, erro
 		Uri: url, HttpMethod: schedulerpb.HttpMethod_POST, Body: body, Headers: map[string]string{"Content-Type": "application/json"},
 	}
 	if j.cfg.Account != "" {
-		target.AuthorizationHeader = &schedulerpb.HttpTarget_OidcToken{OidcToken: &schedulerpb.OidcToken{ServiceAccountEmail: j.cfg.Account,
-			Audience: url}}
+		target.AuthorizationHeader = &schedulerpb.HttpTarget_OidcToken{OidcToken: &schedulerpb.OidcToken{
+			ServiceAccountEmail: j.cfg.Account,
+			Audience:            url,
+		}}
 	}
 	return &schedulerpb.Job{
 		Name: j.jobName(tenant, s.Name), Description: "A tenant's own schedule of " + s.Name + ". Edit it with PUT /api/schedules/" + s.Name + ": edits made here are undone.",
@@ -142,8 +144,10 @@ func (j *Jobs) Apply(ctx context.Context, tenant string, s Schedule) (differed [
 	case err == nil:
 		if differed = differences(is, want); len(differed) > 0 {
 			is, err = client.UpdateJob(ctx, &schedulerpb.UpdateJobRequest{
-				Job: want, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"schedule", "time_zone", "http_target", "attempt_deadline",
-					"description"}},
+				Job: want, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{
+					"schedule", "time_zone", "http_target", "attempt_deadline",
+					"description",
+				}},
 			})
 		}
 	}

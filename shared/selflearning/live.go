@@ -23,8 +23,10 @@ func Show(view *live.View) func(ctx context.Context, c learning.Cycle) {
 		if c.CompletedAt != nil {
 			data["cycle_completed_at"] = *c.CompletedAt
 		}
-		view.Put(c.Tenant, live.Progress{Kind: live.Cycle, ID: c.ID, Status: string(c.Status), Ended: c.Status != learning.Running,
-			Data: data})
+		view.Put(c.Tenant, live.Progress{
+			Kind: live.Cycle, ID: c.ID, Status: string(c.Status), Ended: c.Status != learning.Running,
+			Data: data,
+		})
 	}
 }
 

@@ -148,8 +148,10 @@ func verdicts(c *learning.Cycle, a *account, split sampler.Split) (promoted, []c
 		}
 		gain += float64(target-r.Current) * r.Posterior.Return
 		intents = append(intents, in)
-		out.Changes = append(out.Changes, adMoved{AdID: r.ID, Verdict: string(r.Verdict), Budget: r.Current.Units(a.Currency),
-			Target: target.Units(a.Currency)})
+		out.Changes = append(out.Changes, adMoved{
+			AdID: r.ID, Verdict: string(r.Verdict), Budget: r.Current.Units(a.Currency),
+			Target: target.Units(a.Currency),
+		})
 	}
 	out.Promoted = out.Scale
 	if len(intents) > 0 {
@@ -233,8 +235,10 @@ func readArms(ctx context.Context, tx pgx.Tx, account string, now time.Time) ([]
 			next.Cash = &won
 		}
 		for i, age := range ages {
-			next.Days = append(next.Days, sampler.Day{AgeHours: min(age, next.AgeHours+24), Impressions: shown[i], Clicks: clicked[i],
-				Spend: money.Amount(spent[i])})
+			next.Days = append(next.Days, sampler.Day{
+				AgeHours: min(age, next.AgeHours+24), Impressions: shown[i], Clicks: clicked[i],
+				Spend: money.Amount(spent[i]),
+			})
 		}
 		arms = append(arms, next)
 		return nil

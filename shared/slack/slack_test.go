@@ -97,8 +97,13 @@ func TestWhatSlackAnswersIsUnderstoodAndNeverNamesTheAddress(t *testing.T) {
 		code          string
 		gone, refused bool
 	}{
-		{404, "no_service", true, false}, {410, "channel_is_archived", true, false}, {403, "action_prohibited", true, false},
-		{400, "invalid_blocks", false, true}, {500, "rollup_error", false, false}, {302, "", false, false}, {503, "<html>" + url, false, false},
+		{404, "no_service", true, false},
+		{410, "channel_is_archived", true, false},
+		{403, "action_prohibited", true, false},
+		{400, "invalid_blocks", false, true},
+		{500, "rollup_error", false, false},
+		{302, "", false, false},
+		{503, "<html>" + url, false, false},
 	} {
 		fake.Break(path, c.status, c.code)
 		var f *slack.Failure

@@ -60,8 +60,10 @@ const (
 )
 
 func newReport(began time.Time) *Report {
-	return &Report{StartedAt: began.UTC(), ByStatus: map[string]int{}, Ads: []Remediated{}, Alerts: []AccountAlert{},
-		skipped: map[string]*Skipped{}}
+	return &Report{
+		StartedAt: began.UTC(), ByStatus: map[string]int{}, Ads: []Remediated{}, Alerts: []AccountAlert{},
+		skipped: map[string]*Skipped{},
+	}
 }
 
 func (r *Report) end(at time.Time) {

@@ -147,8 +147,10 @@ func (s Store) writtenAfter(ctx context.Context, tenant string, was *changes.Cha
 		WHERE  p.tenant_id = @tenant AND p.budget_object = @object AND p.kind = @kind AND p.change_id <> @id AND p.source <> 'undo' AND p.status <> 'undone'
 		AND    (p.steps > 0 OR p.status IN ('applying', 'unknown')) AND p.progress_at > @since
 		ORDER  BY p.progress_at DESC LIMIT 1`,
-		pgx.StrictNamedArgs{"tenant": tenant, "object": was.BudgetObject, "kind": was.Kind, "id": was.ChangeID,
-			"since": was.ProgressAt}).Scan(&id)
+		pgx.StrictNamedArgs{
+			"tenant": tenant, "object": was.BudgetObject, "kind": was.Kind, "id": was.ChangeID,
+			"since": was.ProgressAt,
+		}).Scan(&id)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return "", fmt.Errorf("look for a change after %s: %w", was.ChangeID, err)
 	}
