@@ -27,6 +27,7 @@ func play(ctx context.Context, o options, out, terminal io.Writer) (err error) {
 	if err := s.seed(ctx); err != nil {
 		return err
 	}
+	s.inBackground(func() { s.tick(ctx) })
 	if err := s.writeEnv(); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ func start(ctx context.Context, o options, out, terminal io.Writer, began time.T
 			return err
 		}
 	}
+	s.inBackground(func() { s.tick(ctx) })
 	if err := errors.Join(s.writeSettings(), s.writeEnv()); err != nil {
 		return err
 	}
@@ -72,7 +73,9 @@ func (s *system) wait(ctx context.Context) error {
 	}
 }
 
-// seed fills an empty system, or finishes a seed that was cut short.
+// seed fills an empty system, or finishes a seed that was cut short. Nothing runs by
+// the clock meanwhile: the relay clears the devices of clicks that are older than
+// eight days, and the deals of the thirty days are still to be matched by them.
 func (s *system) seed(ctx context.Context) error {
 	if s.database.empty {
 		s.say("making the demo data: thirty days of two advertisers")

@@ -132,7 +132,6 @@ func (s *system) bring(ctx context.Context) error {
 	}
 	s.inBackground(func() { s.hubspot.Run(ctx) })
 	s.inBackground(func() { s.scheduler.Run(ctx) })
-	s.inBackground(func() { s.tick(ctx) })
 	return nil
 }
 

@@ -3,7 +3,6 @@ package demo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -176,7 +175,7 @@ func (c *crm) mishaps(ctx context.Context) error {
 func (c *crm) taken(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, AwaitWithin)
 	defer cancel()
-	announced := false
+	announced, before := false, -1
 	for tries := 1; ; tries++ {
 		pending := c.calm(ctx)
 		// Asked after a time-out as well: what is missing is the better answer.
@@ -191,7 +190,13 @@ func (c *crm) taken(ctx context.Context) error {
 		case pending == nil && waiting == "" && !announced:
 			announced = true
 			c.announce(missing)
+		case pending != nil && len(missing) == before:
+			// Nothing moves: the relay sends what a process that was killed has left in its outbox.
+			if _, err := c.sys.Run(ctx, "relay"); err != nil {
+				return err
+			}
 		}
+		before = len(missing)
 		select {
 		case <-ctx.Done():
 		case <-time.After(200 * time.Millisecond):
@@ -199,18 +204,11 @@ func (c *crm) taken(ctx context.Context) error {
 	}
 }
 
-// calm waits a moment until nothing is on its way. Where something still is, the
-// relay sends what a process that was killed has left in its outbox.
+// calm waits a moment until nothing is on its way, and returns what still is.
 func (c *crm) calm(ctx context.Context) error {
-	moment, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	pending := c.sys.Idle(moment)
-	if pending != nil && ctx.Err() == nil {
-		if _, err := c.sys.Run(ctx, "relay"); err != nil {
-			return errors.Join(pending, err)
-		}
-	}
-	return pending
+	return c.sys.Idle(ctx)
 }
 
 func (c *crm) late(missing []int64, waiting string, pending error) error {
