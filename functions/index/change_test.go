@@ -145,7 +145,7 @@ func TestAChangeSurvivesItsMessagesAndItsProcesses(t *testing.T) {
 	if active, target, _ := w.state(t); active != local || target != second {
 		t.Errorf("%s, %s", active, target)
 	}
-	w.fake.Embed = nil
+	w.fake.Change(func(f *fakegemini.Fake) { f.Embed = nil }) // the request that died may still be read
 	w.exec(t, `UPDATE gv.embedding_models SET attempt = 1`)
 	var wg sync.WaitGroup
 	for range 3 {

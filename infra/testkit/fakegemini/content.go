@@ -217,8 +217,11 @@ func (f *Fake) write(call Call, o *Fault) map[string]any {
 		}
 	}
 	text := "{}"
-	if f.Write != nil {
-		text = f.Write(call)
+	f.mu.Lock()
+	write := f.Write
+	f.mu.Unlock()
+	if write != nil {
+		text = write(call)
 	}
 	if o.text != nil {
 		text = *o.text

@@ -127,13 +127,15 @@ func (f *Fake) vector(model, task string, content wireContent, dimensions int, o
 	if tokens(text) > limits[model] {
 		return nil, fmt.Sprintf("the input token count exceeds the maximum number of tokens allowed (%d)", limits[model])
 	}
-	if f.Refuse != nil && f.Refuse(text) {
+	f.mu.Lock()
+	refuse, said := f.Refuse, f.Embed
+	f.mu.Unlock()
+	if refuse != nil && refuse(text) {
 		return nil, "Request contains an invalid argument."
 	}
 	f.mu.Lock()
 	f.texts = append(f.texts, Embedded{model, task, text})
 	f.mu.Unlock()
-	said := f.Embed
 	if said == nil {
 		said = meaning
 	}

@@ -70,6 +70,14 @@ type file struct {
 	looks      int
 }
 
+// Change sets Write, Embed or Refuse while requests may still be on their way: of one
+// whose caller has gone, the fake may still be reading them.
+func (f *Fake) Change(set func(f *Fake)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	set(f)
+}
+
 // New returns a fake that answers everything.
 func New() *Fake {
 	f := &Fake{Look: 1, files: map[string]*file{}, closing: make(chan struct{})}
