@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/clock"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -79,20 +80,9 @@ func New(db *pg.DB, worker *pg.Worker, vault *secrets.Store, client *slack.Clien
 		f.now = time.Now
 	}
 	if f.wait == nil {
-		f.wait = sleep
+		f.wait = clock.Sleep
 	}
 	return f
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // Health reports whether the database answers.

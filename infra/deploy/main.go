@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/functions"
+	"github.com/geminivideo/geminivideo/shared/clock"
 )
 
 func main() {
@@ -98,7 +99,7 @@ func run(ctx context.Context, args []string, env func(string) string, out io.Wri
 	if err != nil {
 		return err
 	}
-	d := &deployment{options: o, out: out, client: &http.Client{Timeout: 20 * time.Second}, sleep: sleep}
+	d := &deployment{options: o, out: out, client: &http.Client{Timeout: 20 * time.Second}, sleep: clock.Sleep}
 	if d.manifest, err = functions.Load(); err != nil {
 		return err
 	}
@@ -172,13 +173,4 @@ func repository(ctx context.Context) (string, error) {
 		return "", errors.New("run it in the repository: there is no go.mod here")
 	}
 	return filepath.Dir(mod), nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

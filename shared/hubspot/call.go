@@ -14,6 +14,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/geminivideo/geminivideo/shared/clock"
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
@@ -67,7 +68,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		if attempt >= c.opts.Attempts || time.Until(deadline) < wait {
 			return c.gaveUp(r, again.cause, wait)
 		}
-		if sleep(inTime, wait) != nil {
+		if clock.Sleep(inTime, wait) != nil {
 			return c.gaveUp(r, again.cause, wait)
 		}
 	}

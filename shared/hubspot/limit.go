@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/geminivideo/geminivideo/shared/clock"
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
@@ -62,7 +63,7 @@ func (l *limit) wait(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok && pause > time.Until(deadline) {
 		return down(reason, nil, pause)
 	}
-	if err := sleep(ctx, pause); err != nil {
+	if err := clock.Sleep(ctx, pause); err != nil {
 		return err
 	}
 	if err := l.bucket.Wait(ctx); err != nil {
@@ -116,20 +117,6 @@ func interval(header http.Header) time.Duration {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // down is HubSpot's being out of reach: the message for people, when to return.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/geminivideo/geminivideo/shared/clock"
 )
 
 // maxAnswer bounds an answer; a page of 500 days with all their actions has some megabytes.
@@ -49,7 +51,7 @@ func (a *Account) read(ctx context.Context, c call, out any) (trace string, err 
 			wait, again = pause, pause <= patience
 		}
 		deadline, _ := inTime.Deadline()
-		if !again || attempt >= o.Attempts || ctx.Err() != nil || time.Until(deadline) < wait || sleep(inTime, wait) != nil {
+		if !again || attempt >= o.Attempts || ctx.Err() != nil || time.Until(deadline) < wait || clock.Sleep(inTime, wait) != nil {
 			return trace, fmt.Errorf("%s: %w", c.what, err)
 		}
 	}
@@ -156,18 +158,4 @@ func (a *Account) request(ctx context.Context, c call) (req *http.Request, sent 
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	return req, sent, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

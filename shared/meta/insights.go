@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/geminivideo/geminivideo/shared/clock"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -148,7 +149,7 @@ func (a *Account) made(ctx context.Context, id string) error {
 		case "Job Failed", "Job Skipped":
 			return fault.Down("Meta could not make a report of "+a.ID(), fmt.Errorf("%w: %s at %d%%", errReport, job.Status, job.Percent))
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := clock.Sleep(ctx, wait); err != nil {
 			return fmt.Errorf("wait for report %s: %w", id, err)
 		}
 		wait = min(wait*3/2, 15*time.Second)
