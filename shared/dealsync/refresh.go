@@ -10,17 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/ads"
-	"github.com/geminivideo/geminivideo/shared/attribution"
-	"github.com/geminivideo/geminivideo/shared/deadletter"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/inbox"
 	"github.com/geminivideo/geminivideo/shared/ledger"
-	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/money"
-	"github.com/geminivideo/geminivideo/shared/outbox"
-	"github.com/geminivideo/geminivideo/shared/revenue"
-	"github.com/geminivideo/geminivideo/shared/writeback"
 )
 
 // reading is what the CRM said of the deals that an event is about.
@@ -293,97 +287,4 @@ func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, r r
 		return nil, err
 	}
 	return credit(ctx, tx, w.event.PortalID, deal.ID, withPeople(recorded, contacts))
-}
-
-// appraise sets which of the tenant's stages the deal stands in and what it is worth.
-func appraise(ctx context.Context, tx pgx.Tx, store ledger.Store, d *ledger.Deal) (err error) {
-	if d.StageName, err = store.StageName(ctx, d.PipelineID, d.Stage.ID); err != nil {
-		return err
-	}
-	if d.StageName != nil {
-		stage, err := revenue.NewStore(tx).Stage(ctx, *d.StageName)
-		if err != nil {
-			return err
-		}
-		d.Value, d.Confidence = revenue.Worth(stage, stage.Name == revenue.ClosedWon, d.Amount), stage.Confidence
-	}
-	if d.AmountIssue != nil {
-		d.Value = 0
-	}
-	return nil
-}
-
-// moves are the deal's changes of stage: those in the CRM's history, and what the
-// event itself says, which the CRM's reading side may not show yet.
-func (w *work) moves(deal hubspot.Deal) []ledger.StageAt {
-	var moves []ledger.StageAt
-	for _, h := range deal.History {
-		moves = append(moves, ledger.StageAt{ID: h.Stage, At: h.At})
-	}
-	e := w.event
-	if e.Type == hubspot.DealPropertyChange && e.PropertyName == "dealstage" && e.PropertyValue != "" && e.ObjectID == deal.ID {
-		moves = append(moves, ledger.StageAt{ID: e.PropertyValue, At: e.OccurredAt})
-	}
-	if len(moves) == 0 {
-		moves = append(moves, ledger.StageAt{ID: deal.Stage, At: deal.CreatedAt})
-	}
-	return slices.DeleteFunc(moves, func(m ledger.StageAt) bool { return m.ID == "" })
-}
-
-// erase erases contacts' personal data, once: what they were known by, the clicks
-// that carry it, and every message about them, handled, waiting or failed. Their
-// deals, and other people's, keep the credit that was found.
-func (w *work) erase(ctx context.Context, contacts ...int64) error {
-	err := w.in(ctx, func(tx pgx.Tx) error {
-		w.needsFlush = false
-		var deals []int64
-		for _, contact := range contacts {
-			theirs, err := eraseContact(ctx, tx, w.event.PortalID, contact)
-			if err != nil {
-				return err
-			}
-			deals = append(deals, theirs...)
-		}
-		if err := writeback.NewStore(tx).Erase(ctx, w.event.PortalID, deals); err != nil {
-			return err
-		}
-		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
-			return err
-		}
-		slices.Sort(deals)
-		var err error
-		w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, slices.Compact(deals))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("erase contacts %v of portal %d: %w", contacts, w.event.PortalID, err)
-	}
-	return nil
-}
-
-// eraseContact erases one contact and returns its deals.
-func eraseContact(ctx context.Context, tx pgx.Tx, portal, contact int64) ([]int64, error) {
-	store := ledger.NewStore(tx, portal)
-	known, deals, err := store.Erase(ctx, contact)
-	if err != nil {
-		return nil, err
-	}
-	hashes := make([]attribution.Hash, len(known))
-	for i, h := range known {
-		hashes[i] = attribution.Hash(h)
-	}
-	renamed, err := attribution.NewStore(tx).Erase(ctx, hashes)
-	if err != nil {
-		return nil, err
-	}
-	if err := store.RenameClicks(ctx, renamed); err != nil {
-		return nil, err
-	}
-	subject := message.ContactSubject(portal, contact)
-	for _, erase := range []func(context.Context, pgx.Tx, string) error{inbox.Erase, outbox.Erase, deadletter.Erase} {
-		if err := erase(ctx, tx, subject); err != nil {
-			return nil, err
-		}
-	}
-	return deals, nil
 }
