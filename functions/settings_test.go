@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"go/ast"
 	"maps"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -169,17 +168,8 @@ func getenvs(t *testing.T, p goPackage) []string {
 // rows returns the README's settings table, by name.
 func rows(t *testing.T) map[string]string {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, ok := strings.Cut(string(readme), "\n## Settings\n")
-	if !ok {
-		t.Fatal("README.md has no section \"## Settings\"")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
 	found := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| *`([A-Z][A-Z0-9_]*)` *\\|.*$").FindAllStringSubmatch(section, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| *`([A-Z][A-Z0-9_]*)` *\\|.*$").FindAllStringSubmatch(section(t, "Settings"), -1) {
 		found[m[1]] = m[0]
 	}
 	return found
@@ -203,6 +193,8 @@ func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
 			t.Errorf("README.md, Settings: `%s` has no meaning", name)
 		case !strings.Contains(cells[3], standard(s)):
 			t.Errorf("README.md, Settings: `%s` must say %s in the column Default; it says %s", name, standard(s), strings.TrimSpace(cells[3]))
+		case len(cells) < 6 || !readBy(strings.TrimSpace(cells[5]), s.by):
+			t.Errorf("README.md, Settings: `%s` must say %s in the column Read by", name, strings.Join(s.by, ", "))
 		}
 	}
 	for name := range listed {
@@ -210,6 +202,12 @@ func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
 			t.Errorf("README.md, Settings: no function reads `%s`", name)
 		}
 	}
+}
+
+// readBy reports whether the column Read by names the functions, or says of a group of
+// them that all do.
+func readBy(cell string, by []string) bool {
+	return strings.HasPrefix(cell, "all") || strings.HasPrefix(cell, "HTTP functions") || cell == strings.Join(by, ", ")
 }
 
 // standard is what the column Default says.
