@@ -41,6 +41,9 @@ func TestALoserIsRejectedAndAWinnerIsNot(t *testing.T) {
 	if !strings.Contains(bad.Reason, "and below 70% of it with a probability of") || !strings.Contains(bad.Recommendation, "hook_type clickbait costs") {
 		t.Errorf("%s %s", bad.Reason, bad.Recommendation)
 	}
+	if n := strings.Count(bad.Reason, " USD"); n != 2 { // what it would earn, and the average
+		t.Errorf("%d amounts with their currency in %q, want 2", n, bad.Reason)
+	}
 	first := bad.Weaknesses[0]
 	if first.Feature != "hook_type" || first.Value != "clickbait" || first.Instead != "question" || first.Effect < 0.4 || first.Effect > 0.8 || len(first.Ads) != 3 {
 		t.Fatalf("the weakest feature: %+v", first)

@@ -152,7 +152,7 @@ func (s Store) Predict(ctx context.Context, account string, dna creative.DNA, ve
 	if err := s.near(ctx, m, &q); err != nil {
 		return Prediction{}, err
 	}
-	m.Totals = is.now.totals()
+	m.Totals, m.Currency = is.now.totals(), is.now.Currency
 	return m.Predict(dna, q.Near), nil
 }
 

@@ -33,7 +33,7 @@ func (m Model) Predict(dna creative.DNA, near []Neighbour) Prediction {
 	}
 	p.Baseline, p.BaselineROAS, p.BaselineSource = m.Baseline()
 	m.ask(&p, row, unseen, ctr)
-	p.Reason, p.Recommendation = m.reason(p), recommendation(p)
+	p.Reason, p.Recommendation = m.reason(p), m.recommendation(p)
 	return p
 }
 

@@ -2,7 +2,10 @@ package oracle
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // reason says where the numbers come from.
@@ -14,8 +17,8 @@ func (m Model) reason(p Prediction) string {
 		if p.Reject {
 			probably = fmt.Sprintf(", and below %.0f%% of it with a probability of %.0f%%", 100*RejectBelow, 100*p.Confidence)
 		}
-		fmt.Fprintf(&b, "A thousand impressions are predicted to earn %.2f in pipeline value, %.0f%% of the account's average of %.2f%s. The predicted CTR is %s, %.0f%% of the average of %s",
-			1000*p.Value, 100*p.Value/p.BaselineValue, 1000*p.BaselineValue, probably, percent(p.CTR), 100*p.CTR/p.Baseline, percent(p.Baseline))
+		fmt.Fprintf(&b, "A thousand impressions are predicted to earn %s of pipeline value, %.0f%% of the account's average of %s%s. The predicted CTR is %s, %.0f%% of the average of %s",
+			m.amount(1000*p.Value), 100*p.Value/p.BaselineValue, m.amount(1000*p.BaselineValue), probably, percent(p.CTR), 100*p.CTR/p.Baseline, percent(p.Baseline))
 	case p.Reject:
 		fmt.Fprintf(&b, "The predicted CTR of %s is below %.0f%% of the average of %s", percent(p.CTR), 100*RejectBelow, percent(p.Baseline))
 	default:
@@ -41,6 +44,14 @@ func (m Model) reason(p Prediction) string {
 	return b.String()
 }
 
+// amount writes money as everywhere else, rounded to the currency's smallest unit.
+func (m Model) amount(units float64) string {
+	if a, err := money.FromUnits(units, m.Currency); err == nil && m.Currency != "" {
+		return a.Format(m.Currency)
+	}
+	return strconv.FormatFloat(units, 'f', 2, 64)
+}
+
 func count(ads int) string {
 	if ads == 1 {
 		return "1 ad"
@@ -56,7 +67,7 @@ func percent(rate float64) string {
 }
 
 // recommendation says what to do.
-func recommendation(p Prediction) string {
+func (m Model) recommendation(p Prediction) string {
 	var b strings.Builder
 	switch {
 	case p.Reject && len(p.Weaknesses) == 0:
@@ -66,7 +77,7 @@ func recommendation(p Prediction) string {
 	case p.BaselineSource == FromPrior:
 		b.WriteString("Go ahead with a small budget: nothing is known yet that speaks for or against it.")
 	case p.TestBudget != nil:
-		fmt.Fprintf(&b, "Try it with about %g before it gets more: it may still fall below the bar.", *p.TestBudget)
+		fmt.Fprintf(&b, "Try it with about %s before it gets more: it may still fall below the bar.", m.amount(*p.TestBudget))
 	default:
 		b.WriteString("Go ahead.")
 	}

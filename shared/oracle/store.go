@@ -12,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/dealtimes"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/sampler"
 )
 
@@ -37,6 +38,8 @@ type Basis struct {
 	Niche   string `json:"niche"`
 	Vectors string `json:"vectors,omitempty"`     // the embedding model
 	Cells   int    `json:"niche_cells,omitempty"` // of the niche's pooled prior
+	// Currency is the account's, of no account the tenant's.
+	Currency money.Currency `json:"currency,omitempty"`
 }
 
 // Sums are over ads; money in minor units.
@@ -102,14 +105,15 @@ func (s Store) Basis(ctx context.Context, account string) (Basis, error) {
 		         coalesce(sum(a.impressions), 0)::bigint, coalesce(sum(a.clicks), 0)::bigint,
 		         coalesce(sum(a.spend_minor) FILTER (WHERE u.comparable), 0)::bigint,
 		         coalesce(sum(a.pipeline_minor) FILTER (WHERE u.comparable), 0)::bigint,
-		         coalesce(max(u.decimals) FILTER (WHERE u.comparable), 2)
+		         coalesce(max(u.decimals) FILTER (WHERE u.comparable), 2),
+		         coalesce((SELECT currency FROM own), (SELECT currency FROM gv.tenants WHERE tenant_id = gv.tenant()))
 		FROM     used u
 		LEFT     JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.account_id = u.account_id AND (a.impressions > 0 OR a.spend_minor > 0)
 		GROUP BY u.mine`, pgx.StrictNamedArgs{"account": account})
 	var b Basis
 	var mine bool
 	var n Sums
-	_, err := pgx.ForEachRow(rows, []any{&mine, &b.Niche, &n.Ads, &n.Described, &n.Impressions, &n.Clicks, &n.Spend, &n.Value, &n.Decimals}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&mine, &b.Niche, &n.Ads, &n.Described, &n.Impressions, &n.Clicks, &n.Spend, &n.Value, &n.Decimals, &b.Currency}, func() error {
 		if mine {
 			b.Own = n
 		} else {

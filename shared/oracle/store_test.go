@@ -134,7 +134,7 @@ func TestWhatIsReadIsWhatWasStored(t *testing.T) {
 		b, err2 := s.Basis(t.Context(), "acc")
 		sums := oracle.Sums{Ads: 1, Described: 1, Impressions: 1000, Clicks: 20, Spend: 300, Value: 900}
 		others := oracle.Sums{Ads: 2, Described: 2, Impressions: 2000, Clicks: 40, Spend: 300, Value: 600}
-		if diff := cmp.Diff(oracle.Basis{Own: sums, Others: others, Niche: "Gym"}, b); diff != "" {
+		if diff := cmp.Diff(oracle.Basis{Own: sums, Others: others, Niche: "Gym", Currency: "JPY"}, b); diff != "" {
 			t.Error(diff)
 		}
 		alone, err3 := s.Past(t.Context(), "clinic", "m")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/embed"
+	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // Model is what was learned from an account's and its niche's ads. The zero Model
@@ -32,6 +33,8 @@ type Model struct {
 	// zero time where it has not.
 	Since   time.Time
 	Vectors string // the embedding model of the stored winners
+	// Currency is what reasons name amounts in; they are plain numbers without one.
+	Currency money.Currency
 }
 
 // totals of ads.
