@@ -48,6 +48,10 @@ func test(ctx context.Context, o options, out, log io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(c.work)) }()
+	checks, err := c.checks(o.check)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if c.database == "" {
 		stop, err := c.startServer(ctx)
@@ -58,14 +62,7 @@ func test(ctx context.Context, o options, out, log io.Writer) (err error) {
 	}
 	var rows []string
 	failed, missing := 0, 0
-	for _, one := range []check{
-		{"gofumpt", c.gofumpt},
-		{"go vet", func(ctx context.Context) error { return c.run(ctx, "go", "vet", "./...") }},
-		{"staticcheck", c.staticcheck},
-		{"go test -race", c.goTest},
-		{"each function alone", c.alone},
-		{"console smoke", c.smoke},
-	} {
+	for _, one := range checks {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
@@ -95,6 +92,29 @@ func test(ctx context.Context, o options, out, log io.Writer) (err error) {
 	}
 	fmt.Fprintf(out, "all %d checks passed in %s%s\n", len(rows)-missing, time.Since(began).Round(time.Second), without(missing))
 	return nil
+}
+
+// checks are all of them, or the one that is named.
+func (c *checker) checks(name string) ([]check, error) {
+	all := []check{
+		{"gofumpt", c.gofumpt},
+		{"go vet", func(ctx context.Context) error { return c.run(ctx, "go", "vet", "./...") }},
+		{"staticcheck", c.staticcheck},
+		{"go test -race", c.goTest},
+		{"each function alone", c.alone},
+		{"console smoke", c.smoke},
+	}
+	if name == "" {
+		return all, nil
+	}
+	var names []string
+	for _, one := range all {
+		if one.name == name {
+			return []check{one}, nil
+		}
+		names = append(names, one.name)
+	}
+	return nil, fmt.Errorf("-check %q: the checks are %s", name, strings.Join(names, ", "))
 }
 
 func without(missing int) string {
@@ -171,7 +191,7 @@ func (c *checker) goTest(ctx context.Context) error {
 }
 
 // simulated are the packages with tests that infra/testkit/simulation marks.
-var simulated = []string{"./shared/oracle"}
+var simulated = []string{"./infra/sim/world", "./shared/oracle"}
 
 // tool returns the program of a pinned version, which it installs once per user.
 func (c *checker) tool(ctx context.Context, pinned string) (string, error) {

@@ -70,6 +70,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 type options struct {
 	command  string // "", demo or test
 	function string // the only one to serve
+	check    string // the only one to run, with test
 	addr     string
 	addrSet  bool
 	dir      string // absolute
@@ -98,6 +99,7 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.StringVar(&o.db, "db", "", "`URL` of a database with pgvector to use, as its owner, instead of an own cluster")
 	f.BoolVar(&o.demo, "demo", true, "fill an empty system with demo data")
 	f.StringVar(&o.function, "function", "", "serve this one function `alone`, at -addr, as Cloud Run does; with the settings of the system in -data, if there is one")
+	f.StringVar(&o.check, "check", "", "with test: run this one `check` of those that its summary names, such as \"each function alone\"")
 	f.BoolVar(&o.live, "live", true, "start Google's Firestore emulator, where it is installed, for the live view; demo does without")
 	f.BoolVar(&o.fresh, "fresh", false, "start over: remove the own cluster and its data first")
 	rest := args
@@ -123,6 +125,9 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.Visit(func(set *flag.Flag) { o.addrSet = o.addrSet || set.Name == "addr" })
 	if o.function != "" && (o.command != "" || o.fresh || o.db != "") {
 		return o, errors.New("-function serves one function with the settings of a system that runs: only -addr and -data go with it")
+	}
+	if o.check != "" && o.command != "test" {
+		return o, errors.New("-check names one check of the subcommand test: it goes with test alone")
 	}
 	if o.fresh && o.db != "" {
 		return o, errors.New("-fresh removes only a cluster that this program made, never what is in the database of -db")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/sampler"
 )
@@ -225,6 +226,7 @@ func cents(x float64) money.Amount { return money.Amount(math.Round(100 * x)) }
 // Where even shares earn 0.55 and shares by pipeline ROAS 0.85 of what a
 // clairvoyant does, daily calls must reach 0.88 on average and 0.77 at worst.
 func TestSixtyDaysEarnMostOfWhatAClairvoyantDoes(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	policies := map[string]func(w *outsideWorld) func(int) []float64{
 		"uniform": func(w *outsideWorld) func(int) []float64 { return w.uniform },
