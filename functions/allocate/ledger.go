@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/decisions"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/sampler"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -44,6 +45,8 @@ type Entry struct {
 	NumAds       int32     `json:"num_ads"`
 	TotalBudget  float64   `json:"total_budget"`
 	Unallocated  float64   `json:"unallocated_budget"`
+	Expected     *float64  `json:"expected_return,omitempty" doc:"Posterior mean of the pipeline value that a day of this split finally brings; left out of old decisions."`
+	Gain         *float64  `json:"expected_gain,omitempty" doc:"How much more that is than a day of the budgets before it is expected to bring; left out of old decisions."`
 }
 
 func entryOf(s decisions.Summary) Entry {
@@ -51,7 +54,17 @@ func entryOf(s decisions.Summary) Entry {
 		DecisionID: s.DecisionID.String(), CreatedAt: s.CreatedAt, AccountID: s.AccountID, Currency: string(s.Currency),
 		RequestedBy: s.RequestedBy, ModelVersion: s.ModelVersion, Architecture: s.Architecture, Seed: s.Seed, NumAds: s.NumAds,
 		TotalBudget: s.Total.Units(s.Currency), Unallocated: s.Unallocated.Units(s.Currency),
+		Expected: units(s.ExpectedReturn, s.Currency), Gain: units(s.ExpectedGain, s.Currency),
 	}
+}
+
+// units converts an expectation, which is no whole number of minor units.
+func units(minor *float64, c money.Currency) *float64 {
+	if minor == nil {
+		return nil
+	}
+	u := *minor * money.Amount(1).Units(c)
+	return &u
 }
 
 func (f *function) list(ctx context.Context, in *listInput) (*listOutput, error) {

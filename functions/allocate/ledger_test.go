@@ -2,6 +2,7 @@ package allocate_test
 
 import (
 	"bytes"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -78,6 +79,35 @@ func TestDecisionsAreListedNewestFirst(t *testing.T) {
 		if len(p.Errors) == 0 || p.Errors[0].Location != field {
 			t.Errorf("%s: %+v", query, p)
 		}
+	}
+}
+
+func TestADecisionSaysWhatItExpectsToGain(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	good, bad := adState("good", m{"pipeline_value": 9000.0, "current_budget": 50.0}), adState("bad", m{"pipeline_value": 0.0, "current_budget": 50.0})
+	sent := unmarshal[struct {
+		Account struct {
+			Expected float64 `json:"expected_return"`
+		}
+	}](s, s.do(call{body: m{"ad_states": []m{good, bad}, "total_budget": 100.0}}))
+	same := m{"min_budget": 50.0, "max_budget": 50.0}
+	for key, value := range same {
+		good[key], bad[key] = value, value
+	}
+	s.split(m{"ad_states": []m{good, bad}, "total_budget": 100.0})
+	list := unmarshal[struct {
+		Decisions []struct {
+			Expected *float64 `json:"expected_return"`
+			Gain     *float64 `json:"expected_gain"`
+		} `json:"decisions"`
+	}](s, s.do(call{method: http.MethodGet, path: "/api/decisions", role: auth.Viewer})).Decisions
+	unmoved, moved := list[0], list[1]
+	if moved.Expected == nil || math.Abs(*moved.Expected-sent.Account.Expected) > 1e-6 || moved.Gain == nil || *moved.Gain <= 0 {
+		t.Errorf("of a split that moved money to the better ad: expected %v, gain %v; it answered %v", moved.Expected, moved.Gain, sent.Account.Expected)
+	}
+	if unmoved.Gain == nil || math.Abs(*unmoved.Gain) > 1e-6 || unmoved.Expected == nil || math.Abs(*moved.Expected-*moved.Gain-*unmoved.Expected) > 1e-6 {
+		t.Errorf("of the same budgets as before: expected %v, gain %v; the other expected %v of it", unmoved.Expected, unmoved.Gain, *moved.Expected-*moved.Gain)
 	}
 }
 

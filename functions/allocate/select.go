@@ -66,10 +66,11 @@ func (f *function) selectBudgets(ctx context.Context, in *selectInput) (*selectO
 	posterior := beside(func() (decisions.Packed, error) { return packed(encodePosterior(req.Currency, &split)) })
 	sent := beside(func() ([]byte, error) { return write(id, &req, &split) })
 	answer := beside(func() (decisions.Packed, error) { return packed(sent()) })
+	expected, gain := split.Account.Return, split.Account.Return-split.Account.ReturnBefore
 	decision := decisions.Decision{Summary: decisions.Summary{
 		DecisionID: id, CreatedAt: at, AccountID: known.account, Currency: req.Currency, RequestedBy: who.Who(),
 		ModelVersion: modelVersion, Architecture: decisions.Here, Seed: int64(seed), NumAds: int32(len(req.Arms)),
-		Total: req.Total, Unallocated: split.Unallocated,
+		Total: req.Total, Unallocated: split.Unallocated, ExpectedReturn: &expected, ExpectedGain: &gain,
 	}}
 	done, err = idempotency.Run(ctx, f.db, who.Tenant, func(tx pgx.Tx) (receipt, error) {
 		if err := (store{tx}).record(ctx, known.past.buckets, added); err != nil {

@@ -102,6 +102,25 @@ func TestAChangeNamesEachAdOnceAndStaysAsItWasOnceItIsFinished(t *testing.T) {
 	}
 }
 
+func TestAChangeAndItsHistorySayWhatTheAdIsCalled(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	c := w.queue(150)
+	if c["ad_name"] != "a" { // nobody named it
+		t.Errorf("%v", c["ad_name"])
+	}
+	w.Exec(`UPDATE gv.ads SET name = CASE tenant_id WHEN $1 THEN 'Summer' ELSE 'another tenant''s' END WHERE ad_id = 'a'`, apitest.Tenant)
+	if a := w.post(auth.Editor, c["id"], "reject", nil); a.JSON(t)["ad_name"] != "Summer" {
+		t.Error(a.Body)
+	}
+	for path, list := range map[string]string{"/api/ads/changes": "changes", "/api/ads/history": "history"} {
+		found := w.Call(w.h, "GET", path, w.Token(auth.Viewer), nil).JSON(t)[list].([]any)
+		if len(found) != 1 || found[0].(map[string]any)["ad_name"] != "Summer" {
+			t.Errorf("%s: %v", path, found)
+		}
+	}
+}
+
 func TestTwinApprovalsAreOne(t *testing.T) {
 	t.Parallel()
 	w := open(t)

@@ -14,6 +14,7 @@ import (
 type Change struct {
 	ID           string             `json:"id"`
 	AdID         string             `json:"ad_id"`
+	AdName       string             `json:"ad_name" doc:"What the ad is called, or its id where nobody named it."`
 	Ads          []string           `json:"ads" nullable:"false" doc:"All ads whose requests the change stands for: those of a shared ad set share one."`
 	AccountID    string             `json:"account_id"`
 	CampaignID   string             `json:"campaign_id"`
@@ -51,7 +52,7 @@ type Change struct {
 func shown(l queue.Listed) Change {
 	c := l.Present()
 	out := Change{
-		ID: c.ChangeID, AdID: c.AdID, Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
+		ID: c.ChangeID, AdID: c.AdID, AdName: l.AdName, Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
 		Kind: string(c.Kind), Currency: string(c.Currency), Before: units(c.BeforeMinor, c.Currency),
 		Target: units(c.TargetMinor, c.Currency),
 		Step:   units(c.StepMinor, c.Currency), BeforeStatus: c.BeforeStatus, TargetStatus: c.TargetStatus, StepsDone: c.Steps,
@@ -97,6 +98,7 @@ type Entry struct {
 	ID           string     `json:"id"`
 	ChangeID     string     `json:"change_id,omitempty"`
 	AdID         string     `json:"ad_id"`
+	AdName       string     `json:"ad_name" doc:"What the ad is called, or its id where nobody named it."`
 	AccountID    string     `json:"account_id"`
 	CampaignID   string     `json:"campaign_id"`
 	BudgetObject string     `json:"budget_object"`
@@ -122,7 +124,7 @@ type Entry struct {
 func entryOf(l queue.Line) Entry {
 	c := money.Currency(l.Currency)
 	out := Entry{
-		ID: l.HistoryID, ChangeID: text(l.ChangeID), AdID: l.AdID, AccountID: l.AccountID, CampaignID: l.CampaignID,
+		ID: l.HistoryID, ChangeID: text(l.ChangeID), AdID: l.AdID, AdName: l.AdName, AccountID: l.AccountID, CampaignID: l.CampaignID,
 		BudgetObject: l.BudgetObject,
 		Action:       l.Action, Outcome: string(l.Outcome), Currency: l.Currency, Before: units(l.BeforeMinor, c), After: units(l.AfterMinor, c),
 		Minimum: units(l.FloorMinor, c), BeforeStatus: l.BeforeStatus, AfterStatus: l.AfterStatus, Reason: l.Reason, Initiator: l.Initiator,

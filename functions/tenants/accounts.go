@@ -46,8 +46,8 @@ func shown(a accounts.Account) Account {
 
 type accountsOutput struct {
 	Body struct {
-		Tenant   Tenant    `json:"tenant"`
-		Accounts []Account `json:"accounts" nullable:"false" doc:"By id."`
+		Tenant   Tenant          `json:"tenant"`
+		Accounts []accountDetail `json:"accounts" nullable:"false" doc:"By id."`
 	}
 }
 
@@ -57,10 +57,15 @@ func (f *function) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutp
 		if out.Body.Tenant, err = readTenant(ctx, tx); err != nil {
 			return err
 		}
-		all, err := accounts.NewStore(tx).List(ctx)
-		out.Body.Accounts = make([]Account, len(all))
+		store := accounts.NewStore(tx)
+		all, err := store.List(ctx)
+		if err != nil {
+			return err
+		}
+		alerts, err := store.Alerts(ctx, "")
+		out.Body.Accounts = make([]accountDetail, len(all))
 		for i, a := range all {
-			out.Body.Accounts[i] = shown(a)
+			out.Body.Accounts[i] = detail(a, alerts)
 		}
 		return err
 	})
@@ -95,6 +100,19 @@ type accountDetail struct {
 
 type accountDetailOutput struct{ Body accountDetail }
 
+// detail is an account with those of the alarms that are its own.
+func detail(a accounts.Account, alerts []accounts.Alert) accountDetail {
+	out := accountDetail{Account: shown(a), Alerts: []AccountAlert{}}
+	for _, one := range alerts {
+		if one.AccountID == a.ID {
+			out.Alerts = append(out.Alerts, AccountAlert{
+				one.Kind, one.Since.Format(time.DateOnly), one.Ads, one.FellBy, one.Detail, one.Action, one.ResolvedAt,
+			})
+		}
+	}
+	return out
+}
+
 func (f *function) getAccount(ctx context.Context, in *accountInput) (*accountDetailOutput, error) {
 	out := &accountDetailOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
@@ -104,13 +122,7 @@ func (f *function) getAccount(ctx context.Context, in *accountInput) (*accountDe
 			return err
 		}
 		alerts, err := store.Alerts(ctx, in.ID)
-		out.Body = accountDetail{Account: shown(a), Alerts: make([]AccountAlert, len(alerts))}
-		for i, one := range alerts {
-			out.Body.Alerts[i] = AccountAlert{
-				one.Kind, one.Since.Format(time.DateOnly), one.Ads, one.FellBy, one.Detail, one.Action,
-				one.ResolvedAt,
-			}
-		}
+		out.Body = detail(a, alerts)
 		return err
 	})
 	if err != nil {

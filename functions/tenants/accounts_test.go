@@ -58,6 +58,23 @@ func TestOnlyWhatIsNamedChanges(t *testing.T) {
 	}
 }
 
+func TestTheListHasEachAccountsOwnAlarms(t *testing.T) {
+	t.Parallel()
+	w := withAccount(t)
+	for _, id := range []string{"act_1", "act_2"} {
+		w.Exec(`INSERT INTO gv.account_alerts (tenant_id, account_id, kind, opened_at, since, ads, fell_by, detail, action, seen_at, resolved_at)
+		        SELECT tenant_id, account_id, 'ctr_down', now(), '2026-11-20', 7, 0.4, account_id, 'look', now(), CASE WHEN account_id = 'act_2' THEN now() END
+		        FROM   gv.accounts WHERE account_id = $1`, id)
+	}
+	for _, a := range w.want(200, "GET", "/api/accounts", nil).JSON(t)["accounts"].([]any) {
+		id := a.(map[string]any)["account_id"]
+		alarms := a.(map[string]any)["account_alerts"].([]any)
+		if len(alarms) != 1 || alarms[0].(map[string]any)["detail"] != id || (alarms[0].(map[string]any)["resolved_at"] == nil) != (id == "act_1") {
+			t.Errorf("%v: %v", id, alarms)
+		}
+	}
+}
+
 func TestEveryFieldThatBreaksARuleIsNamed(t *testing.T) {
 	t.Parallel()
 	w := withAccount(t)

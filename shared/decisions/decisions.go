@@ -33,6 +33,10 @@ type Summary struct {
 	NumAds       int32
 	Total        money.Amount
 	Unallocated  money.Amount
+	// ExpectedReturn is the pipeline value, in minor units, that a day of the split
+	// is expected to bring, and ExpectedGain how much more that is than the budgets
+	// before it would; nil where the decision is older than they are.
+	ExpectedReturn, ExpectedGain *float64
 }
 
 // Decision is a whole entry of the ledger.

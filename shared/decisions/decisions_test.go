@@ -72,10 +72,12 @@ func TestADecisionIsKeptWholeAndFoundByItsID(t *testing.T) {
 		return pg.InTenant(t.Context(), db, tenant, func(tx pgx.Tx) error { return fn(decisions.NewStore(tx)) })
 	}
 	id, at, _ := decisions.Stamp()
+	expected, gain := 4321.5, -12.25
 	want := decisions.Decision{
 		Summary: decisions.Summary{
 			DecisionID: id, CreatedAt: at, AccountID: "acc", Currency: "JPY", RequestedBy: "a@b.c", ModelVersion: "m/1",
 			Architecture: decisions.Here, Seed: 1<<53 - 1, NumAds: 3, Total: 1000, Unallocated: 10,
+			ExpectedReturn: &expected, ExpectedGain: &gain,
 		},
 		Inputs: decisions.Pack([]byte(`{"a":1}`)), Posterior: decisions.Pack([]byte(`{}`)), Answer: decisions.Pack([]byte(`[]`)),
 	}

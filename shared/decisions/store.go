@@ -21,13 +21,14 @@ func NewStore(tx pgx.Tx) Store { return Store{tx} }
 func (s Store) Put(ctx context.Context, d Decision) error {
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.decisions (tenant_id, decision_id, created_at, account_id, currency, requested_by, model_version,
-		                          architecture, seed, num_ads, total_minor, unallocated_minor, inputs, posterior, answer)
+		                          architecture, seed, num_ads, total_minor, unallocated_minor, expected_return_minor, expected_gain_minor,
+		                          inputs, posterior, answer)
 		VALUES (gv.tenant(), @id, @at, @account, @currency, @by, @model,
-		        @architecture, @seed, @ads, @total, @unallocated, @inputs, @posterior, @answer)`,
+		        @architecture, @seed, @ads, @total, @unallocated, @return, @gain, @inputs, @posterior, @answer)`,
 		pgx.StrictNamedArgs{
 			"id": d.DecisionID, "at": d.CreatedAt, "account": d.AccountID, "currency": d.Currency, "by": d.RequestedBy,
 			"model": d.ModelVersion, "architecture": d.Architecture, "seed": d.Seed, "ads": d.NumAds,
-			"total": d.Total, "unallocated": d.Unallocated,
+			"total": d.Total, "unallocated": d.Unallocated, "return": d.ExpectedReturn, "gain": d.ExpectedGain,
 			"inputs": []byte(d.Inputs), "posterior": []byte(d.Posterior), "answer": []byte(d.Answer),
 		})
 	if err != nil {
@@ -40,7 +41,8 @@ func (s Store) Put(ctx context.Context, d Decision) error {
 func (s Store) Get(ctx context.Context, id uuid.UUID) (Decision, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT decision_id, created_at, account_id, currency, requested_by, model_version, architecture, seed, num_ads,
-		       total_minor AS total, unallocated_minor AS unallocated, inputs, posterior, answer
+		       total_minor AS total, unallocated_minor AS unallocated, expected_return_minor AS expected_return,
+		       expected_gain_minor AS expected_gain, inputs, posterior, answer
 		FROM   gv.decisions
 		WHERE  tenant_id = gv.tenant() AND decision_id = @id AND created_at = @at`,
 		pgx.StrictNamedArgs{"id": id, "at": timeOf(id)})
@@ -60,7 +62,8 @@ func (s Store) Get(ctx context.Context, id uuid.UUID) (Decision, error) {
 func (s Store) List(ctx context.Context, account string, before uuid.UUID, n int) ([]Summary, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   decision_id, created_at, account_id, currency, requested_by, model_version, architecture, seed, num_ads,
-		         total_minor AS total, unallocated_minor AS unallocated
+		         total_minor AS total, unallocated_minor AS unallocated, expected_return_minor AS expected_return,
+		         expected_gain_minor AS expected_gain
 		FROM     gv.decisions
 		WHERE    tenant_id = gv.tenant() AND (@account = '' OR account_id = @account)
 		AND      (@first OR (created_at, decision_id) < (@at, @before))

@@ -22,6 +22,8 @@ type Split struct {
 type AccountAnswer struct {
 	// Return is the expected final value, a day, of this split, in minor units.
 	Return float64
+	// ReturnBefore is the same of the budgets before it, Recommendation.Current.
+	ReturnBefore float64
 	// Marginal is the expected value of one more unit of money, limits included.
 	Marginal float64
 	// BreakEven is the return at which a sale pays for its ad.

@@ -87,7 +87,7 @@ func Allocate(req Request) Split {
 	t := m.split(current)
 	budgets := cents(t.budget, m.hi, money.Amount(m.total)+kept)
 	m.account.Draws = m.set.Draws
-	m.average(&split.Account, budgets)
+	m.average(&split.Account, budgets, current)
 	m.returnText = m.quote(m.account.Return)
 	for i, at := range m.rows {
 		m.recommend(&split.Recommendations[at], i, budgets[i], &t)
@@ -117,12 +117,14 @@ func shownCurrent(a *Arm) money.Amount {
 	return EstimateCurrent(a)
 }
 
-// average sets the expected return of the whole split.
-func (m *model) average(out *AccountAnswer, budgets []money.Amount) {
+// average sets the expected return of the whole split, and of the budgets before it.
+func (m *model) average(out *AccountAnswer, budgets []money.Amount, current []float64) {
+	of := func(i int, budget float64) float64 { return budget * m.first(i) / (1 + budget/m.account.Saturation) }
 	var value, money float64
 	for i, b := range budgets {
-		value += float64(b) * m.first(i) / (1 + float64(b)/m.account.Saturation)
+		value += of(i, float64(b))
 		money += float64(b)
+		out.ReturnBefore += of(i, current[i])
 	}
 	out.Return = value
 	if money == 0 { // nothing to spend: what an even split would start at

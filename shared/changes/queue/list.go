@@ -46,6 +46,8 @@ type Listed struct {
 	AllPaused   bool
 	// Ads are those whose requests became the change.
 	Ads []string
+	// AdName is what the ad is called, or its id where nobody named it.
+	AdName string
 }
 
 // Present is the change as an approval would bind it now. A finished one stays as
@@ -81,11 +83,13 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 	args["status"] = f.Status
 	rows, _ := s.tx.Query(ctx, `
 		SELECT `+changeColumns+`, o.known_minor AS known, a.mode AS account_mode, a.paused, t.paused AS all_paused,
-		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads
+		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads,
+		       coalesce(nullif(b.name, ''), p.ad_id) AS ad_name
 		FROM   gv.pending_ad_changes p
 		JOIN   gv.accounts a USING (tenant_id, account_id)
 		JOIN   gv.tenants t USING (tenant_id)
 		LEFT   JOIN gv.budget_objects o ON o.tenant_id = p.tenant_id AND o.budget_object = p.budget_object
+		LEFT   JOIN gv.ads b ON b.tenant_id = p.tenant_id AND b.ad_id = p.ad_id
 		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status
 		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown')) AND (@account = '' OR p.account_id = @account)
 		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)
@@ -105,6 +109,8 @@ type Line struct {
 	HistoryID                                           string
 	ChangeID                                            *string
 	AccountID, CampaignID, AdID, BudgetObject, Currency string
+	// AdName is what the ad is called, or its id where nobody named it.
+	AdName                                              string
 	Action                                              string
 	Outcome                                             changes.Status
 	BeforeMinor, AfterMinor, FloorMinor                 *int64
@@ -125,9 +131,11 @@ func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, er
 	rows, _ := s.tx.Query(ctx, `
 		SELECT h.history_id, h.change_id, h.account_id, h.campaign_id, h.ad_id, h.budget_object, coalesce(a.currency, '') AS currency, h.action, h.outcome,
 		       h.before_minor, h.after_minor, h.floor_minor, h.before_status, h.after_status, h.reason, h.initiator,
-		       coalesce(h.platform_trace, '') AS trace, h.duration_ms, h.attempt, h.mode, h.at, n.at AS until
+		       coalesce(h.platform_trace, '') AS trace, h.duration_ms, h.attempt, h.mode, h.at, n.at AS until,
+		       coalesce(nullif(b.name, ''), h.ad_id) AS ad_name
 		FROM   gv.ad_change_history h
 		LEFT   JOIN gv.accounts a USING (tenant_id, account_id)
+		LEFT   JOIN gv.ads b ON b.tenant_id = h.tenant_id AND b.ad_id = h.ad_id
 		LEFT   JOIN LATERAL (
 			SELECT min(n.at) AS at FROM gv.ad_change_history n
 			WHERE  h.outcome = 'applied' AND h.action <> 'none' AND n.tenant_id = h.tenant_id AND n.budget_object = h.budget_object AND n.at > h.at

@@ -1985,6 +1985,16 @@ export interface components {
             created_at: string;
             currency: string;
             decision_id: string;
+            /**
+             * Format: double
+             * @description How much more that is than a day of the budgets before it is expected to bring; left out of old decisions.
+             */
+            expected_gain?: number;
+            /**
+             * Format: double
+             * @description Posterior mean of the pipeline value that a day of this split finally brings; left out of old decisions.
+             */
+            expected_return?: number;
             model_version: string;
             /** Format: int32 */
             num_ads: number;
@@ -2181,6 +2191,16 @@ export interface components {
             created_at: string;
             currency: string;
             decision_id: string;
+            /**
+             * Format: double
+             * @description How much more that is than a day of the budgets before it is expected to bring; left out of old decisions.
+             */
+            expected_gain?: number;
+            /**
+             * Format: double
+             * @description Posterior mean of the pipeline value that a day of this split finally brings; left out of old decisions.
+             */
+            expected_return?: number;
             /** @description What the allocation was computed from, in numbers. */
             inputs: components["schemas"]["AllocateInputs"];
             model_version: string;
@@ -2683,6 +2703,8 @@ export interface components {
         ChangesChange: {
             account_id: string;
             ad_id: string;
+            /** @description What the ad is called, or its id where nobody named it. */
+            ad_name: string;
             /** @description All ads whose requests the change stands for: those of a shared ad set share one. */
             ads: string[];
             /** Format: date-time */
@@ -2762,6 +2784,8 @@ export interface components {
             /** @description budget, spend_limits or status; none where nothing was sent. */
             action: string;
             ad_id: string;
+            /** @description What the ad is called, or its id where nobody named it. */
+            ad_name: string;
             /** Format: double */
             after_budget?: number;
             after_status?: string;
@@ -4791,7 +4815,7 @@ export interface components {
         };
         TenantsAccountsOutputBody: {
             /** @description By id. */
-            accounts: components["schemas"]["TenantsAccount"][];
+            accounts: components["schemas"]["TenantsAccountDetail"][];
             tenant: components["schemas"]["TenantsTenant"];
         };
         TenantsChooseInputBody: {

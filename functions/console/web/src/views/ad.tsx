@@ -35,7 +35,7 @@ function Shown({ ad }: { ad: Detail }) {
       {may('editor') && <Change ad={ad} />}
       <Load of={history} what="its changes">{({ history: entries }) => (entries.length === 0
         ? <Sheet title="Changes"><p className="soft">Nothing was changed on this ad by this system.</p></Sheet>
-        : <Sheet flush title="Changes"><HistoryTable entries={entries} name={() => ad.name} /></Sheet>)}</Load>
+        : <Sheet flush title="Changes"><HistoryTable entries={entries} /></Sheet>)}</Load>
       <Creative ad={ad} />
     </View>
   )

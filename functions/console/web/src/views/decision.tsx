@@ -4,7 +4,7 @@ import { useAdNames } from '../api/ads'
 import { useGet, useSend } from '../api/query'
 import { may } from '../auth/session'
 import { Badge, Bar, Facts, Go, Load, Sheet, View } from '../parts/basic'
-import { change, money, number, share, time, times, words } from '../parts/format'
+import { change, money, number, share, signed, time, times, words } from '../parts/format'
 import { Table } from '../parts/table'
 import type { Split } from './optimizer/ask'
 
@@ -15,7 +15,7 @@ export function DecisionView() {
 }
 
 interface Decided {
-  decision_id: string; created_at: string; requested_by: string; account_id: string; total_budget: number; currency: string; model_version: string; architecture: string; seed: number
+  decision_id: string; created_at: string; requested_by: string; account_id: string; total_budget: number; currency: string; model_version: string; architecture: string; seed: number; expected_gain?: number
   inputs: Record<string, number>; answer: Split; posterior: unknown
 }
 
@@ -30,6 +30,7 @@ function Decision({ decision }: { decision: Decided }) {
           <Facts of={[
             ['By', decision.requested_by], ['Account', decision.account_id], ['Budget', money(decision.total_budget, decision.currency)], ['Model', decision.model_version],
             ['Processor', decision.architecture], ['Seed', String(decision.seed)], split.account && ['Expected', `${money(split.account.expected_return, decision.currency)} of pipeline a day`],
+            decision.expected_gain !== undefined && ['Against the budgets before it', `${signed(decision.expected_gain, decision.currency)} of pipeline a day`],
           ]} />
           {may('admin') && <Again decision={decision} />}
         </Sheet>

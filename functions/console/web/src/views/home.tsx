@@ -3,6 +3,7 @@ import { Link } from 'wouter'
 import type { Answer } from '../api/query'
 import { useGet } from '../api/query'
 import { may, session } from '../auth/session'
+import { Alarm } from '../parts/alarm'
 import { Badge, Empty, Load, Sheet, Tiles, View, type Mood } from '../parts/basic'
 import { ago, change, money, signed, words } from '../parts/format'
 
@@ -24,6 +25,7 @@ export function HomeView() {
       <Load of={history} what="what was done">{({ history: entries }) => (
         <Load of={open} what="what waits">{({ changes }) => <Overnight entries={entries} changes={changes} decisions={decisions.data?.decisions ?? []} />}</Load>
       )}</Load>
+      <Alarms accounts={accounts.data?.accounts ?? []} />
       <div className="two">
         <div className="stack">
           <Load of={open} what="what waits">{({ changes }) => <Waiting changes={changes} />}</Load>
@@ -57,18 +59,23 @@ function Overnight({ entries, changes, decisions }: { entries: History; changes:
   }
   const waiting = changes.filter((one) => one.status === 'awaiting_approval')
   const trouble = last.filter((one) => one.outcome === 'failed' || one.outcome === 'unknown').length
-  const newest = decisions[0] as (Answer<'/api/decisions'>['decisions'][number] & { expected_return?: number; expected_gain?: number }) | undefined
+  const newest = decisions[0]
   return <Tiles of={[
     ['Changes made since yesterday', applied.length],
     ['Money moved a day', moved.size === 0 ? money(0, changes[0]?.currency ?? newest?.currency ?? 'USD', true) : [...moved].map(([currency, amount]) => money(amount, currency, true)).join(', ')],
     ['Wait for approval', <Link key="w" href="/changes?show=awaiting_approval">{waiting.length}</Link>],
     ['Failed or unclear', <Link key="f" href="/changes?show=failed">{trouble}</Link>],
     newest?.expected_gain !== undefined
-      ? ['Expected gain a day of the last split', <Link key="d" href={`/decisions/${newest.decision_id}`}>{signed(newest.expected_gain, newest.currency)}</Link>]
-      : newest?.expected_return !== undefined
-        ? ['Expected pipeline a day, last split', <Link key="d" href={`/decisions/${newest.decision_id}`}>{money(newest.expected_return, newest.currency, true)}</Link>]
-        : ['Last split of a budget', newest ? <Link key="d" href={`/decisions/${newest.decision_id}`}>{ago(newest.created_at)}</Link> : 'never'],
+      ? ['Expected gain in pipeline a day, last split', <Link key="d" href={`/decisions/${newest.decision_id}`} title={`Against the budgets before it. All of it should bring ${money(newest.expected_return, newest.currency)} a day.`}>{signed(newest.expected_gain, newest.currency)}</Link>]
+      : ['Last split of a budget', newest ? <Link key="d" href={`/decisions/${newest.decision_id}`}>{ago(newest.created_at)}</Link> : 'never'],
   ]} />
+}
+
+/** Alarms are those of accounts whose ads fell together; none of the ads alone is at fault. */
+function Alarms({ accounts }: { accounts: Accounts['accounts'] }) {
+  return <>{accounts.flatMap((account) => account.account_alerts.filter((one) => !one.resolved_at).map((one) => (
+    <Alarm key={account.account_id + one.kind} of={one} account={accounts.length > 1 ? account.name || account.account_id : undefined} />
+  )))}</>
 }
 
 function Waiting({ changes }: { changes: Changes }) {
@@ -78,7 +85,7 @@ function Waiting({ changes }: { changes: Changes }) {
     <Sheet title="What waits" beside={<Link href="/changes">All changes</Link>}>
       {waiting.length + held.length === 0 ? <p className="soft">Nothing waits for you.</p> : (
         <ul className="list">{[...waiting, ...held].slice(0, 6).map((one) => (
-          <li key={one.id}><Badge of={one.status} /> <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{adName(one)}</Link>{' '}
+          <li key={one.id}><Badge of={one.status} /> <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{one.ad_name}</Link>{' '}
             {one.target_budget !== undefined && one.before_budget !== undefined && <>{money(one.before_budget, one.currency)} → <b>{money(one.target_budget, one.currency)}</b></>}
             {one.target_status && words(one.target_status)}
             <span className="small soft line">{one.why_not ?? one.reason}</span></li>
@@ -88,16 +95,13 @@ function Waiting({ changes }: { changes: Changes }) {
   )
 }
 
-/** adName is what an ad is called, or its id where nobody named it. */
-export const adName = (of: { ad_id: string }) => (of as { ad_name?: string }).ad_name || of.ad_id
-
 function Done({ entries }: { entries: History }) {
   const last = since(entries)
   return (
     <Sheet title="Done since yesterday" beside={<Link href="/changes/history">The whole history</Link>}>
       {last.length === 0 ? <p className="soft">Nothing was changed in the last 24 hours.</p> : (
         <ul className="list">{last.slice(0, 8).map((one) => (
-          <li key={one.id}><Badge of={one.outcome} /> <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{adName(one)}</Link>{' '}
+          <li key={one.id}><Badge of={one.outcome} /> <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{one.ad_name}</Link>{' '}
             {one.after_budget !== undefined && one.before_budget !== undefined && one.before_budget > 0 && <>{money(one.before_budget, one.currency)} → {money(one.after_budget, one.currency)} ({change((one.after_budget / one.before_budget - 1) * 100)})</>}
             <span className="small soft line">{ago(one.at)}: {one.reason}</span></li>
         ))}</ul>

@@ -1,6 +1,5 @@
 // The audit trail: every attempt, who asked for it, and why.
 import { Link } from 'wouter'
-import { useAdNames } from '../../api/ads'
 import { previous, useGet, type Answer } from '../../api/query'
 import { useParam } from '../../parts/address'
 import { Badge, Empty, Field, Load, Sheet, View } from '../../parts/basic'
@@ -15,7 +14,6 @@ export function HistoryView() {
   const [ad, setAd] = useParam('ad')
   const [cursor, setCursor] = useParam('from')
   const list = useGet('/api/ads/history', { query: { limit: 100, outcome: (outcome || undefined) as 'applied', ad_id: ad.trim() || undefined, cursor: cursor || undefined } }, { placeholderData: previous })
-  const name = useAdNames((list.data?.history ?? []).map((one) => one.ad_id))
   return (
     <View title="History of changes" crumbs={[['Changes', '/changes']]} lead="Every attempt to change something on the ad platform, with what became of it. It cannot be edited.">
       <div className="row">
@@ -24,7 +22,7 @@ export function HistoryView() {
       </div>
       <Load of={list} what="the history">{({ history }) => (history.length === 0
         ? <Sheet><Empty title="Nothing here" hint="The first change that is tried is kept here, with what became of it." /></Sheet>
-        : <Sheet flush><HistoryTable entries={history} name={name} /></Sheet>)}</Load>
+        : <Sheet flush><HistoryTable entries={history} /></Sheet>)}</Load>
       <div className="row">
         {cursor && <button type="button" onClick={() => setCursor('')}>The newest</button>}
         {list.data?.next_cursor && <button type="button" onClick={() => setCursor(list.data?.next_cursor ?? '')}>Older ones</button>}
@@ -33,11 +31,11 @@ export function HistoryView() {
   )
 }
 
-export const HistoryTable = ({ entries, name }: { entries: Entry[]; name: (id: string) => string }) => <Table caption="History" param="history" rows={entries} id={(one) => one.id} height={70} columns={columns(name)} />
+export const HistoryTable = ({ entries }: { entries: Entry[] }) => <Table caption="History" param="history" rows={entries} id={(one) => one.id} height={70} columns={columns} />
 
-const columns = (name: (id: string) => string): Column<Entry>[] => [
+const columns: Column<Entry>[] = [
   { name: 'When', by: (one) => one.at, show: (one) => <span className="nowrap">{time(one.at)}</span> },
-  { name: 'Ad', by: (one) => name(one.ad_id), show: (one) => <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{name(one.ad_id)}</Link> },
+  { name: 'Ad', by: (one) => one.ad_name, show: (one) => <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{one.ad_name}</Link> },
   { name: 'Outcome', by: (one) => one.outcome, show: (one) => <Badge of={one.outcome} /> },
   { name: 'Before', by: (one) => one.before_budget, number: true, show: (one) => (one.before_status ? words(one.before_status) : money(one.before_budget, one.currency)) },
   { name: 'After', by: (one) => one.after_budget, number: true, show: (one) => (one.after_status ? words(one.after_status) : money(one.after_budget, one.currency)) },

@@ -3,7 +3,6 @@ import { useMutation } from '@tanstack/react-query'
 import { Problem } from '@geminivideo/ml-api'
 import { useState } from 'react'
 import { Link } from 'wouter'
-import { useAdNames } from '../../api/ads'
 import { invalidate, send, useGet, useIntent, useSend, type Answer } from '../../api/query'
 import { may } from '../../auth/session'
 import { useParam } from '../../parts/address'
@@ -51,7 +50,6 @@ function Sweeper() {
 type Act = 'approve' | 'reject'
 
 function Queue({ changes }: { changes: Change[] }) {
-  const name = useAdNames(changes.map((one) => one.ad_id))
   const [ticked, setTicked] = useState(new Set<string>())
   const [asking, setAsking] = useState<Act>()
   const intent = useIntent()
@@ -86,13 +84,13 @@ function Queue({ changes }: { changes: Change[] }) {
   const told = decide.data
   return (
     <Sheet flush>
-      <Table caption="Changes" rows={changes} id={(one) => one.id} height={84} columns={columns(name, ticked, tick, decidable)} />
+      <Table caption="Changes" rows={changes} id={(one) => one.id} height={84} columns={columns(ticked, tick, decidable)} />
       {may('editor') && decidable.length > 0 && (
         <div className="sum">
           <span>{plural(chosen.length, 'change')} chosen{chosen.length > 0 && <>: {sum(chosen).text}</>}</span>
           {may('admin') && <Go label="Approve …" primary disabled={approvable.length === 0} onClick={() => setAsking('approve')} />}
           <Go label="Reject or cancel …" disabled={chosen.length === 0} onClick={() => setAsking('reject')} />
-          <div role="status">{told && !decide.isPending && <Notice mood={told.failed.length > 0 ? 'warn' : 'good'}>{plural(told.done, 'change')} decided.{told.failed.map((one) => <span key={one.change.id} className="line">{name(one.change.ad_id)}: {one.why}</span>)}</Notice>}</div>
+          <div role="status">{told && !decide.isPending && <Notice mood={told.failed.length > 0 ? 'warn' : 'good'}>{plural(told.done, 'change')} decided.{told.failed.map((one) => <span key={one.change.id} className="line">{one.change.ad_name}: {one.why}</span>)}</Notice>}</div>
         </div>
       )}
       <Dialog title={asking === 'approve' ? `Approve ${plural(of.length, 'change')}?` : `Reject ${plural(of.length, 'change')}?`} open={asking !== undefined} onClose={() => setAsking(undefined)}>
@@ -108,21 +106,21 @@ function Queue({ changes }: { changes: Change[] }) {
   )
 }
 
-const columns = (name: (id: string) => string, ticked: Set<string>, tick: (ids: string[], on: boolean) => void, decidable: Change[]): Column<Change>[] => [
+const columns = (ticked: Set<string>, tick: (ids: string[], on: boolean) => void, decidable: Change[]): Column<Change>[] => [
   ...(may('editor') && decidable.length > 0 ? [{
     name: 'Choose', head: <input type="checkbox" aria-label="Choose all" checked={decidable.every((one) => ticked.has(one.id))} onChange={(event) => tick(decidable.map((one) => one.id), event.target.checked)} />,
-    show: (one: Change) => decidable.includes(one) && <input type="checkbox" aria-label={`Choose the change of ${name(one.ad_id)}`} checked={ticked.has(one.id)} onChange={(event) => tick([one.id], event.target.checked)} />,
+    show: (one: Change) => decidable.includes(one) && <input type="checkbox" aria-label={`Choose the change of ${one.ad_name}`} checked={ticked.has(one.id)} onChange={(event) => tick([one.id], event.target.checked)} />,
   }] : []),
   {
-    name: 'Ad', by: (one) => name(one.ad_id), wide: true,
-    show: (one) => <>{one.ads.length > 1 ? <b>{plural(one.ads.length, 'ad')} of one ad set</b> : <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{name(one.ad_id)}</Link>}<span className="small soft line">{time(one.created_at)} by {one.requested_by}</span></>,
+    name: 'Ad', by: (one) => one.ad_name, wide: true,
+    show: (one) => <>{one.ads.length > 1 ? <b>{plural(one.ads.length, 'ad')} of one ad set</b> : <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{one.ad_name}</Link>}<span className="small soft line">{time(one.created_at)} by {one.requested_by}</span></>,
   },
   { name: 'Change', by: (one) => one.target_budget, number: true, show: asked },
   { name: 'Why', by: (one) => one.reason, wide: true, show: (one) => <>{one.reason}{one.why_not && <span className="small soft line">{one.why_not}</span>}</> },
   {
     name: 'Status', by: (one) => one.status,
     show: (one) => <><Badge of={one.status} />{one.mode !== 'live' && one.status !== 'dry_run' && <span className="small soft line">{words(one.mode)}</span>}{one.steps_left > 0 && <span className="small soft line">{plural(one.steps_left, 'step')} left</span>}
-      {may('admin') && one.status === 'applied' && one.source !== 'undo' && <Undo of={one} name={name(one.ad_id)} />}</>,
+      {may('admin') && one.status === 'applied' && one.source !== 'undo' && <Undo of={one} name={one.ad_name} />}</>,
   },
 ]
 

@@ -24,17 +24,12 @@ export function AccountsPage() {
 function AccountSheet({ account }: { account: Account }) {
   return (
     <Sheet title={account.name || account.account_id} beside={<><Badge mood={account.connected ? 'good' : 'warn'}>{account.connected ? 'connected to Meta' : 'not connected'}</Badge>{account.paused && <Badge mood="bad">writes stopped</Badge>}</>}>
-      <Alarms account={account.account_id} />
+      {account.account_alerts.filter((one) => !one.resolved_at).map((one) => <Alarm key={one.kind} of={one} />)}
       <Facts of={[['Id', <span className="id">{account.account_id}</span>], ['Ads', number(account.num_ads)], ['Currency and time zone', `${account.currency}, ${account.time_zone}`], ['Mode', modes[account.mode]],
         ['Break-even ROAS', account.break_even ?? (account.margin ? `from a margin of ${share(account.margin)}` : '1, unless said otherwise')], ['A conversion without a value', money(account.conversion_value, account.currency)]]} />
       {may('admin') && <><Mode account={account} /><details><summary>Change its settings</summary><Settings account={account} /></details></>}
     </Sheet>
   )
-}
-
-function Alarms({ account }: { account: string }) {
-  const found = useGet('/api/accounts/{id}', { path: { id: account } })
-  return <>{found.data?.account_alerts.filter((one) => !one.resolved_at).map((one) => <Alarm key={one.kind} of={one} />)}</>
 }
 
 /** Mode changes how much the system may do; going live asks for the account's name. */

@@ -48,6 +48,7 @@ function Portal({ portal }: { portal: Connection }) {
         </div>
       )}
       {reconcile?.last_error && <Notice mood="bad">{time(reconcile.last_error_at)}: {reconcile.last_error}</Notice>}
+      {portal.write_back_error && <Notice mood="bad">Credited ads are not written to its deals: {portal.write_back_error}</Notice>}
       {portal.last_error && <Notice mood="bad">{portal.last_error}</Notice>}
       {portal.connected && <>
         <Go label="Compare it with HubSpot now" busy={again.isPending} error={again.error} done={again.isSuccess && 'It is being compared.'} onClick={() => again.mutate({ body: { portal_id: portal.portal_id } })} />

@@ -1,1 +1,0 @@
-import{F as e,O as t,ct as n,j as r,m as i}from"./first-DpquCQxN.js";var a=n();function o({of:n}){return(0,a.jsxs)(i,{mood:`bad`,alert:!0,children:[(0,a.jsx)(`b`,{children:e(n.kind)}),` since `,n.since,`: `,t(n.ads,`ad`),`, by `,r(n.fell_by),`. `,n.detail,` `,n.action]})}export{o as t};

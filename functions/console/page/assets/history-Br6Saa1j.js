@@ -1,0 +1,1 @@
+export{t as HistoryTable,n as HistoryView}from"./history-BT6wM42L.js";

@@ -1,2 +1,0 @@
-const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/chart-B9-UoY2i.js","assets/rolldown-runtime-WkwZ5CU-.js","assets/first-DpquCQxN.js"])))=>i.map(i=>d[i]);
-import{n as e}from"./rolldown-runtime-WkwZ5CU-.js";import{ct as t,i as n,lt as r}from"./first-DpquCQxN.js";var i=e(r(),1),a=t(),o=(0,i.lazy)(()=>n(()=>import(`./chart-B9-UoY2i.js`),__vite__mapDeps([0,1,2]))),s=e=>(0,a.jsx)(i.Suspense,{fallback:(0,a.jsx)(`div`,{className:`loading`,role:`status`,children:`Drawing …`}),children:(0,a.jsx)(o,{...e})});export{s as t};
