@@ -2,23 +2,27 @@ package bucket
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 
-	"cloud.google.com/go/storage"
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/api/googleapi"
-	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
+	// The JSON API alone: cloud.google.com/go/storage links gRPC with xDS, which
+	// is 13 MB more in each program that stores a video.
+	"google.golang.org/api/storage/v1"
 )
 
 const (
-	// chunk is how much of an upload is held to be sent again if need be.
+	// chunk is how much of an upload is in memory to be sent again if need be.
 	chunk = 2 << 20
 	// chunkPatience bounds one chunk's tries, and chunkStall one of them.
 	chunkPatience = 30 * time.Second
@@ -35,138 +39,159 @@ type cloud struct {
 	patience time.Duration
 
 	mu     sync.Mutex
-	client *storage.Client
+	client *storage.Service
 }
 
 func newCloud(name string, opts []option.ClientOption) *cloud {
 	return &cloud{name: name, opts: opts, patience: patience}
 }
 
-// bucket makes the client on first use, and anew where that failed.
-func (c *cloud) bucket() (*storage.BucketHandle, error) {
+// objects makes the client on first use, and anew where that failed.
+func (c *cloud) objects() (*storage.ObjectsService, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client == nil {
-		client, err := storage.NewClient(context.Background(), append([]option.ClientOption{storage.WithJSONReads()}, c.opts...)...)
+		client, err := storage.NewService(context.Background(), c.opts...)
 		if err != nil {
 			return nil, fmt.Errorf("make a Cloud Storage client: %w", err)
 		}
-		client.SetRetry(storage.WithBackoff(gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second}),
-			storage.WithMaxAttempts(tries))
 		c.client = client
 	}
-	return c.client.Bucket(c.name), nil
+	return c.client.Objects, nil
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // write uploads in resumable chunks. The condition that there is nothing yet
 // makes every try of it safe.
 func (c *cloud) write(ctx context.Context, path, contentType string, r io.Reader) (File, error) {
-	b, err := c.bucket()
+	objects, err := c.objects()
 	if err != nil {
 		return File{}, err
 	}
 	ctx, abandon := context.WithCancel(ctx)
-	defer abandon() // before Close, it leaves nothing behind
-	sum := crc32.New(castagnoli)
-	w := b.Object(path).If(storage.Conditions{DoesNotExist: true}).NewWriter(ctx)
-	w.ChunkSize, w.ChunkRetryDeadline, w.ChunkTransferTimeout = chunk, chunkPatience, chunkStall
-	w.ContentType = contentType
-	size, err := io.Copy(w, io.TeeReader(r, sum))
-	if err != nil {
-		return File{}, known(err)
+	defer abandon()
+	body := newUpload(r, c.patience, abandon)
+	defer body.late.Stop()
+	o, err := objects.Insert(c.name, &storage.Object{Name: path, ContentType: contentType}).IfGenerationMatch(0).
+		Media(body, googleapi.ContentType(contentType), googleapi.ChunkSize(chunk), googleapi.EnableAutoChecksum(),
+			googleapi.ChunkRetryDeadline(chunkPatience), googleapi.ChunkTransferTimeout(chunkStall)).
+		WithRetry(&gax.Backoff{Initial: firstWait, Max: longestWait}, retries()).Context(ctx).Do()
+	if hasStatus(err, http.StatusPreconditionFailed) {
+		return c.arrived(ctx, objects, path, body)
 	}
-	late := time.AfterFunc(c.patience, abandon) // all is sent, and one answer is to come
-	defer late.Stop()
-	if err := w.Close(); err != nil {
-		if err = known(err); errors.Is(err, ErrExists) {
-			return c.arrived(ctx, b, path, size, sum.Sum32())
-		}
+	if err != nil {
 		return File{}, err
 	}
-	attrs := w.Attrs()
-	if attrs.Size != size || attrs.CRC32C != sum.Sum32() {
+	if !body.is(o) {
 		_ = c.remove(ctx, path)
-		return File{}, fmt.Errorf("the store has %d bytes with another checksum than the %d that were sent", attrs.Size, size)
+		return File{}, fmt.Errorf("the store has %d bytes with another checksum than the %d that were sent", o.Size, body.size)
 	}
-	return File{Size: attrs.Size, Generation: attrs.Generation}, nil
+	return describe(o), nil
 }
 
 // arrived looks whether what exists is what was just sent: the answer to the
 // first try may have been lost.
-func (c *cloud) arrived(ctx context.Context, b *storage.BucketHandle, path string, size int64, sum uint32) (File, error) {
-	attrs, err := b.Object(path).Attrs(ctx)
+func (c *cloud) arrived(ctx context.Context, objects *storage.ObjectsService, path string, body *upload) (File, error) {
+	o, err := again(ctx, objects.Get(c.name, path).Context(ctx).Do)
 	if err != nil {
-		return File{}, known(err)
+		return File{}, err
 	}
-	if attrs.Size != size || attrs.CRC32C != sum {
+	if !body.is(o) {
 		return File{}, ErrExists
 	}
-	return File{Size: attrs.Size, Generation: attrs.Generation}, nil
+	return describe(o), nil
 }
 
 func (c *cloud) stat(ctx context.Context, path string) (File, error) {
-	b, err := c.bucket()
+	objects, err := c.objects()
 	if err != nil {
 		return File{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	attrs, err := b.Object(path).Attrs(ctx)
+	o, err := again(ctx, objects.Get(c.name, path).Context(ctx).Do)
 	if err != nil {
-		return File{}, known(err)
+		return File{}, absent(err)
 	}
-	return File{Size: attrs.Size, Generation: attrs.Generation}, nil
-}
-
-func (c *cloud) read(ctx context.Context, path string, generation, offset, length int64) (io.ReadCloser, error) {
-	b, err := c.bucket()
-	if err != nil {
-		return nil, err
-	}
-	r, err := b.Object(path).Generation(generation).NewRangeReader(ctx, offset, length)
-	if err != nil {
-		return nil, known(err)
-	}
-	return r, nil
+	return describe(o), nil
 }
 
 func (c *cloud) remove(ctx context.Context, path string) error {
-	b, err := c.bucket()
+	objects, err := c.objects()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	// Deleting what is gone is no error, so every try of it is safe.
-	return known(b.Object(path).Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx))
+	// Deleting an object that is gone is no error, so every try of it is safe.
+	_, err = again(ctx, func(opts ...googleapi.CallOption) (struct{}, error) {
+		return struct{}{}, objects.Delete(c.name, path).Context(ctx).Do(opts...)
+	})
+	return absent(err)
 }
 
 // ping lists one object, which is what the function's own role may do.
 func (c *cloud) ping(ctx context.Context) error {
-	b, err := c.bucket()
+	objects, err := c.objects()
 	if err != nil {
 		return err
 	}
-	query := &storage.Query{Prefix: "tenants/"}
-	_ = query.SetAttrSelection([]string{"Name"}) // it is a field
-	it := b.Objects(ctx, query)
-	it.PageInfo().MaxSize = 1
-	if _, err := it.Next(); err != nil && !errors.Is(err, iterator.Done) {
-		return known(err)
-	}
-	return nil
+	_, err = again(ctx, objects.List(c.name).Prefix("tenants/").MaxResults(1).Fields("items/name").Context(ctx).Do)
+	return err
 }
 
-// known puts Cloud Storage's errors into ours.
-func known(err error) error {
-	var api *googleapi.Error
-	switch {
-	case errors.Is(err, storage.ErrObjectNotExist):
+func describe(o *storage.Object) File {
+	return File{Size: int64(o.Size), Generation: o.Generation}
+}
+
+// absent is ErrNone in place of an answer that an object is not there.
+func absent(err error) error {
+	if hasStatus(err, http.StatusNotFound) {
 		return ErrNone
-	case errors.As(err, &api) && api.Code == http.StatusPreconditionFailed:
-		return ErrExists
 	}
 	return err
+}
+
+func hasStatus(err error, status int) bool {
+	var api *googleapi.Error
+	return errors.As(err, &api) && api.Code == status
+}
+
+// upload is the body of a write. It counts and sums the bytes that the client
+// reads, and gives the write up when the store lets it wait for too long: the
+// client reads on once the store has a chunk.
+type upload struct {
+	r        io.Reader
+	size     int64
+	sum      hash.Hash32
+	patience time.Duration
+	late     *time.Timer
+}
+
+func newUpload(r io.Reader, patience time.Duration, giveUp func()) *upload {
+	return &upload{r: r, sum: crc32.New(castagnoli), patience: patience, late: time.AfterFunc(chunkPatience+patience, giveUp)}
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.late.Stop() // while the caller's reader is at work, the store is not late
+	n, err := u.r.Read(p)
+	u.size += int64(n)
+	u.sum.Write(p[:n])
+	if errors.Is(err, io.EOF) {
+		u.late.Reset(u.patience)
+	} else {
+		u.late.Reset(chunkPatience + u.patience)
+	}
+	return n, err
+}
+
+// is reports whether o has the bytes that were read.
+func (u *upload) is(o *storage.Object) bool {
+	return o.Size == uint64(u.size) && o.Crc32c == encode(u.sum)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// encode writes a checksum as Cloud Storage does.
+func encode(sum hash.Hash32) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum.Sum32()))
 }

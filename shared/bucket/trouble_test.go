@@ -2,6 +2,8 @@ package bucket_test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,43 @@ func TestABucketThatStumblesIsAskedAgain(t *testing.T) {
 	fake.FailAfter("DELETE")
 	if err := b.Remove(t.Context(), tenant, f.Name); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAReadGoesOnWhereTheConnectionBroke(t *testing.T) {
+	t.Parallel()
+	fake := fakebucket.New(t)
+	b := open(t, fake.URL(), fake)
+	data := noise(3 << 20)
+	f := write(t, b, "a.mp4", data)
+	fake.Cut(1<<20, "alt=media")
+	fake.Cut(1<<19, "alt=media")
+	r, err := b.Read(t.Context(), tenant, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+}
+
+func TestBytesThatChangedOnTheirWayAreNoVideo(t *testing.T) {
+	t.Parallel()
+	fake := fakebucket.New(t)
+	b := open(t, fake.URL(), fake)
+	for _, n := range []int{100, 5 << 20} {
+		name := fmt.Sprintf("%d.mp4", n)
+		f := write(t, b, name, noise(n))
+		fake.Corrupt("tenants/" + tenant + "/" + name)
+		r, err := b.Read(t.Context(), tenant, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(r); err == nil || !strings.Contains(err.Error(), "checksum") {
+			t.Errorf("%d bytes: read with %v", n, err)
+		}
+		r.Close()
 	}
 }
 

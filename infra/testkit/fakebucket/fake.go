@@ -27,6 +27,7 @@ type Object struct {
 	Data        []byte
 	ContentType string
 	Generation  int64
+	corrupt     bool
 }
 
 // Fake is a Cloud Storage with one bucket.
@@ -40,11 +41,13 @@ type Fake struct {
 	generation int64
 	hangs      string
 	fail       []func(r *http.Request) int
+	cuts       []cut
 }
 
 type session struct {
 	name, contentType string
-	fresh             bool // only where there is nothing yet
+	fresh             bool   // only where there is nothing yet
+	crc32c            string // of what is to come, where the client says it
 	data              []byte
 }
 
@@ -153,13 +156,18 @@ func (f *Fake) object(w http.ResponseWriter, r *http.Request, name string) {
 		w.Header().Set("X-Goog-Generation", strconv.FormatInt(o.Generation, 10))
 		w.Header().Set("X-Goog-Hash", "crc32c="+checksum(o.Data))
 		w.Header().Set("Content-Type", o.ContentType)
-		media(w, r, o.Data)
+		data := o.Data
+		if o.corrupt {
+			data = append([]byte{o.Data[0] ^ 1}, o.Data[1:]...)
+		}
+		media(w, r, data, f.cutAfter(r))
 	default:
 		f.describe(w, name)
 	}
 }
 
-func media(w http.ResponseWriter, r *http.Request, data []byte) {
+// media sends the data, or its first breakAt bytes before the connection breaks.
+func media(w http.ResponseWriter, r *http.Request, data []byte, breakAt int) {
 	from, to, status := 0, len(data)-1, http.StatusOK
 	if asked := r.Header.Get("Range"); asked != "" {
 		if n, _ := fmt.Sscanf(asked, "bytes=%d-%d", &from, &to); n == 0 || from >= len(data) {
@@ -172,7 +180,11 @@ func media(w http.ResponseWriter, r *http.Request, data []byte) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
 	w.WriteHeader(status)
-	_, _ = w.Write(data[from : to+1])
+	if data = data[from : to+1]; breakAt >= 0 && breakAt < len(data) {
+		_, _ = w.Write(data[:breakAt])
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = w.Write(data)
 }
 
 func (f *Fake) upload(w http.ResponseWriter, r *http.Request, body []byte) {
@@ -236,15 +248,19 @@ func (f *Fake) chunk(w http.ResponseWriter, r *http.Request, s *session, body []
 }
 
 func described(r io.Reader, name string) *session {
-	var about struct{ Name, ContentType string }
+	var about struct{ Name, ContentType, Crc32c string }
 	_ = json.NewDecoder(r).Decode(&about)
 	if about.Name == "" {
 		about.Name = name
 	}
-	return &session{name: about.Name, contentType: about.ContentType}
+	return &session{name: about.Name, contentType: about.ContentType, crc32c: about.Crc32c}
 }
 
 func (f *Fake) finish(w http.ResponseWriter, s *session) {
+	if s.crc32c != "" && s.crc32c != checksum(s.data) {
+		problem(w, http.StatusBadRequest, "the checksum does not match")
+		return
+	}
 	if _, exists := f.objects[s.name]; exists && s.fresh {
 		problem(w, http.StatusPreconditionFailed, "conditionNotMet")
 		return
@@ -255,7 +271,7 @@ func (f *Fake) finish(w http.ResponseWriter, s *session) {
 
 func (f *Fake) store(name, contentType string, data []byte) {
 	f.generation++
-	f.objects[name] = Object{append([]byte{}, data...), contentType, f.generation}
+	f.objects[name] = Object{Data: append([]byte{}, data...), ContentType: contentType, Generation: f.generation}
 }
 
 func (f *Fake) describe(w http.ResponseWriter, name string) {
