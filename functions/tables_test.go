@@ -92,11 +92,7 @@ var writers = map[string]struct{ writer, row string }{
 // elsewhere lists the other packages that still write a table, with what has to
 // move. relay deletes what has had its time, from a list that names each table.
 var elsewhere = map[string][]string{
-	"ad_figures":          {"functions/allocate"},
-	"ad_metrics":          {"functions/sync"},
-	"ad_sets":             {"functions/sync"},
-	"ads":                 {"functions/sync", "shared/changes/queue"},
-	"campaigns":           {"functions/sync"},
+	"ads":                 {"shared/changes/queue"},
 	"deals":               {"functions/connections", "shared/revenue"},
 	"hubspot_connections": {"functions/connections"},
 	"meta_connections":    {"functions/sync"},

@@ -109,20 +109,9 @@ func (s store) recordFeedback(ctx context.Context, in *feedbackInput) error {
 	if err != nil {
 		return fault.Field("body.actual_spend", err.Error()+" that is accepted here")
 	}
-	_, err = s.tx.Exec(ctx, `
-		INSERT INTO gv.ad_figures AS f (tenant_id, ad_id, source, impressions, clicks, spend_minor, pipeline_minor)
-		VALUES (gv.tenant(), @ad, 'feedback', @impressions::bigint, @clicks::bigint, @spend, @value)
-		ON CONFLICT (tenant_id, ad_id, source) DO UPDATE
-		SET    impressions = coalesce(excluded.impressions, f.impressions),
-		       clicks = coalesce(excluded.clicks, least(f.clicks, coalesce(excluded.impressions, f.impressions))),
-		       spend_minor = excluded.spend_minor, pipeline_minor = excluded.pipeline_minor, observed_at = now()`,
-		pgx.StrictNamedArgs{
-			"ad": b.AdID, "impressions": count(b.Impressions), "clicks": count(b.Clicks), "spend": spend, "value": value,
-		})
-	if err != nil {
-		return fmt.Errorf("store feedback on ad %s: %w", b.AdID, err)
-	}
-	return nil
+	return ads.NewStore(s.tx).PutFeedback(ctx, ads.Feedback{
+		AdID: b.AdID, Impressions: count(b.Impressions), Clicks: count(b.Clicks), Spend: spend, Pipeline: value,
+	})
 }
 
 func (s store) valueSource(ctx context.Context, id string) (source string, err error) {

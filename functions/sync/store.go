@@ -120,29 +120,3 @@ func kept(ctx context.Context, tx pgx.Tx, account string) (currency money.Curren
 	}
 	return currency, used, nil
 }
-
-// missingOf returns those that Meta listed once, run or wait here, and are not
-// among listed. table and key are this package's own words.
-func missingOf(ctx context.Context, tx pgx.Tx, table, key, account string, listed []string) ([]string, error) {
-	rows, _ := tx.Query(ctx, `
-		SELECT `+key+` FROM gv.`+table+`
-		WHERE  tenant_id = gv.tenant() AND account_id = @account AND from_meta AND status IN ('ACTIVE', 'PAUSED')
-		EXCEPT SELECT unnest(@listed::text[]) ORDER BY 1`, pgx.StrictNamedArgs{"account": account, "listed": listed})
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for %s of account %s that are gone: %w", table, account, err)
-	}
-	return found, nil
-}
-
-// archive sets the missing to ARCHIVED where Meta has them among its archived ones,
-// and to DELETED where it has not.
-func archive(ctx context.Context, tx pgx.Tx, table, key string, missing, archived []string) error {
-	_, err := tx.Exec(ctx, `
-		UPDATE gv.`+table+` SET status = CASE WHEN `+key+` = ANY (@archived) THEN 'ARCHIVED' ELSE 'DELETED' END
-		WHERE  tenant_id = gv.tenant() AND `+key+` = ANY (@missing)`, pgx.StrictNamedArgs{"missing": missing, "archived": archived})
-	if err != nil {
-		return fmt.Errorf("mark %s that are gone: %w", table, err)
-	}
-	return nil
-}

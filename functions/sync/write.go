@@ -26,14 +26,14 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 	slices.SortFunc(s.adsets, func(a, b meta.AdSet) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.ads, func(a, b meta.Ad) int { return cmp.Compare(a.ID, b.ID) }) // the order in which everybody locks
 	err = inBatches(s.campaigns, f.opts.Batch, func(batch []meta.Campaign) error {
-		return in(func(tx pgx.Tx) error { return putCampaigns(ctx, tx, c.AccountID, batch) })
+		return in(func(tx pgx.Tx) error { return ads.NewStore(tx).PutCampaigns(ctx, c.AccountID, campaignRows(batch)) })
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	err = inBatches(s.adsets, f.opts.Batch, func(batch []meta.AdSet) error {
 		return in(func(tx pgx.Tx) error {
-			if err := putAdSets(ctx, tx, c.AccountID, batch); err != nil {
+			if err := ads.NewStore(tx).PutAdSets(ctx, c.AccountID, adSetRows(batch)); err != nil {
 				return err
 			}
 			return queue.NewStore(tx).Observe(ctx, c.TenantID, asOf, seenSets(batch))
@@ -48,7 +48,7 @@ func (f *function) writeStructure(ctx context.Context, c connection, account *me
 		var ours []string
 		var n int
 		err := in(func(tx pgx.Tx) (err error) {
-			if ours, n, err = putAds(ctx, tx, c.AccountID, batch, own, asOf); err != nil {
+			if ours, n, err = ads.NewStore(tx).PutAds(ctx, c.AccountID, adRows(batch, own), asOf); err != nil {
 				return err
 			}
 			return queue.NewStore(tx).Observe(ctx, c.TenantID, asOf, seenAds(batch))
@@ -91,22 +91,22 @@ func seenAds(all []meta.Ad) []changes.Seen {
 // or deleted.
 func (f *function) vanished(ctx context.Context, c connection, account *meta.Account, s structure) (n int, err error) {
 	for _, kind := range []struct {
-		table, key string
-		listed     []string
-		archived   func() ([]string, error)
+		of       ads.Kind
+		listed   []string
+		archived func() ([]string, error)
 	}{
-		{"ads", "ad_id", ids(s.ads, func(a meta.Ad) string { return a.ID }), func() ([]string, error) {
+		{ads.Ads, ids(s.ads, func(a meta.Ad) string { return a.ID }), func() ([]string, error) {
 			all, err := account.Ads(ctx, true)
 			return ids(all, func(a meta.Ad) string { return a.ID }), err
 		}},
-		{"campaigns", "campaign_id", ids(s.campaigns, func(c meta.Campaign) string { return c.ID }), func() ([]string, error) {
+		{ads.Campaigns, ids(s.campaigns, func(c meta.Campaign) string { return c.ID }), func() ([]string, error) {
 			all, err := account.Campaigns(ctx, true)
 			return ids(all, func(c meta.Campaign) string { return c.ID }), err
 		}},
 	} {
 		var missing, kept []string
 		err := pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) (err error) {
-			missing, err = missingOf(ctx, tx, kind.table, kind.key, c.AccountID, kind.listed)
+			missing, err = ads.NewStore(tx).Missing(ctx, kind.of, c.AccountID, kind.listed)
 			return err
 		})
 		if err == nil && len(missing) > 0 {
@@ -122,11 +122,11 @@ func (f *function) vanished(ctx context.Context, c connection, account *meta.Acc
 			// An account that all at once has nothing is more likely a token that no
 			// longer sees it than an owner who deleted everything within the hour.
 			slog.WarnContext(ctx, "sync: Meta lists none at all; they keep their status", "tenant", c.TenantID, "account", c.AccountID,
-				"what", kind.table, "known", len(missing))
+				"what", kind.of.String(), "known", len(missing))
 			continue
 		}
 		err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
-			return archive(ctx, tx, kind.table, kind.key, missing, kept)
+			return ads.NewStore(tx).MarkGone(ctx, kind.of, missing, kept)
 		})
 		if err != nil {
 			return n, err
@@ -149,15 +149,16 @@ func ids[T any](all []T, id func(T) string) []string {
 func (f *function) writeDays(ctx context.Context, c connection, batch []meta.Insight) (changed int, err error) {
 	err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
 		changed = 0
-		differ, err := differing(ctx, tx, c.AccountID, batch)
+		store, days := ads.NewStore(tx), dayRows(batch)
+		differ, err := store.Differing(ctx, c.AccountID, days)
 		if err != nil || len(differ) == 0 {
 			return err
 		}
 		touched := slices.Sorted(maps.Keys(differ))
-		if err := lockAds(ctx, tx, touched); err != nil {
+		if err := store.Lock(ctx, touched); err != nil {
 			return err
 		}
-		if changed, err = putDays(ctx, tx, c.AccountID, batch); err != nil {
+		if changed, err = store.PutDays(ctx, c.AccountID, days); err != nil {
 			return err
 		}
 		_, err = ads.Recompute(ctx, tx, touched)
@@ -169,10 +170,10 @@ func (f *function) writeDays(ctx context.Context, c connection, batch []meta.Ins
 // takeBack removes days that Meta reported before and no longer reports, of ads
 // that it still lists: it reports nothing of deleted ones, whose past stays.
 func (f *function) takeBack(ctx context.Context, c connection, listed map[string]bool, reported map[string]uint64, since, until time.Time) (n int, err error) {
-	var gone []adDay
+	var gone []ads.DayOf
 	err = pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
 		gone = gone[:0]
-		return eachDay(ctx, tx, c.AccountID, since, until, func(d adDay) {
+		return ads.NewStore(tx).EachDay(ctx, c.AccountID, since, until, func(d ads.DayOf) {
 			if listed[d.AdID] && reported[d.AdID]&(1<<int(d.Day.Sub(since).Hours()/24)) == 0 {
 				gone = append(gone, d)
 			}
@@ -181,14 +182,15 @@ func (f *function) takeBack(ctx context.Context, c connection, listed map[string
 	if err != nil {
 		return 0, err
 	}
-	slices.SortFunc(gone, func(a, b adDay) int { return cmp.Compare(a.AdID, b.AdID) })
-	err = inBatches(gone, f.opts.Batch, func(batch []adDay) error {
+	slices.SortFunc(gone, func(a, b ads.DayOf) int { return cmp.Compare(a.AdID, b.AdID) })
+	err = inBatches(gone, f.opts.Batch, func(batch []ads.DayOf) error {
 		return pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
-			touched := slices.Compact(ids(batch, func(d adDay) string { return d.AdID }))
-			if err := lockAds(ctx, tx, touched); err != nil {
+			touched := slices.Compact(ids(batch, func(d ads.DayOf) string { return d.AdID }))
+			store := ads.NewStore(tx)
+			if err := store.Lock(ctx, touched); err != nil {
 				return err
 			}
-			if err := removeDays(ctx, tx, batch); err != nil {
+			if err := store.RemoveDays(ctx, batch); err != nil {
 				return err
 			}
 			_, err := ads.Recompute(ctx, tx, touched)

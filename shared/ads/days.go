@@ -1,4 +1,4 @@
-package sync
+package ads
 
 import (
 	"context"
@@ -7,28 +7,30 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/geminivideo/geminivideo/shared/meta"
 )
 
-// adDay is an ad's day.
-type adDay struct {
+// Day is an ad's figures of one day, as the ad platform reports them. Amounts are in
+// minor units; a frequency or a reach of 0 is not known.
+type Day struct {
+	AdID        string
+	Day         time.Time // midnight UTC
+	Impressions int64
+	Clicks      int64
+	Spend       int64
+	Frequency   float64
+	Reach       int64
+	Conversions int64
+	Value       int64
+}
+
+// DayOf names an ad's day.
+type DayOf struct {
 	AdID string
 	Day  time.Time
 }
 
-// lockAds takes the ads in the order in which everybody does, before anything of
-// theirs is written.
-func lockAds(ctx context.Context, tx pgx.Tx, all []string) error {
-	if _, err := tx.Exec(ctx, `
-		SELECT ad_id FROM gv.ads WHERE tenant_id = gv.tenant() AND ad_id = ANY ($1) ORDER BY ad_id FOR UPDATE`, all); err != nil {
-		return fmt.Errorf("lock ads: %w", err)
-	}
-	return nil
-}
-
-// reportedDays are a batch's days beside what is stored of them. Where Meta reports
-// no conversions, those that an import knew of the day stay.
+// reportedDays are a batch's days beside what is stored of them. Where the platform
+// reports no conversions, those that an import knew of the day stay.
 const reportedDays = `
 	WITH reported AS (
 		SELECT DISTINCT ON (t."AdID", t."Day") t."AdID" AS ad_id, (t."Day" AT TIME ZONE 'UTC')::date AS day, t."Impressions" AS impressions, t."Clicks" AS clicks, t."Spend" AS spend,
@@ -51,18 +53,18 @@ const reportedDays = `
 		) AS v (keeps)
 	)`
 
-func args(account string, batch []meta.Insight) (pgx.StrictNamedArgs, error) {
+func dayArgs(account string, batch []Day) (pgx.StrictNamedArgs, error) {
 	rows, err := json.Marshal(batch)
 	return pgx.StrictNamedArgs{"rows": rows, "account": account}, err
 }
 
-// differing returns the ads that have a day among batch that is not as it is stored.
-func differing(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insight) (map[string]bool, error) {
-	with, err := args(account, batch)
+// Differing returns the ads that have a day among batch that is not as it is stored.
+func (s Store) Differing(ctx context.Context, account string, batch []Day) (map[string]bool, error) {
+	with, err := dayArgs(account, batch)
 	if err != nil {
 		return nil, err
 	}
-	rows, _ := tx.Query(ctx, reportedDays+` SELECT DISTINCT ad_id FROM joined WHERE NOT same`, with)
+	rows, _ := s.tx.Query(ctx, reportedDays+` SELECT DISTINCT ad_id FROM joined WHERE NOT same`, with)
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return nil, fmt.Errorf("compare the days of account %s: %w", account, err)
@@ -74,13 +76,13 @@ func differing(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insi
 	return differ, nil
 }
 
-// putDays writes the days that differ and returns how many that were.
-func putDays(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insight) (n int, err error) {
-	with, err := args(account, batch)
+// PutDays writes the days that differ and returns how many that were.
+func (s Store) PutDays(ctx context.Context, account string, batch []Day) (n int, err error) {
+	with, err := dayArgs(account, batch)
 	if err != nil {
 		return 0, err
 	}
-	done, err := tx.Exec(ctx, reportedDays+`
+	done, err := s.tx.Exec(ctx, reportedDays+`
 		INSERT INTO gv.ad_metrics AS m (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor, revenue_minor,
 		                           from_meta, value_from_meta)
 		SELECT gv.tenant(), ad_id, day, impressions, clicks, spend, frequency, reach, conversions, value_minor, revenue_minor, true, NOT keeps
@@ -96,31 +98,31 @@ func putDays(ctx context.Context, tx pgx.Tx, account string, batch []meta.Insigh
 	return int(done.RowsAffected()), nil
 }
 
-// eachDay gives the stored days that came from Meta to fn.
-func eachDay(ctx context.Context, tx pgx.Tx, account string, since, until time.Time, fn func(adDay)) error {
-	rows, _ := tx.Query(ctx, `
+// EachDay gives fn the stored days that came from the ad platform.
+func (s Store) EachDay(ctx context.Context, account string, since, until time.Time, fn func(DayOf)) error {
+	rows, _ := s.tx.Query(ctx, `
 		SELECT m.ad_id, m.day FROM gv.ad_metrics m
 		JOIN   gv.ads a ON a.tenant_id = m.tenant_id AND a.ad_id = m.ad_id
 		WHERE  m.tenant_id = gv.tenant() AND a.account_id = @account AND m.day BETWEEN @since::date AND @until::date
 		AND    m.from_meta AND (m.value_from_meta OR (m.conversions = 0 AND m.value_minor = 0))`,
 		pgx.StrictNamedArgs{"account": account, "since": since, "until": until})
-	var d adDay
+	var d DayOf
 	if _, err := pgx.ForEachRow(rows, []any{&d.AdID, &d.Day}, func() error { fn(d); return nil }); err != nil {
 		return fmt.Errorf("list the days of account %s: %w", account, err)
 	}
 	return nil
 }
 
-// removeDays deletes days.
-func removeDays(ctx context.Context, tx pgx.Tx, gone []adDay) error {
-	days := make([]time.Time, len(gone))
-	for i := range gone {
-		days[i] = gone[i].Day
+// RemoveDays deletes days that came from the ad platform.
+func (s Store) RemoveDays(ctx context.Context, gone []DayOf) error {
+	ids, days := make([]string, len(gone)), make([]time.Time, len(gone))
+	for i, d := range gone {
+		ids[i], days[i] = d.AdID, d.Day
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := s.tx.Exec(ctx, `
 		DELETE FROM gv.ad_metrics m USING unnest(@ads::text[], @days::date[]) AS g (ad_id, day)
 		WHERE  m.tenant_id = gv.tenant() AND m.ad_id = g.ad_id AND m.day = g.day AND m.from_meta`,
-		pgx.StrictNamedArgs{"ads": ids(gone, func(d adDay) string { return d.AdID }), "days": days})
+		pgx.StrictNamedArgs{"ads": ids, "days": days})
 	if err != nil {
 		return fmt.Errorf("take back days: %w", err)
 	}
