@@ -33,6 +33,7 @@ var writers = map[string]struct{ writer, row string }{
 	"contacts":            {"shared/ledger", "a contact of the CRM"},
 	"conversions":         {"shared/attribution", "a conversion and the click that it is credited to"},
 	"dead_letters":        {"shared/deadletter", "a message that failed for good"},
+	"crm_refusals":        {"shared/crmsync", "a deal that the CRM refuses to show"},
 	"crm_syncs":           {"shared/crmsync", "how far reading a portal has come"},
 	"deal_contacts":       {"shared/ledger", "which contacts a deal has"},
 	"deal_credits":        {"shared/ledger", "an ad's part of a deal whose credit several ads share"},

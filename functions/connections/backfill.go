@@ -33,15 +33,44 @@ type Reconcile struct {
 	Seen           int        `json:"seen" doc:"Deals that the last completed run read."`
 	Repaired       int        `json:"repaired" doc:"Those of them that had changed without an event reaching us."`
 	Gone           int        `json:"gone" doc:"Those of the repaired ones that HubSpot no longer has."`
+	Erased         int        `json:"erased" doc:"Contacts that HubSpot had erased without an event reaching us; they are erased here too."`
 	RepairedTotal  int64      `json:"repaired_total" doc:"Repaired deals of all runs."`
+	Refused        int        `json:"refused" doc:"Deals that HubSpot does not let us read; each later run asks for them again."`
+	RefusedDeals   []Refused  `json:"refused_deals,omitempty" doc:"The first 50 of them, the oldest refusal first."`
 	LagSeconds     *int64     `json:"lag_seconds" nullable:"true" doc:"How old the last completed comparison is; null before the first."`
 	LastError      string     `json:"last_error,omitempty" doc:"Why the portal could not be read last; absent while it can."`
 	LastErrorAt    *time.Time `json:"last_error_at,omitempty"`
 }
 
+// Refused is a deal that HubSpot does not let us read.
+type Refused struct {
+	DealID   int64     `json:"deal_id"`
+	Reason   string    `json:"reason"`
+	Attempts int       `json:"attempts"`
+	Since    time.Time `json:"since"`
+}
+
+// maxRefused is how many refused deals of a portal are shown.
+const maxRefused = 50
+
+// reading is what is known of the reading of the tenant's portals, by portal.
+type reading struct {
+	syncs  map[int64]crmsync.Sync
+	counts map[int64]int
+	deals  map[int64][]crmsync.Refusal
+}
+
+func readingOf(ctx context.Context, store crmsync.Store) (r reading, err error) {
+	if r.syncs, err = store.List(ctx); err != nil {
+		return r, err
+	}
+	r.counts, r.deals, err = store.Refusals(ctx, maxRefused)
+	return r, err
+}
+
 // with adds what is known of the portal's reading.
-func (c HubSpotConnection) with(syncs map[int64]crmsync.Sync) HubSpotConnection {
-	s, ok := syncs[c.PortalID]
+func (c HubSpotConnection) with(known reading) HubSpotConnection {
+	s, ok := known.syncs[c.PortalID]
 	if !ok {
 		return c
 	}
@@ -52,8 +81,11 @@ func (c HubSpotConnection) with(syncs map[int64]crmsync.Sync) HubSpotConnection 
 	c.WriteBackError = deref(s.WriteBackError)
 	c.Reconcile = &Reconcile{
 		Status: "waiting", LastStartedAt: inUTC(s.LastStartedAt), LastFinishedAt: inUTC(s.LastFinishedAt), NextAt: s.DueAt.UTC(),
-		Seen: s.LastSeen, Repaired: s.LastRepaired, Gone: s.LastGone, RepairedTotal: s.RepairedTotal,
+		Seen: s.LastSeen, Repaired: s.LastRepaired, Gone: s.LastGone, Erased: s.LastErased, RepairedTotal: s.RepairedTotal, Refused: known.counts[c.PortalID],
 		LastError: deref(s.LastError), LastErrorAt: inUTC(s.LastErrorAt),
+	}
+	for _, d := range known.deals[c.PortalID] {
+		c.Reconcile.RefusedDeals = append(c.Reconcile.RefusedDeals, Refused{d.DealID, d.Reason, d.Attempts, d.Since.UTC()})
 	}
 	switch {
 	case s.ClaimedUntil != nil && s.ClaimedUntil.After(s.Now):
@@ -131,8 +163,8 @@ func (f *function) onPortal(ctx context.Context, wanted int64, change func(conte
 		if err := change(ctx, store, row.PortalID); err != nil {
 			return HubSpotConnection{}, err
 		}
-		syncs, err := store.List(ctx)
-		return row.shown().with(syncs), err
+		known, err := readingOf(ctx, store)
+		return row.shown().with(known), err
 	})
 	if err != nil {
 		return nil, err

@@ -49,10 +49,10 @@ func (f *function) listHubSpot(ctx context.Context, _ *struct{}) (*hubspotList, 
 		if err != nil {
 			return err
 		}
-		syncs, err := crmsync.NewStore(tx).List(ctx)
+		known, err := readingOf(ctx, crmsync.NewStore(tx))
 		out.Body.Connections = make([]HubSpotConnection, len(rows))
 		for i, r := range rows {
-			out.Body.Connections[i] = r.shown().with(syncs)
+			out.Body.Connections[i] = r.shown().with(known)
 		}
 		return err
 	})
@@ -125,8 +125,8 @@ func (f *function) putHubSpot(ctx context.Context, in *hubspotInput) (*hubspotOu
 			if err := store.Connected(ctx, in.Body.PortalID, in.Body.BackfillDays); err != nil {
 				return answer, err
 			}
-			syncs, err := store.List(ctx)
-			return row.shown().with(syncs), err
+			known, err := readingOf(ctx, store)
+			return row.shown().with(known), err
 		})
 		if err == nil {
 			f.retire(ctx, id.Tenant, retired...)

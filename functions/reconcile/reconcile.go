@@ -104,6 +104,8 @@ type Report struct {
 	Failed    int `json:"failed"`
 	Seen      int `json:"seen"`
 	Repaired  int `json:"repaired"`
+	Erased    int `json:"erased"`
+	Refused   int `json:"refused"`
 	Written   int `json:"written_back"`
 }
 
@@ -152,6 +154,8 @@ func (r *Report) add(o Report) {
 	r.Failed += o.Failed
 	r.Seen += o.Seen
 	r.Repaired += o.Repaired
+	r.Erased += o.Erased
+	r.Refused += o.Refused
 }
 
 // next claims one portal and works on it. What goes wrong with a portal is recorded
@@ -165,9 +169,9 @@ func (f *function) next(ctx context.Context, end time.Time) (report Report, foun
 	if err != nil || !found {
 		return report, found, err
 	}
-	r := &run{function: f, sync: s, end: end}
+	r := &run{function: f, sync: s, end: end, refused: map[int64]bool{}}
 	err = r.do(ctx)
-	report = Report{Portals: 1, Seen: r.seen, Repaired: r.repaired}
+	report = Report{Portals: 1, Seen: r.seen, Repaired: r.repaired, Erased: r.erasures, Refused: len(r.refused)}
 	switch {
 	case err == nil:
 		report.Completed = 1

@@ -89,6 +89,7 @@ func newCRM(t testing.TB, c fakehubspot.PortalConfig) *crm {
 type world struct {
 	t      testing.TB
 	crm    *crm
+	urls   *pgtest.DB
 	admin  *pgxpool.Pool
 	app    *pg.DB
 	worker *pg.Worker
@@ -121,7 +122,7 @@ func newWorld(t testing.TB, c *crm) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(worker.Close)
-	w := &world{t: t, crm: c, admin: db.Admin(t), app: app, worker: worker, queue: &queue{}}
+	w := &world{t: t, crm: c, urls: db, admin: db.Admin(t), app: app, worker: worker, queue: &queue{}}
 	w.events = crmevent.New(app, worker, w.queue, c.vault, w.api(), meta.New(meta.Config{}, meta.Options{}))
 	w.exec(`INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Northside')`, tenant)
 	w.exec(`INSERT INTO gv.accounts (tenant_id, account_id) VALUES ($1, 'act_1')`, tenant)

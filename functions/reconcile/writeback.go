@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/crmsync"
 	"github.com/geminivideo/geminivideo/shared/dealsync"
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/writeback"
@@ -71,24 +73,51 @@ func (f *function) writePortal(ctx context.Context, tenant string, id int64, end
 			due, err = writeback.NewStore(tx).Due(ctx, id, writeBatch)
 			return err
 		})
-		if err != nil || len(due) == 0 {
+		if err != nil {
 			return written, err
+		}
+		if len(due) == 0 {
+			break
 		}
 		now := f.now()
 		values := make(map[int64]map[string]string, len(due))
 		for _, u := range due {
 			values[u.DealID] = u.Values(now)
 		}
+		refused := map[int64]string{}
 		if err := portal.Client().UpdateDeals(ctx, values); err != nil {
-			return written, err
+			var part *hubspot.Partial
+			if !errors.As(err, &part) {
+				return written, err
+			}
+			refused = part.Refused
 		}
-		err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error { return writeback.NewStore(tx).Sent(ctx, id, due, now) })
+		taken := slices.DeleteFunc(due, func(u writeback.Update) bool { return refused[u.DealID] != "" })
+		err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
+			store := writeback.NewStore(tx)
+			if err := store.Sent(ctx, id, taken, now); err != nil {
+				return err
+			}
+			return store.Refused(ctx, id, refused)
+		})
 		if err != nil {
 			return written, err
 		}
-		written += len(due)
+		written += len(taken)
 	}
-	return written, nil
+	return written, f.refusedDeals(ctx, tenant, id)
+}
+
+// refusedDeals is an error that says which deals' properties the portal does not take,
+// nil where it takes all.
+func (f *function) refusedDeals(ctx context.Context, tenant string, id int64) error {
+	return pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
+		n, first, reason, err := writeback.NewStore(tx).RefusedNow(ctx, id)
+		if err != nil || n == 0 {
+			return err
+		}
+		return fault.Conflictf("HubSpot refuses the properties of %d deals, the first of them is deal %d: %s", n, first, reason)
+	})
 }
 
 // properties adds our properties to the portal, once.

@@ -23,6 +23,7 @@ const (
 	Deals    = "deals"    // deals that changed since the last run
 	Contacts = "contacts" // contacts that changed, for the deals they belong to
 	Compare  = "compare"  // recorded deals that the CRM no longer has
+	Erasures = "erasures" // recorded contacts that the CRM has erased
 )
 
 // BackfillDays is how far back deals are read unless the tenant says otherwise.
@@ -45,6 +46,7 @@ type Sync struct {
 	ContactsAt         *time.Time
 	ContactsAfter      int64
 	CompareAfter       int64
+	ErasuresAfter      int64
 	BackfillState      string
 	BackfillDays       int
 	BackfillSince      *time.Time
@@ -56,11 +58,13 @@ type Sync struct {
 	RunSeen            int
 	RunRepaired        int
 	RunGone            int
+	RunErased          int
 	LastStartedAt      *time.Time
 	LastFinishedAt     *time.Time
 	LastSeen           int
 	LastRepaired       int
 	LastGone           int
+	LastErased         int
 	RepairedTotal      int64
 	LastError          *string
 	LastErrorAt        *time.Time

@@ -22,29 +22,36 @@ import (
 func (w *work) erase(ctx context.Context, contacts ...int64) error {
 	err := w.in(ctx, func(tx pgx.Tx) error {
 		w.needsFlush = false
-		var deals []int64
-		for _, contact := range contacts {
-			theirs, err := eraseContact(ctx, tx, w.event.PortalID, contact)
-			if err != nil {
-				return err
-			}
-			deals = append(deals, theirs...)
-		}
-		if err := writeback.NewStore(tx).Erase(ctx, w.event.PortalID, deals); err != nil {
+		deals, err := w.eraseContacts(ctx, tx, contacts...)
+		if err != nil {
 			return err
 		}
 		if firstTime, err := inbox.First(ctx, tx, consumer, w.key, ""); err != nil || !firstTime {
 			return err
 		}
-		slices.Sort(deals)
-		var err error
-		w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, slices.Compact(deals))
+		w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, deals)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("erase contacts %v of portal %d: %w", contacts, w.event.PortalID, err)
 	}
 	return nil
+}
+
+// eraseContacts erases contacts, here and in what is written back to the CRM, and
+// returns their deals.
+func (w *work) eraseContacts(ctx context.Context, tx pgx.Tx, contacts ...int64) ([]int64, error) {
+	var deals []int64
+	for _, contact := range contacts {
+		theirs, err := eraseContact(ctx, tx, w.event.PortalID, contact)
+		if err != nil {
+			return nil, err
+		}
+		deals = append(deals, theirs...)
+	}
+	slices.Sort(deals)
+	deals = slices.Compact(deals)
+	return deals, writeback.NewStore(tx).Erase(ctx, w.event.PortalID, deals)
 }
 
 // eraseContact erases one contact and returns its deals.

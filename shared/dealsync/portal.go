@@ -2,6 +2,9 @@ package dealsync
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -44,18 +47,19 @@ func (p *Portal) NoteOutcome(ctx context.Context, err error) { p.work.watch(ctx,
 
 // Differences are the deals whose recorded state was not the CRM's.
 type Differences struct {
-	Repaired []int64 // all of them, ascending
-	Gone     []int64 // those that the CRM no longer has
+	Repaired []int64          // all of them, ascending
+	Gone     []int64          // those that the CRM no longer has
+	Refused  map[int64]string // those that the CRM does not let us read, and why
 }
 
 // refreshGroup is how many deals are recorded in one transaction.
 const refreshGroup = 25
 
 // Refresh reads deals from the CRM, records what it says as an event would, and
-// returns which of them were recorded otherwise before. It locks nothing while it
-// reads; repeating it changes nothing.
+// returns which of them were recorded otherwise before. A deal that the CRM refuses
+// stays as it is recorded. It locks nothing while it reads; repeating it changes nothing.
 func (p *Portal) Refresh(ctx context.Context, ids []int64) (Differences, error) {
-	var all Differences
+	all := Differences{Refused: map[int64]string{}}
 	for group := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), refreshGroup) {
 		w := *p.work
 		w.batch = group
@@ -68,8 +72,33 @@ func (p *Portal) Refresh(ctx context.Context, ids []int64) (Differences, error) 
 		}
 		all.Repaired = append(all.Repaired, w.found.Repaired...)
 		all.Gone = append(all.Gone, w.found.Gone...)
+		maps.Copy(all.Refused, w.found.Refused)
 	}
 	return all, nil
+}
+
+// Erase erases contacts that the CRM has erased, as its event does. Repeating it
+// changes nothing.
+func (p *Portal) Erase(ctx context.Context, contacts ...int64) error {
+	for _, contact := range contacts {
+		w := *p.work
+		err := w.in(ctx, func(tx pgx.Tx) error {
+			w.needsFlush = false
+			deals, err := w.eraseContacts(ctx, tx, contact)
+			if err != nil {
+				return err
+			}
+			w.needsFlush, err = creditAll(ctx, tx, w.event.PortalID, deals)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("erase contact %d of portal %d: %w", contact, w.event.PortalID, err)
+		}
+		if w.needsFlush {
+			outbox.Flush(ctx, w.db, w.connection.TenantID, w.queue)
+		}
+	}
+	return nil
 }
 
 // compare notes which of the deals are recorded otherwise than before.
@@ -78,7 +107,6 @@ func (w *work) compare(ctx context.Context, tx pgx.Tx, r reading, before map[int
 	if err != nil {
 		return err
 	}
-	w.found = Differences{}
 	for _, id := range r.ids {
 		if before[id] == after[id] {
 			continue
@@ -95,7 +123,8 @@ func (w *work) compare(ctx context.Context, tx pgx.Tx, r reading, before map[int
 // batches otherwise. A deal that the CRM does not have is missing.
 func (w *work) fetch(ctx context.Context, client *hubspot.Client, ids []int64) (map[int64]hubspot.Deal, error) {
 	if w.batch != nil {
-		return client.Deals(ctx, ids...)
+		found, err := client.Deals(ctx, ids...)
+		return found, w.refused(err)
 	}
 	deals := make(map[int64]hubspot.Deal, len(ids))
 	for _, id := range ids {
@@ -109,4 +138,14 @@ func (w *work) fetch(ctx context.Context, client *hubspot.Client, ids []int64) (
 		}
 	}
 	return deals, nil
+}
+
+// refused takes deals that the CRM refuses in a batch out of err.
+func (w *work) refused(err error) error {
+	var part *hubspot.Partial
+	if !errors.As(err, &part) {
+		return err
+	}
+	maps.Copy(w.found.Refused, part.Refused)
+	return nil
 }

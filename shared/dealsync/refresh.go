@@ -37,8 +37,9 @@ func (w *work) refreshOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.found = Differences{Refused: map[int64]string{}}
 	r, err := w.read(ctx, ids)
-	if err != nil {
+	if err != nil || len(r.ids) == 0 && w.batch != nil {
 		return err
 	}
 	return w.in(ctx, func(tx pgx.Tx) error { return w.record(ctx, tx, r) })
@@ -99,6 +100,8 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 		if err != nil {
 			return r, fmt.Errorf("read deals %v of portal %d: %w", ids, w.event.PortalID, err)
 		}
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return w.found.Refused[id] != "" })
+		r.ids = ids
 		all := slices.Clone(ids)
 		for _, id := range ids {
 			deal, exists := found[id]
@@ -120,53 +123,13 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 			all = append(append(all, deal.ID), deal.MergedIDs...)
 		}
 		slices.Sort(all)
-		if all = slices.Compact(all); len(all) > len(ids) {
+		all = slices.DeleteFunc(slices.Compact(all), func(id int64) bool { return w.found.Refused[id] != "" })
+		if len(all) > len(ids) {
 			ids = all
 			continue
 		}
 		return r, w.readContacts(ctx, client, &r, linked)
 	}
-}
-
-// maxContacts bounds how many contacts of a deal are looked at for a click.
-const maxContacts = 20
-
-// readContacts reads the deals' contacts, those that deals have lost since they
-// were recorded, and those that the event is about.
-func (w *work) readContacts(ctx context.Context, client *hubspot.Client, r *reading, linked map[int64][]int64) error {
-	ids := w.event.Contacts()
-	for id := range r.deals {
-		ids = append(append(ids, first(r.deals[id].Contacts, maxContacts)...), linked[id]...)
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	slices.Sort(ids)
-	var err error
-	if r.contacts, err = client.Contacts(ctx, slices.Compact(ids)...); err != nil {
-		return fmt.Errorf("read contacts of portal %d: %w", w.event.PortalID, err)
-	}
-	for id, deal := range r.deals {
-		for _, contact := range linked[id] {
-			if found, exists := r.contacts[contact]; exists && found.ID == contact && !slices.Contains(deal.Contacts, contact) {
-				r.parted[id] = append(r.parted[id], contact)
-			}
-		}
-	}
-	var missing []int64
-	for _, id := range w.event.Contacts() {
-		if _, exists := r.contacts[id]; !exists {
-			missing = append(missing, id)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	// An erasure may follow, and then nobody can say any more what the contact was known by.
-	if r.bin, err = client.DeletedContacts(ctx, missing...); err != nil {
-		return fmt.Errorf("read deleted contacts of portal %d: %w", w.event.PortalID, err)
-	}
-	return nil
 }
 
 // record writes what was read, if nobody has written since.

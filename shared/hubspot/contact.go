@@ -2,7 +2,6 @@ package hubspot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -65,7 +64,8 @@ func (o object) people(kind string, properties []string, hash func(kind, text st
 const batch = 50
 
 // Contacts returns the contacts by the id that was asked for: a merged one as
-// the contact that it was merged into, a deleted one not at all.
+// the contact that it was merged into, a deleted one not at all. Its error is a
+// *Partial where HubSpot refuses some of them.
 func (c *Client) Contacts(ctx context.Context, ids ...int64) (map[int64]Contact, error) {
 	return c.contactsOf(ctx, false, ids)
 }
@@ -78,13 +78,13 @@ func (c *Client) DeletedContacts(ctx context.Context, ids ...int64) (map[int64]C
 
 func (c *Client) contactsOf(ctx context.Context, deleted bool, ids []int64) (map[int64]Contact, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	found := make(map[int64]Contact, len(ids))
+	found, refused := make(map[int64]Contact, len(ids)), map[int64]string{}
 	for chunk := range slices.Chunk(ids, batch) {
-		if err := c.contacts(ctx, deleted, chunk, found); err != nil {
+		if err := refusedBy(c.contacts(ctx, deleted, chunk, found), refused); err != nil {
 			return nil, err
 		}
 	}
-	return found, nil
+	return found, partial(refused, fmt.Sprintf("%d contacts", len(ids)))
 }
 
 func (c *Client) contacts(ctx context.Context, deleted bool, ids []int64, found map[int64]Contact) error {
@@ -115,9 +115,6 @@ func (c *Client) contacts(ctx context.Context, deleted bool, ids []int64, found 
 	if err := c.call(ctx, r, &answer); err != nil {
 		return err
 	}
-	if err := worst(answer.Errors); err != nil {
-		return fmt.Errorf("read %s: %w", r.what, err)
-	}
 	for _, o := range answer.Results {
 		one := contact(o)
 		if c.opts.LeadProperty != "" {
@@ -130,7 +127,11 @@ func (c *Client) contacts(ctx context.Context, deleted bool, ids []int64, found 
 			}
 		}
 	}
-	return nil
+	refused, err := refusals(ids, func(id int64) bool { _, is := found[id]; return is }, answer.Errors)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", r.what, err)
+	}
+	return partial(refused, r.what)
 }
 
 func contact(o object) Contact {
@@ -168,8 +169,12 @@ func (c *Client) DealsOfContact(ctx context.Context, contactID int64) ([]int64, 
 		if err := c.call(ctx, r, &answer); err != nil {
 			return nil, err
 		}
-		if err := worst(answer.Errors); err != nil {
-			return nil, fmt.Errorf("read %s: %w", r.what, err)
+		refused, err := refusals([]int64{contactID}, func(int64) bool { return len(answer.Results) > 0 }, answer.Errors)
+		if err == nil {
+			err = partial(refused, r.what)
+		}
+		if err != nil {
+			return nil, err
 		}
 		after := ""
 		for _, result := range answer.Results {
@@ -185,21 +190,4 @@ func (c *Client) DealsOfContact(ctx context.Context, contactID int64) ([]int64, 
 		input["after"] = after
 	}
 	return nil, fmt.Errorf("read deals of contact %d: more than %d pages", contactID, maxPages)
-}
-
-// batchError is one entry of a 207 answer.
-type batchError struct {
-	Category    text `json:"category"`
-	SubCategory text `json:"subCategory"`
-}
-
-// worst ignores what only says that there is nothing: an id that does not exist,
-// a record without associations.
-func worst(list []batchError) error {
-	for _, e := range list {
-		if e.Category != "OBJECT_NOT_FOUND" && e.SubCategory != "crm.associations.NO_ASSOCIATIONS_FOUND" {
-			return down("HubSpot answers only a part of what it was asked", errors.New(string(e.Category)), 10*time.Second)
-		}
-	}
-	return nil
 }

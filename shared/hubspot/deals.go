@@ -13,12 +13,13 @@ import (
 
 // Deals reads many deals as Deal reads one: with their stage history and all of
 // their contacts, by the id that was asked for. A deal that was deleted is missing;
-// one that was merged comes back as the deal that it was merged into.
+// one that was merged comes back as the deal that it was merged into. Its error is a
+// *Partial where HubSpot refuses some of them, or their contacts.
 func (c *Client) Deals(ctx context.Context, ids ...int64) (map[int64]Deal, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	found := make(map[int64]Deal, len(ids))
+	found, refused := make(map[int64]Deal, len(ids)), map[int64]string{}
 	for chunk := range slices.Chunk(ids, batch) {
-		if err := c.deals(ctx, chunk, found); err != nil {
+		if err := refusedBy(c.deals(ctx, chunk, found), refused); err != nil {
 			return nil, err
 		}
 	}
@@ -26,15 +27,21 @@ func (c *Client) Deals(ctx context.Context, ids ...int64) (map[int64]Deal, error
 	for _, d := range found {
 		live = append(live, d.ID)
 	}
+	without := map[int64]string{}
 	contacts, err := c.contactsOfDeals(ctx, slices.Compact(slices.Sorted(slices.Values(live))))
-	if err != nil {
+	if err = refusedBy(err, without); err != nil {
 		return nil, err
 	}
 	for asked, d := range found {
+		if reason, is := without[d.ID]; is {
+			refused[asked] = reason
+			delete(found, asked)
+			continue
+		}
 		d.Contacts = contacts[d.ID]
 		found[asked] = d
 	}
-	return found, nil
+	return found, partial(refused, fmt.Sprintf("%d deals", len(ids)))
 }
 
 func (c *Client) deals(ctx context.Context, ids []int64, found map[int64]Deal) error {
@@ -53,9 +60,6 @@ func (c *Client) deals(ctx context.Context, ids []int64, found map[int64]Deal) e
 	if err := c.call(ctx, r, &answer); err != nil {
 		return err
 	}
-	if err := worst(answer.Errors); err != nil {
-		return fmt.Errorf("read %s: %w", r.what, err)
-	}
 	for _, o := range answer.Results {
 		one := c.deal(o.object)
 		one.History = stageHistory(o.History["dealstage"])
@@ -66,7 +70,11 @@ func (c *Client) deals(ctx context.Context, ids []int64, found map[int64]Deal) e
 			}
 		}
 	}
-	return nil
+	refused, err := refusals(ids, func(id int64) bool { _, is := found[id]; return is }, answer.Errors)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", r.what, err)
+	}
+	return partial(refused, r.what)
 }
 
 // stageVersion is a stage that a deal has or had.
@@ -96,7 +104,7 @@ const associationBatch = 100
 // contactsOfDeals returns each deal's contacts in the order that Deal gives them:
 // primary ones first, then by id.
 func (c *Client) contactsOfDeals(ctx context.Context, deals []int64) (map[int64][]int64, error) {
-	rank := map[int64]map[int64]int{}
+	rank, refused := map[int64]map[int64]int{}, map[int64]string{}
 	for chunk := range slices.Chunk(deals, associationBatch) {
 		next := inputs(chunk)
 		for page := 0; len(next) > 0; page++ {
@@ -104,7 +112,8 @@ func (c *Client) contactsOfDeals(ctx context.Context, deals []int64) (map[int64]
 				return nil, fmt.Errorf("read contacts of %d deals: more than %d pages", len(chunk), maxPages)
 			}
 			var err error
-			if next, err = c.contactPage(ctx, next, rank); err != nil {
+			next, err = c.contactPage(ctx, next, rank)
+			if err = refusedBy(err, refused); err != nil {
 				return nil, err
 			}
 		}
@@ -116,7 +125,7 @@ func (c *Client) contactsOfDeals(ctx context.Context, deals []int64) (map[int64]
 		}
 		slices.SortFunc(contacts[deal], func(a, b int64) int { return cmp.Or(cmp.Compare(ranks[a], ranks[b]), cmp.Compare(a, b)) })
 	}
-	return contacts, nil
+	return contacts, partial(refused, fmt.Sprintf("contacts of %d deals", len(deals)))
 }
 
 // contactPage reads one page of associations and returns what to ask for next.
@@ -143,9 +152,6 @@ func (c *Client) contactPage(ctx context.Context, asked []input, rank map[int64]
 	if err := c.call(ctx, r, &answer); err != nil {
 		return nil, err
 	}
-	if err := worst(answer.Errors); err != nil {
-		return nil, fmt.Errorf("read %s: %w", r.what, err)
-	}
 	for _, result := range answer.Results {
 		deal := int64(result.From.ID)
 		if rank[deal] == nil {
@@ -164,7 +170,15 @@ func (c *Client) contactPage(ctx context.Context, asked []input, rank map[int64]
 			next = append(next, input{ID: strconv.FormatInt(deal, 10), After: after})
 		}
 	}
-	return next, nil
+	ids := make([]int64, len(asked))
+	for i, one := range asked {
+		ids[i], _ = strconv.ParseInt(one.ID, 10, 64)
+	}
+	refused, err := refusals(ids, func(id int64) bool { return rank[id] != nil }, answer.Errors)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", r.what, err)
+	}
+	return next, partial(refused, r.what)
 }
 
 // input names a record in the body of a batch call.
@@ -179,36 +193,4 @@ func inputs(ids []int64) []input {
 		all[i].ID = strconv.FormatInt(id, 10)
 	}
 	return all
-}
-
-// Existing returns which of the deals the portal still has, by the id that was
-// asked for: the id that the deal has now, another one where it was merged.
-func (c *Client) Existing(ctx context.Context, ids ...int64) (map[int64]int64, error) {
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	found := make(map[int64]int64, len(ids))
-	for chunk := range slices.Chunk(ids, 100) {
-		r := request{
-			method: http.MethodPost, path: "/crm/v3/objects/deals/batch/read",
-			body: map[string]any{"inputs": inputs(chunk), "properties": []string{"hs_merged_object_ids"}},
-			what: fmt.Sprintf("%d deals", len(chunk)),
-		}
-		var answer struct {
-			Results []object     `json:"results"`
-			Errors  []batchError `json:"errors"`
-		}
-		if err := c.call(ctx, r, &answer); err != nil {
-			return nil, err
-		}
-		if err := worst(answer.Errors); err != nil {
-			return nil, fmt.Errorf("read %s: %w", r.what, err)
-		}
-		for _, o := range answer.Results {
-			for _, id := range append([]int64{int64(o.ID)}, o.Properties.ids("hs_merged_object_ids")...) {
-				if _, asked := slices.BinarySearch(chunk, id); asked {
-					found[id] = int64(o.ID)
-				}
-			}
-		}
-	}
-	return found, nil
 }

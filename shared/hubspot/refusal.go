@@ -34,8 +34,26 @@ func (c *Client) refusal(r request, resp *http.Response, raw []byte) error {
 		// 477 is HubSpot's own: the portal is being moved to another data centre.
 		return &retry{cause: errors.New(answer), after: retryAfter(resp.Header, time.Now())}
 	default:
-		return fmt.Errorf("HubSpot refuses the request: %s", answer)
+		return &invalid{answer}
 	}
+}
+
+// errInvalid is behind an answer that sending the same again cannot change.
+var errInvalid = errors.New("HubSpot refuses the request")
+
+type invalid struct{ answer string }
+
+func (e *invalid) Error() string { return errInvalid.Error() + ": " + e.answer }
+func (e *invalid) Unwrap() error { return errInvalid }
+
+// code returns HubSpot's status and code of an answer behind errInvalid.
+func code(err error) string {
+	var e *invalid
+	if !errors.As(err, &e) {
+		return "without a code"
+	}
+	words := strings.Fields(e.answer) // status 400 CATEGORY ... correlation id
+	return strings.Join(words[:min(len(words), 3)], " ")
 }
 
 // limited keeps all clients of the portal back for as long as HubSpot says, or

@@ -61,3 +61,24 @@ func (s Store) DealsOfContacts(ctx context.Context, contacts []int64) ([]int64, 
 	}
 	return deals, nil
 }
+
+// ContactsAfter returns up to n contacts with ids above after of whom anything is
+// recorded and who are not erased, in ascending order.
+func (s Store) ContactsAfter(ctx context.Context, after int64, n int) ([]int64, error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT contact_id FROM (
+			(SELECT contact_id FROM gv.contacts
+			 WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id > @after ORDER BY contact_id LIMIT @n)
+			UNION
+			(SELECT DISTINCT h.contact_id FROM gv.contact_hashes h
+			 WHERE  h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id > @after
+			 AND    NOT EXISTS (SELECT FROM gv.erasures e WHERE e.tenant_id = h.tenant_id AND e.portal_id = h.portal_id AND e.contact_id = h.contact_id)
+			 ORDER  BY h.contact_id LIMIT @n)) AS c
+		ORDER BY contact_id LIMIT @n`,
+		pgx.StrictNamedArgs{"portal": s.portal, "after": after, "n": n})
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("list contacts after %d: %w", after, err)
+	}
+	return ids, nil
+}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,7 +112,8 @@ func (s Store) Due(ctx context.Context, portal int64, n int) ([]Update, error) {
 			LEFT   JOIN gv.campaigns c ON c.tenant_id = d.tenant_id AND c.campaign_id = d.campaign_id
 			LEFT   JOIN gv.accounts acc ON acc.tenant_id = d.tenant_id AND acc.account_id = coalesce(a.account_id, c.account_id)
 			LEFT   JOIN gv.writebacks w ON w.tenant_id = d.tenant_id AND w.portal_id = d.portal_id AND w.deal_id = d.deal_id
-			WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.state = 'live') AS x
+			WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.state = 'live'
+			AND    coalesce(w.refused_until, '-infinity') <= now()) AS x
 		WHERE  wanted <> sent ORDER BY deal_id LIMIT @n`,
 		pgx.StrictNamedArgs{"portal": portal, "n": n})
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Update])
@@ -126,13 +128,43 @@ func (s Store) Sent(ctx context.Context, portal int64, updates []Update, now tim
 	for _, u := range updates {
 		_, err := s.tx.Exec(ctx, `
 			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, sent, attributed_at, sent_at) VALUES (gv.tenant(), @portal, @deal, @sent, @at, now())
-			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET sent = excluded.sent, attributed_at = excluded.attributed_at, sent_at = now()`,
+			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET sent = excluded.sent, attributed_at = excluded.attributed_at, sent_at = now(),
+			              refused_reason = NULL, refused_until = NULL`,
 			pgx.StrictNamedArgs{"portal": portal, "deal": u.DealID, "sent": u.Wanted, "at": u.At(now)})
 		if err != nil {
 			return fmt.Errorf("record what deal %d was given: %w", u.DealID, err)
 		}
 	}
 	return nil
+}
+
+// refusedFor is how long a deal that the CRM refuses is not sent again.
+const refusedFor = time.Hour
+
+// Refused records which deals' properties the CRM does not take, and why.
+func (s Store) Refused(ctx context.Context, portal int64, reasons map[int64]string) error {
+	for _, id := range slices.Sorted(maps.Keys(reasons)) {
+		_, err := s.tx.Exec(ctx, `
+			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, refused_reason, refused_until) VALUES (gv.tenant(), @portal, @deal, @reason, now() + @wait::interval)
+			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET refused_reason = excluded.refused_reason, refused_until = excluded.refused_until`,
+			pgx.StrictNamedArgs{"portal": portal, "deal": id, "reason": reasons[id], "wait": refusedFor})
+		if err != nil {
+			return fmt.Errorf("record that deal %d is refused: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// RefusedNow returns how many deals' properties the CRM does not take, and the first
+// of them with its reason.
+func (s Store) RefusedNow(ctx context.Context, portal int64) (n int, first int64, reason string, err error) {
+	err = s.tx.QueryRow(ctx, `
+		SELECT count(*)::int, coalesce(min(deal_id), 0), coalesce((array_agg(refused_reason ORDER BY deal_id))[1], '')
+		FROM   gv.writebacks WHERE tenant_id = gv.tenant() AND portal_id = $1 AND refused_until > now()`, portal).Scan(&n, &first, &reason)
+	if err != nil {
+		return 0, 0, "", fmt.Errorf("count refused deals of portal %d: %w", portal, err)
+	}
+	return n, first, reason, nil
 }
 
 // Erase has the properties of an erased contact's deals emptied.

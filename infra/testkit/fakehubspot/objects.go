@@ -48,6 +48,9 @@ func (f *Fake) getDeal(w http.ResponseWriter, r *http.Request) {
 		notFound(w, r.PathValue("id"))
 		return
 	}
+	if p.refuses(w, "deals", d.ID) {
+		return
+	}
 	o := p.dealObject(d, list(r, "properties"), list(r, "propertiesWithHistory"))
 	if slices.Contains(list(r, "associations"), "contacts") && len(d.Contacts) > 0 {
 		o.Associations = map[string]page{"contacts": f.dealContacts(d, 0, f.opts.AssociationPage)}
@@ -161,15 +164,20 @@ func (f *Fake) batchRead(w http.ResponseWriter, r *http.Request) {
 	results, missing := []object{}, []string{}
 	seen := make(map[string]bool)
 	archived := r.URL.Query().Get("archived") == "true" // then the recycle bin, and nothing else
-	for _, input := range in.Inputs {
-		id, _ := strconv.ParseInt(input.ID, 10, 64)
+	asked := make([]string, len(in.Inputs))
+	for i, input := range in.Inputs {
+		asked[i] = input.ID
+	}
+	errs := p.refusals(kind, asked)
+	for _, text := range p.allowed(kind, asked) {
+		id, _ := strconv.ParseInt(text, 10, 64)
 		var o object
 		if c := p.contact(id); kind == "contacts" && c != nil && c.Archived == archived {
 			o = contactObject(c, in.Properties, in.PropertiesWithHistory)
 		} else if d := p.deal(id); kind == "deals" && d != nil && d.Archived == archived {
 			o = p.dealObject(d, in.Properties, in.PropertiesWithHistory)
 		} else {
-			missing = append(missing, input.ID)
+			missing = append(missing, text)
 			continue
 		}
 		if !seen[o.ID] {
@@ -179,82 +187,15 @@ func (f *Fake) batchRead(w http.ResponseWriter, r *http.Request) {
 	}
 	status, body := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
 	if len(missing) > 0 {
-		status, body["numErrors"] = http.StatusMultiStatus, 1
-		body["errors"] = []problem{{
+		errs = append(errs, problem{
 			"status": "error", "category": "OBJECT_NOT_FOUND", "context": map[string]any{"ids": missing},
 			"message": "Could not get some " + strings.ToUpper(kind) + " objects, they may be deleted or not exist. Check that ids are valid.",
-		}}
+		})
 	}
-	answer(w, status, body)
-}
-
-// batchAssociations is the v4 form; its pages are asked for by "after".
-func (f *Fake) batchAssociations(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Inputs []struct{ ID, After string } }
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Inputs) == 0 || len(in.Inputs) > 1000 {
-		refuse(w, http.StatusBadRequest, problem{"message": "Invalid input JSON", "category": "VALIDATION_ERROR"})
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p := portalOf(r)
-	direction := r.PathValue("from") + ">" + r.PathValue("to")
-	typeID := map[string]int{"deals>contacts": 3, "contacts>deals": 4}[direction]
-	results, errs := []any{}, []problem{}
-	for _, input := range in.Inputs {
-		id, _ := strconv.ParseInt(input.ID, 10, 64)
-		var ids []int64
-		primary := int64(0)
-		if d := p.deal(id); direction == "deals>contacts" && d != nil && !d.Archived {
-			for _, a := range d.Contacts {
-				ids = append(ids, a.Contact)
-				if a.Primary {
-					primary = a.Contact
-				}
-			}
-		} else if c := p.contact(id); direction == "contacts>deals" && c != nil && !c.Archived {
-			ids = p.dealsOf(c.ID)
-		}
-		if len(ids) == 0 {
-			errs = append(errs, problem{
-				"status": "error", "category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
-				"message": "No " + r.PathValue("to") + " is associated with " + input.ID + ".",
-				"context": map[string]any{"fromObjectId": []string{input.ID}},
-			})
-			continue
-		}
-		all := make([]any, len(ids))
-		for i, to := range ids {
-			types := []any{map[string]any{"category": "HUBSPOT_DEFINED", "typeId": typeID, "label": nil}}
-			if to == primary {
-				types = append(types, map[string]any{"category": "HUBSPOT_DEFINED", "typeId": typeID, "label": "Primary"})
-			}
-			all[i] = map[string]any{"toObjectId": to, "associationTypes": types}
-		}
-		after, _ := strconv.Atoi(input.After)
-		part := cut(all, after, f.opts.AssociationPage)
-		one := map[string]any{"from": map[string]string{"id": input.ID}, "to": part.Results}
-		if part.Paging != nil {
-			one["paging"] = part.Paging
-		}
-		results = append(results, one)
-	}
-	status, body := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
 	if len(errs) > 0 {
 		status, body["numErrors"], body["errors"] = http.StatusMultiStatus, len(errs), errs
 	}
 	answer(w, status, body)
-}
-
-func cut(all []any, after, size int) page {
-	after = min(max(after, 0), len(all))
-	end := min(after+size, len(all))
-	part := page{Results: append([]any{}, all[after:end]...)}
-	if end < len(all) {
-		part.Paging = &paging{}
-		part.Paging.Next.After = strconv.Itoa(end)
-	}
-	return part
 }
 
 // choose returns the named properties, null where there is no value.

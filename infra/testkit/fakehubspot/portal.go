@@ -102,6 +102,8 @@ type Portal struct {
 	fake   *Fake
 	config PortalConfig
 	has    *records
+	// refused holds why HubSpot does not answer for records, by their type and id.
+	refused map[string]map[int64]string
 }
 
 // records are what a portal holds and the file keeps.

@@ -125,6 +125,10 @@ func (f *Fake) batchUpdate(w http.ResponseWriter, r *http.Request) {
 			invalid("Duplicate IDs found in batch input")
 			return
 		}
+		if id, _ := strconv.ParseInt(one.ID, 10, 64); p.refuses(w, "updates", id) {
+			f.mu.Unlock()
+			return
+		}
 		for name, value := range one.Properties {
 			d := p.has.Definitions[name]
 			if d == nil {
@@ -140,9 +144,13 @@ func (f *Fake) batchUpdate(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var events []Event
-	results, absent := []object{}, []string{}
+	results, absent, errs := []object{}, []string{}, []problem{}
 	for _, one := range in.Inputs {
 		id, _ := strconv.ParseInt(one.ID, 10, 64)
+		if some := p.refusals("deals", []string{one.ID}); len(some) > 0 {
+			errs = append(errs, some...)
+			continue
+		}
 		d := p.deal(id)
 		if d == nil || d.Archived {
 			absent = append(absent, one.ID)
@@ -159,10 +167,12 @@ func (f *Fake) batchUpdate(w http.ResponseWriter, r *http.Request) {
 	p.Enqueue(events...)
 	status, body := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
 	if len(absent) > 0 {
-		status, body["numErrors"] = http.StatusMultiStatus, 1
-		body["errors"] = []problem{{
+		errs = append(errs, problem{
 			"status": "error", "category": "OBJECT_NOT_FOUND", "context": map[string]any{"ids": absent}, "message": "Could not update some DEALS objects.",
-		}}
+		})
+	}
+	if len(errs) > 0 {
+		status, body["numErrors"], body["errors"] = http.StatusMultiStatus, len(errs), errs
 	}
 	answer(w, status, body)
 }
