@@ -61,7 +61,7 @@ var writers = map[string]struct{ writer, row string }{
 	"publishable_keys":    {"functions/tenants", "a key of the click beacon, with its origins"},
 	"refreshes":           {"shared/director", "a request for a tired ad's replacement"},
 	"search_recall":       {"shared/winners", "how exact a sampled search was"},
-	"stage_maps":          {"shared/hubspotconn", "a portal's stage and the name that it has here"},
+	"stage_maps":          {"shared/ledger", "a portal's stage and the name that it has here"},
 	"stage_value_history": {"shared/revenue", "what a stage was worth before"},
 	"stage_values":        {"shared/revenue", "what a stage is worth"},
 	"sweep_progress":      {"shared/sweep", "how far a sweep has come"},
@@ -94,10 +94,8 @@ var writers = map[string]struct{ writer, row string }{
 // move. relay deletes what has had its time, from a list that names each table.
 var elsewhere = map[string][]string{
 	"ads":                 {"shared/changes/queue"},
-	"deals":               {"functions/connections", "shared/revenue"},
 	"hubspot_connections": {"functions/connections"},
 	"meta_connections":    {"functions/sync"},
-	"stage_maps":          {"functions/connections", "shared/ledger"},
 	"slack_connections":   {"functions/connections"},
 	"webhooks":            {"functions/connections"},
 	"winners":             {"shared/ads"},

@@ -1,6 +1,7 @@
 package connections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,11 +122,12 @@ func mapping(ctx context.Context, tx pgx.Tx, portal int64, pipelines []hubspot.P
 	if err != nil {
 		return answer, err
 	}
-	known, err := mapped(ctx, tx, portal)
+	deals := ledger.NewStore(tx, portal)
+	known, err := deals.Stages(ctx)
 	if err != nil {
 		return answer, err
 	}
-	average, source, err := averageDeal(ctx, tx, portal)
+	average, source, err := deals.AverageDeal(ctx)
 	if err != nil {
 		return answer, err
 	}
@@ -136,8 +138,8 @@ func mapping(ctx context.Context, tx pgx.Tx, portal int64, pipelines []hubspot.P
 	for _, p := range pipelines {
 		shown := Pipeline{PipelineID: p.ID, Label: p.Label, Stages: []Stage{}}
 		for _, s := range p.Stages {
-			at := place{p.ID, s.ID}
-			one := known[at].stage(s, stages)
+			at := ledger.PortalStage{PipelineID: p.ID, StageID: s.ID}
+			one := stageOf(known[at], s, stages)
 			if one.Status == "unmapped" && s.Probability != nil {
 				offer := money.Amount(float64(average) * *s.Probability).Units(currency)
 				one.OfferValue = &offer
@@ -159,8 +161,8 @@ func mapping(ctx context.Context, tx pgx.Tx, portal int64, pipelines []hubspot.P
 	return answer, nil
 }
 
-// stage says what a stage of the portal stands for.
-func (k knownStage) stage(s hubspot.Stage, own []revenue.Stage) Stage {
+// stageOf says what a stage of the portal stands for.
+func stageOf(k ledger.StageUse, s hubspot.Stage, own []revenue.Stage) Stage {
 	one := Stage{StageID: s.ID, Label: s.Label, Probability: s.Probability, Closed: s.Closed, Status: "unmapped", Deals: k.Deals}
 	if k.Name != "" {
 		one.Status, one.StageName, one.MappedBy = "mapped", k.Name, k.By
@@ -173,6 +175,10 @@ func (k knownStage) stage(s hubspot.Stage, own []revenue.Stage) Stage {
 		one.Status, one.StageName, one.MappedBy = "prefilled", name, "prefilled"
 	}
 	return one
+}
+
+func byDeals(a, b Unmapped) int {
+	return cmp.Or(cmp.Compare(b.Deals, a.Deals), cmp.Compare(a.PipelineID, b.PipelineID), cmp.Compare(a.StageID, b.StageID))
 }
 
 // recompute derives again the totals of ads whose deals are worth something else now.

@@ -76,18 +76,18 @@ func (f *function) putStages(ctx context.Context, in *putStagesInput) (*putStage
 }
 
 // checkStages refuses what the portal does not have, and returns labels.
-func checkStages(wanted []stageMapping, pipelines []hubspot.Pipeline) (map[place]string, error) {
-	labels := map[place]string{}
+func checkStages(wanted []stageMapping, pipelines []hubspot.Pipeline) (map[ledger.PortalStage]string, error) {
+	labels := map[ledger.PortalStage]string{}
 	for _, p := range pipelines {
 		for _, s := range p.Stages {
-			labels[place{p.ID, s.ID}] = s.Label
+			labels[ledger.PortalStage{PipelineID: p.ID, StageID: s.ID}] = s.Label
 		}
 	}
-	seen := map[place]bool{}
+	seen := map[ledger.PortalStage]bool{}
 	values := map[string]float64{}
 	for i, m := range wanted {
 		field := "body.stages[" + itoa(i) + "]"
-		at := place{m.PipelineID, m.StageID}
+		at := m.stage()
 		if _, ok := labels[at]; !ok {
 			return nil, fault.Field(field+".stage_id", "is no stage of that pipeline in the portal")
 		}
@@ -115,12 +115,16 @@ func checkStages(wanted []stageMapping, pipelines []hubspot.Pipeline) (map[place
 	return labels, nil
 }
 
+func (m stageMapping) stage() ledger.PortalStage {
+	return ledger.PortalStage{PipelineID: m.PipelineID, StageID: m.StageID}
+}
+
 // remapping is one change of a portal's mapping.
 type remapping struct {
 	tx      pgx.Tx
 	portal  int64
 	who     string
-	labels  map[place]string
+	labels  map[ledger.PortalStage]string
 	touched map[string]bool // the tenant's stages whose deals are to be valued
 	deals   int
 	ads     []string
@@ -128,10 +132,15 @@ type remapping struct {
 
 func (w *remapping) do(ctx context.Context, wanted []stageMapping) error {
 	// The order in which a deal that moves locks: deals, mapping, stages, ads.
-	if err := lockDeals(ctx, w.tx, w.portal, wanted); err != nil {
+	at := make([]ledger.PortalStage, len(wanted))
+	for i := range wanted {
+		at[i] = wanted[i].stage()
+	}
+	deals := ledger.NewStore(w.tx, w.portal)
+	if err := deals.LockDeals(ctx, at); err != nil {
 		return err
 	}
-	if err := lockMaps(ctx, w.tx, w.portal); err != nil {
+	if err := deals.LockStages(ctx); err != nil {
 		return err
 	}
 	if err := w.makeStages(ctx, wanted); err != nil {
@@ -142,9 +151,8 @@ func (w *remapping) do(ctx context.Context, wanted []stageMapping) error {
 			return err
 		}
 	}
-	store := revenue.NewStore(w.tx)
 	for _, name := range slices.Sorted(maps.Keys(w.touched)) {
-		_, adIDs, err := store.Revalue(ctx, name)
+		_, adIDs, err := ledger.Revalue(ctx, w.tx, name, revenue.ClosedWon)
 		if err != nil {
 			return err
 		}
@@ -191,18 +199,18 @@ func (w *remapping) makeStages(ctx context.Context, wanted []stageMapping) error
 }
 
 func (w *remapping) move(ctx context.Context, m stageMapping) error {
-	at := place{m.PipelineID, m.StageID}
+	at, store := m.stage(), ledger.NewStore(w.tx, w.portal)
 	var err error
 	if m.StageName == nil {
-		err = unmapStage(ctx, w.tx, w.portal, at)
+		err = store.UnmapStage(ctx, at)
 	} else {
-		err = mapStage(ctx, w.tx, w.portal, at, *m.StageName, w.labels[at], w.who)
+		err = store.MapStage(ctx, at, *m.StageName, w.labels[at], w.who)
 		w.touched[*m.StageName] = true
 	}
 	if err != nil {
 		return err
 	}
-	deals, adIDs, err := moveDeals(ctx, w.tx, w.portal, at, m.StageName)
+	deals, adIDs, err := store.MoveDeals(ctx, at, m.StageName)
 	w.deals += deals
 	w.ads = append(w.ads, adIDs...)
 	return err

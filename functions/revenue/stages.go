@@ -10,6 +10,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
+	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -138,7 +139,7 @@ func put(ctx context.Context, tx pgx.Tx, in *putInput) (putAnswer, error) {
 	if err != nil {
 		return putAnswer{}, err
 	}
-	deals, adIDs, err := store.Revalue(ctx, in.StageName)
+	deals, adIDs, err := ledger.Revalue(ctx, tx, in.StageName, domain.ClosedWon)
 	if err != nil {
 		return putAnswer{}, err
 	}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -114,44 +113,6 @@ func (s Store) AddStages(ctx context.Context, deal int64, moves []StageAt, curre
 		return latest, fmt.Errorf("record stages of deal %d: %w", deal, err)
 	}
 	return latest, nil
-}
-
-// StageName returns the tenant's stage for a stage of the portal's pipeline, nil
-// where it is not mapped. The stages that every portal starts with map themselves.
-func (s Store) StageName(ctx context.Context, pipeline, stage string) (*string, error) {
-	args := pgx.StrictNamedArgs{"portal": s.portal, "pipeline": pipeline, "stage": stage}
-	// A mapping that changes at this moment is waited for: a row that is there is
-	// shared, and for one that is not there is a lock that whoever maps takes alone.
-	const find = `
-		SELECT stage_name FROM gv.stage_maps
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND pipeline_id = @pipeline AND stage_id = @stage FOR SHARE`
-	var name string
-	err := s.tx.QueryRow(ctx, find, args).Scan(&name)
-	if errors.Is(err, pgx.ErrNoRows) {
-		if _, err := s.tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(hashtextextended('gv.stage_maps ' || gv.tenant()::text || ' ' || $1::bigint, 0))`, s.portal); err != nil {
-			return nil, fmt.Errorf("lock the stage mapping of portal %d: %w", s.portal, err)
-		}
-		err = s.tx.QueryRow(ctx, find, args).Scan(&name)
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		args["name"] = prefilled[stage]
-		if s.portal < 0 && args["name"] == "" { // a source of the tenant's own may use the names of its stages
-			args["name"] = stage
-		}
-		err = s.tx.QueryRow(ctx, `
-			INSERT INTO gv.stage_maps AS m (tenant_id, portal_id, pipeline_id, stage_id, stage_name)
-			SELECT gv.tenant(), @portal, @pipeline, @stage, stage_name FROM gv.stage_values
-			WHERE  tenant_id = gv.tenant() AND stage_name = @name
-			ON CONFLICT (tenant_id, portal_id, pipeline_id, stage_id) DO UPDATE SET stage_name = m.stage_name
-			RETURNING stage_name`, args).Scan(&name)
-	}
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("look up stage %s of pipeline %s: %w", stage, pipeline, err)
-	}
-	return &name, nil
 }
 
 // Save records a live deal; what it is credited to is SetCredit's.

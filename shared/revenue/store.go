@@ -157,32 +157,3 @@ func (s Store) exclusively(ctx context.Context, name string) (Stage, error) {
 	}
 	return stage, nil
 }
-
-// Revalue gives the stage's live deals the value that they have now, by the rule
-// of Worth; one whose amount cannot be used stays at 0. It returns how many deals
-// changed and the ads that they are credited to, which are then to be recomputed.
-func (s Store) Revalue(ctx context.Context, stage string) (deals int, adIDs []string, err error) {
-	err = s.tx.QueryRow(ctx, `
-		WITH worth AS (
-			SELECT d.portal_id, d.deal_id, s.confidence,
-			       CASE WHEN d.amount_issue IS NOT NULL THEN 0
-			            WHEN s.stage_name = @won THEN coalesce(d.amount_minor, s.value_minor)
-			            ELSE s.value_minor END AS value_minor
-			FROM   gv.deals d
-			JOIN   gv.stage_values s USING (tenant_id, stage_name)
-			WHERE  d.tenant_id = gv.tenant() AND d.stage_name = @stage AND d.state = 'live'
-		), revalued AS (
-			UPDATE gv.deals d
-			SET    value_minor = w.value_minor, stage_confidence = w.confidence, processed_at = now()
-			FROM   worth w
-			WHERE  d.tenant_id = gv.tenant() AND d.portal_id = w.portal_id AND d.deal_id = w.deal_id
-			AND    (d.value_minor, d.stage_confidence) IS DISTINCT FROM (w.value_minor, w.confidence)
-			RETURNING d.ad_id
-		)
-		SELECT count(*), coalesce(array_agg(DISTINCT ad_id) FILTER (WHERE ad_id IS NOT NULL), '{}') FROM revalued`,
-		pgx.StrictNamedArgs{"stage": stage, "won": ClosedWon}).Scan(&deals, &adIDs)
-	if err != nil {
-		return 0, nil, fmt.Errorf("revalue deals of stage %s: %w", stage, err)
-	}
-	return deals, adIDs, nil
-}

@@ -14,14 +14,25 @@ import (
 
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/revenue"
 )
 
-func in(t testing.TB, w *apitest.World, fn func(s revenue.Store) error) error {
+// store is a revenue store with the ledger's valuation of a stage's deals beside it.
+type store struct {
+	revenue.Store
+	tx pgx.Tx
+}
+
+func (s store) Revalue(ctx context.Context, stage string) (deals int, adIDs []string, err error) {
+	return ledger.Revalue(ctx, s.tx, stage, revenue.ClosedWon)
+}
+
+func in(t testing.TB, w *apitest.World, fn func(s store) error) error {
 	t.Helper()
-	return pg.InTenant(context.Background(), w.App, apitest.Tenant, func(tx pgx.Tx) error { return fn(revenue.NewStore(tx)) })
+	return pg.InTenant(context.Background(), w.App, apitest.Tenant, func(tx pgx.Tx) error { return fn(store{revenue.NewStore(tx), tx}) })
 }
 
 func TestSQLValuesADealAsWorthDoes(t *testing.T) {
@@ -46,7 +57,7 @@ func TestSQLValuesADealAsWorthDoes(t *testing.T) {
 	worth := map[string]revenue.Stage{}
 	for _, name := range stages {
 		value := money.Amount(rnd.IntN(1_000_000))
-		err := in(t, w, func(s revenue.Store) error {
+		err := in(t, w, func(s store) error {
 			_, now, err := s.SetStage(t.Context(), name, revenue.Setting{Value: value}, "me")
 			if err != nil {
 				return err
@@ -78,7 +89,7 @@ func TestARevaluationWaitsForADealThatIsJustBeingValued(t *testing.T) {
 			return err
 		}
 		go func() {
-			revalued <- in(t, w, func(s revenue.Store) error {
+			revalued <- in(t, w, func(s store) error {
 				if _, _, err := s.SetStage(context.Background(), "show_up", revenue.Setting{Value: 77}, "me"); err != nil {
 					return err
 				}
@@ -120,7 +131,7 @@ func TestStagesAreATenantsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = in(t, w, func(s revenue.Store) error {
+	err = in(t, w, func(s store) error {
 		if _, err := s.Stage(t.Context(), "theirs"); fault.Of(err) != fault.NotFound {
 			t.Errorf("another tenant's stage: %v, want not found", err)
 		}
