@@ -17,7 +17,7 @@ var tiers = []struct {
 	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "changes", "standardwebhook"}},
 	{"plumbing", []string{
 		"auth", "members", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
-		"settings", "telemetry", "dealtimes", "clock",
+		"settings", "telemetry", "dealtimes", "clock", "fair", "spool",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},
 	{"domain", []string{

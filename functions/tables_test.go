@@ -27,6 +27,7 @@ var writers = map[string]struct{ writer, row string }{
 	"budget_objects":      {"shared/changes", "what is known of a budget object at the platform"},
 	"campaigns":           {"shared/ads", "a campaign"},
 	"change_requests":     {"shared/changes", "who asked for which changes, by the caller's key"},
+	"click_days":          {"functions/clicks", "what of the daily limit on strangers' clicks is used up"},
 	"clicks":              {"shared/attribution", "a click on an ad"},
 	"contact_hashes":      {"shared/ledger", "a hash of what a contact was known by, which outlives the contact"},
 	"contact_keys":        {"shared/ledger", "an identifier of a contact that a click may share"},

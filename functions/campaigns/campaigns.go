@@ -13,6 +13,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/ads"
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/fair"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/live"
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -21,6 +22,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
+	"github.com/geminivideo/geminivideo/shared/spool"
 )
 
 func init() { serve.HTTP("campaigns", build) }
@@ -45,22 +47,27 @@ func build(ctx context.Context) (http.Handler, error) {
 }
 
 type function struct {
-	db     *pg.DB
-	queue  outbox.Publisher
-	limits limits
-	view   *live.View
+	db      *pg.DB
+	queue   outbox.Publisher
+	view    *live.View
+	maxBody int64
+	room    *spool.Room
+	loads   *fair.Queue // reports that are loaded at once
 }
 
 // New returns the function's handler, which shows the progress of imports in view, nil
 // for none.
 func New(db *pg.DB, access serve.Access, queue outbox.Publisher, view *live.View) http.Handler {
-	return newLimited(db, access, queue, view, limits{maxBody: maxBody, stall: stall})
+	return newFunction(db, queue, view, maxBody).handler(access)
 }
 
-func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, view *live.View, l limits) http.Handler {
-	f := &function{db, queue, l, view}
+func newFunction(db *pg.DB, queue outbox.Publisher, view *live.View, most int64) *function {
+	return &function{db, queue, view, most, spool.NewRoom(room), fair.New(db.Conns() - 1)}
+}
+
+func (f *function) handler(access serve.Access) http.Handler {
 	api := serve.NewAPI(access)
-	api.Check("postgres", db.Ping)
+	api.Check("postgres", f.db.Ping)
 	serve.Get(api, "/api/campaigns", auth.Viewer, f.list, serve.Summary("Lists campaigns with what their ads did."))
 	serve.Get(api, "/api/campaigns/{id}", auth.Viewer, f.show, serve.Summary("Shows a campaign and its ads."))
 	serve.Get(api, "/api/campaigns/{id}/ads", auth.Viewer, f.ads, serve.Summary("Lists a campaign's ads."))
@@ -73,7 +80,7 @@ func newLimited(db *pg.DB, access serve.Access, queue outbox.Publisher, view *li
 	serve.Get(api, "/api/data-health", auth.Viewer, f.health,
 		serve.Summary("Says what of the tenant's data is assumed, unmatched or stale, and what to do about it."))
 	serve.Raw(api, "POST "+importPath, auth.Editor, f.importReport, serve.Summary("Imports an ad report as CSV."),
-		serve.Answers[importAnswer]("What became of every row."), describeImport)
+		serve.Answers[importAnswer]("What became of every row."), describeImport, serve.Upload)
 	return api
 }
 

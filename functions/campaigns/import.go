@@ -35,17 +35,28 @@ const maxErrors = 1_000
 // the relay sends the rest.
 const flushFor = 5 * time.Second
 
-// importReport loads the report as it arrives, in one transaction. A dry run
-// does the same and takes it back.
+// importReport takes the report in and then loads it in one transaction. A dry run does
+// the same and takes it back. As many load at once as leave a connection for others,
+// and tenants take turns.
 func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	up, err := receive(w, r, f.limits)
+	tenant := auth.From(ctx).Tenant
+	up, err := f.receive(w, r)
 	if err != nil {
 		return err
 	}
-	tenant := auth.From(ctx).Tenant
+	defer up.file.Close()
+	leave, err := f.loads.Enter(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if request, keyed := idempotency.From(ctx); keyed {
+		request.BodyHash = up.hash
+		ctx = idempotency.With(ctx, request)
+	}
 	up.show = f.progress(ctx, tenant, up)
-	answer, err := idempotency.Stream(ctx, f.db, tenant, func(tx pgx.Tx) (answer importAnswer, err error) {
+	answer, err := idempotency.Run(ctx, f.db, tenant, func(tx pgx.Tx) (answer importAnswer, err error) {
 		if !up.dryRun {
 			return load(ctx, tx, up)
 		}
@@ -59,7 +70,7 @@ func (f *function) importReport(w http.ResponseWriter, r *http.Request) error {
 			err = nil
 		}
 		return answer, err
-	}, up.hash)
+	})
 	up.show(&answer, err, true)
 	defer f.view.Flush(ctx)
 	if err != nil {
@@ -108,7 +119,7 @@ func (f *function) progress(ctx context.Context, tenant string, up *upload) show
 var errTakeBack = errors.New("a dry run is taken back")
 
 func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
-	reader, err := adreport.Open(fileReader{up.file})
+	reader, err := adreport.Open(up.file.Open())
 	if err != nil {
 		return importAnswer{}, err
 	}
@@ -134,7 +145,7 @@ func load(ctx context.Context, tx pgx.Tx, up *upload) (importAnswer, error) {
 	if err := answer.read(ctx, tx, reader, report, up.show); err != nil {
 		return importAnswer{}, err
 	}
-	return answer, up.finish()
+	return answer, nil
 }
 
 // read loads every row and counts what became of it.

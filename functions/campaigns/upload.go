@@ -1,68 +1,53 @@
 package campaigns
 
 import (
-	"bufio"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
+	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/spool"
 )
 
 const (
 	// maxBody is about two million rows of an export.
 	maxBody = 200 << 20
-	// stall is how long an upload may stand still: a transaction waits for it.
-	stall = 30 * time.Second
-	// ahead is how much has to have arrived before that transaction opens; most
-	// reports are there as a whole by then.
-	ahead = 1 << 20
+	// room is what the uploads of an instance take together, compressed: a quarter of
+	// its memory.
+	room = 64 << 20
 
 	maxAccountID = 128
 	maxField     = 1 << 10
 )
 
-// limits bound an upload.
-type limits struct {
-	maxBody int64
-	stall   time.Duration
-}
-
-// upload is a multipart request whose file is read as it arrives.
+// upload is a multipart request that is there as a whole.
 type upload struct {
-	parts     *multipart.Reader
-	file      *bufio.Reader
-	sum       hash.Hash
+	file      *spool.File
 	accountID string
 	dryRun    bool
-	finished  bool
 	show      shows
 	// conversionValue is as it was given: its currency is the account's.
 	conversionValue, conversionField string
-
-	wire     *http.ResponseController
-	stall    time.Duration
-	deadline time.Time // of the request
-	allowed  time.Time // until when the connection may stay silent
+	// hash is of all that the request says: its parameters and its file, not the
+	// boundary, which every client makes anew.
+	hash []byte
 }
 
-// receive reads the fields up to the file.
-func receive(w http.ResponseWriter, r *http.Request, l limits) (*upload, error) {
+// receive takes the request in, before anything of the database is used: its client
+// may be slow.
+func (f *function) receive(w http.ResponseWriter, r *http.Request) (*upload, error) {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
 		return nil, serve.Problem(http.StatusUnsupportedMediaType, "must be sent as multipart/form-data with the report in the part file")
@@ -70,50 +55,56 @@ func receive(w http.ResponseWriter, r *http.Request, l limits) (*upload, error) 
 	if err != nil || params["boundary"] == "" {
 		return nil, serve.Problem(http.StatusBadRequest, "the Content-Type multipart/form-data needs a boundary")
 	}
-	if r.ContentLength > l.maxBody {
-		return nil, &http.MaxBytesError{Limit: l.maxBody}
+	if r.ContentLength > f.maxBody {
+		return nil, &http.MaxBytesError{Limit: f.maxBody}
 	}
-	u := &upload{sum: sha256.New(), wire: http.NewResponseController(w), stall: l.stall}
-	u.deadline, _ = r.Context().Deadline()
-	u.parts = multipart.NewReader(&patient{http.MaxBytesReader(w, r.Body, l.maxBody), u}, params["boundary"])
+	u := &upload{}
 	for name, values := range r.URL.Query() {
 		if err := u.set("query."+name, name, values[0]); err != nil {
 			return nil, err
 		}
 	}
-	if err := u.findFile(); err != nil {
+	parts := multipart.NewReader(http.MaxBytesReader(w, r.Body, f.maxBody), params["boundary"])
+	part, err := u.findFile(parts)
+	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(u.sum, "%q %t %q\n", u.accountID, u.dryRun, u.conversionValue)
+	sum := sha256.New()
+	if u.file, err = f.room.Read(auth.From(r.Context()).Tenant, io.TeeReader(part, sum)); err != nil {
+		return nil, unread(err)
+	}
+	if err := last(parts); err != nil {
+		u.file.Close()
+		return nil, err
+	}
+	fmt.Fprintf(sum, "\n%q %t %q", u.accountID, u.dryRun, u.conversionValue)
+	u.hash = sum.Sum(nil)
 	return u, nil
 }
 
-func (u *upload) findFile() error {
+// findFile reads the parts before the file, and returns the file's.
+func (u *upload) findFile(parts *multipart.Reader) (*multipart.Part, error) {
 	for {
-		part, err := u.parts.NextPart()
+		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
-			return fault.Field("body.file", "is missing: send the report in the part file")
+			return nil, fault.Field("body.file", "is missing: send the report in the part file")
 		}
 		if err != nil {
-			return broken(err)
+			return nil, broken(err)
 		}
 		if part.FormName() == "file" {
-			u.file = bufio.NewReaderSize(io.TeeReader(part, u.sum), ahead)
-			if _, err := u.file.Peek(ahead); err != nil && !errors.Is(err, io.EOF) {
-				return broken(err)
-			}
-			return nil
+			return part, nil
 		}
 		value, err := io.ReadAll(io.LimitReader(part, maxField))
 		if err != nil {
-			return broken(err)
+			return nil, broken(err)
 		}
 		name := part.FormName()
 		if !slices.Contains(parameters, name) {
-			return unknownPart(name)
+			return nil, unknownPart(name)
 		}
 		if err := u.set("body."+name, name, strings.TrimSpace(string(value))); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
@@ -173,18 +164,11 @@ func (u *upload) worth(c money.Currency) (*money.Amount, error) {
 	return &amount, nil
 }
 
-// finish reads what is left and refuses parts behind the file.
-func (u *upload) finish() error {
-	if u.finished {
-		return nil
-	}
-	if _, err := io.Copy(io.Discard, u.file); err != nil {
-		return broken(err)
-	}
-	part, err := u.parts.NextPart()
+// last refuses parts behind the file.
+func last(parts *multipart.Reader) error {
+	part, err := parts.NextPart()
 	switch {
 	case errors.Is(err, io.EOF):
-		u.finished = true
 		return nil
 	case err != nil:
 		return broken(err)
@@ -196,51 +180,32 @@ func (u *upload) finish() error {
 	return unknownPart(part.FormName())
 }
 
-// hash returns the hash of all that the request says: its parameters and its
-// file, not the boundary, which every client makes anew.
-func (u *upload) hash() ([]byte, error) {
-	if err := u.finish(); err != nil {
-		return nil, err
+// unread says why a file was not taken in.
+func unread(err error) error {
+	var full *fault.Error
+	switch {
+	case errors.Is(err, spool.ErrTooLarge):
+		return serve.Problem(http.StatusRequestEntityTooLarge, "the report is too large to be read at once, even compressed: send it in parts")
+	case errors.As(err, &full):
+		return err
 	}
-	return u.sum.Sum(nil), nil
-}
-
-// fileReader gives the upload's own troubles their status.
-type fileReader struct{ src io.Reader }
-
-func (f fileReader) Read(p []byte) (int, error) {
-	n, err := f.src.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = broken(err)
-	}
-	return n, err
+	return broken(err)
 }
 
 // broken says what became of an upload that cannot be read.
 func broken(err error) error {
-	var large *http.MaxBytesError
+	var (
+		large *http.MaxBytesError
+		slow  interface {
+			error
+			GetStatus() int
+		}
+	)
 	switch {
 	case errors.As(err, &large):
 		return err
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return serve.Problem(http.StatusRequestTimeout, "the upload stood still for too long: send it again")
+	case errors.As(err, &slow) && slow.GetStatus() == http.StatusRequestTimeout:
+		return err
 	}
 	return serve.Problem(http.StatusBadRequest, "the upload was cut off or is not well-formed multipart/form-data")
-}
-
-// patient lets the connection be silent for a while, and not for ever.
-type patient struct {
-	src io.Reader
-	*upload
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if now := time.Now(); now.Add(p.stall * 3 / 4).After(p.allowed) {
-		p.allowed = now.Add(p.stall)
-		if !p.deadline.IsZero() && p.deadline.Before(p.allowed) {
-			p.allowed = p.deadline
-		}
-		_ = p.wire.SetReadDeadline(p.allowed) // where a connection has none, the request's own deadline holds
-	}
-	return p.src.Read(b)
 }

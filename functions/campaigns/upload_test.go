@@ -1,20 +1,23 @@
 package campaigns_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/geminivideo/geminivideo/functions/campaigns"
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
 func TestARequestThatIsNoReportIsRefusedByField(t *testing.T) {
@@ -84,7 +87,7 @@ func TestABodyThatIsTooLargeIs413(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.account(apitest.Tenant, "acc", "USD")
-	w.handler = campaigns.NewLimited(w.App, w.Access(), w.Queue, 4<<20, time.Minute)
+	w.handler = campaigns.NewLimited(w.App, w.Access(), w.Queue, 4<<20)
 	for _, length := range []int64{5 << 20, -1} { // said, and not said
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/ads/import", io.MultiReader(
 			strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"r.csv\"\r\n\r\nad_id,impressions,clicks,spend\na,1,1,1\n"),
@@ -131,33 +134,109 @@ func TestAnUploadThatIsCutOffLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestAnUploadThatStandsStillIsGivenUp(t *testing.T) {
+// slowUpload begins an upload and leaves it half sent; end sends the rest and returns
+// the answer's status.
+func slowUpload(t *testing.T, server *httptest.Server, token, file string) (end func() int) {
+	t.Helper()
+	body, kind := form(t, "file", file)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	half := len(body) / 2
+	_, err = fmt.Fprintf(conn, "POST /api/ads/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		token, kind, len(body), body[:half])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() int {
+		if _, err := io.WriteString(conn, body[half:]); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
+	}
+}
+
+// A function has two connections. Any number of clients may be in the middle of an
+// upload: none of them has one, and everybody else is answered.
+func TestSlowUploadsTakeNoConnectionFromAnybody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.account(apitest.Tenant, "acc", "USD")
-	server := httptest.NewServer(campaigns.NewLimited(w.App, w.Access(), w.Queue, 4<<20, 200*time.Millisecond))
+	server := httptest.NewServer(serve.Wrap("campaigns", w.handler))
 	defer server.Close()
-	body, silence := io.Pipe()
-	defer func() { _ = silence.Close() }()
-	go func() {
-		_, _ = io.WriteString(silence, "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"r.csv\"\r\n\r\nad_id,impressions,clicks,spend\na,1,1,1\n")
-	}()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/api/ads/import", body)
+	var ends []func() int
+	for range 3 * w.App.Conns() {
+		ends = append(ends, slowUpload(t, server, w.Token(auth.Editor), plainReport))
+	}
+	for i := range 3 {
+		if a := w.get("/api/campaigns"); a.Status != http.StatusOK {
+			t.Errorf("list %d beside slow uploads: %d %s", i, a.Status, a.Body)
+		}
+	}
+	if got := w.imported(w.upload("", plainReport)); got.Imported != 3 {
+		t.Errorf("an import beside slow uploads: %s", got.counts())
+	}
+	for _, end := range ends {
+		if status := end(); status != http.StatusOK {
+			t.Errorf("a slow upload in the end: %d", status)
+		}
+	}
+}
+
+// A load is held up by a lock that somebody else has on the tenant's account. Reads
+// still find a connection, and of those that wait the other tenant's report is next.
+func TestLoadsLeaveAConnectionForOthersAndTenantsTakeTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(apitest.Tenant, "acc", "USD")
+	w.account(apitest.Other, "acc", "USD")
+	db, err := pg.Open(t.Context(), pg.Config{URL: w.AppURL(), MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
-	r.Header.Set("Authorization", "Bearer "+w.Token(auth.Editor))
-	answer, err := server.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
+	defer db.Close()
+	handler, queue := campaigns.NewWatched(db, w.Access(), w.Queue)
+	unlock := w.Lock(`LOCK TABLE gv.ads IN ACCESS EXCLUSIVE MODE`)
+	var (
+		mu    sync.Mutex
+		order []string
+		all   sync.WaitGroup
+	)
+	send := func(tenant, token string) {
+		all.Go(func() {
+			body, kind := form(t, "file", plainReport)
+			a := w.Call(handler, "POST", "/api/ads/import", token, body, "Content-Type", kind)
+			mu.Lock()
+			defer mu.Unlock()
+			if order = append(order, tenant); a.Status != http.StatusOK {
+				t.Errorf("%s: %d %s", tenant, a.Status, a.Body)
+			}
+		})
 	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusRequestTimeout {
-		t.Errorf("%d", answer.StatusCode)
+	for range 5 {
+		send("burst", w.Token(auth.Editor))
 	}
-	if n := w.Text(`SELECT count(*) FROM gv.ads`); n != "0" {
-		t.Errorf("it left %s ads", n)
+	for queue.Waiting(apitest.Tenant) < 4 {
+		runtime.Gosched()
+	}
+	send("other", w.OtherToken())
+	for queue.Waiting(apitest.Other) < 1 {
+		runtime.Gosched()
+	}
+	if err := db.Ping(t.Context()); err != nil {
+		t.Errorf("no connection is left beside the loads: %v", err)
+	}
+	unlock()
+	all.Wait()
+	if at := slices.Index(order, "other"); at < 0 || at > 2 { // answers may overtake each other by one
+		t.Errorf("the answers came in this order: %v", order)
 	}
 }
 

@@ -28,6 +28,9 @@ type Limits struct {
 	// PerIP and PerKey are clicks a second; five seconds' worth may come at once.
 	PerIP  float64 `env:"CLICKS_PER_SECOND_PER_IP, default=20"`
 	PerKey float64 `env:"CLICKS_PER_SECOND_PER_KEY, default=200"`
+	// PerDay is how many clicks with publishable keys a tenant stores in a day (UTC); 0
+	// is any number.
+	PerDay int64 `env:"CLICKS_PER_DAY, default=250000"`
 }
 
 type config struct {
@@ -53,13 +56,14 @@ type function struct {
 	queue         outbox.Publisher
 	hops          *hops
 	perIP, perKey *limiter
+	perDay        *daily
 }
 
 // New returns the function's handler.
 func New(db *pg.DB, queue outbox.Publisher, limits Limits) http.Handler {
 	f := &function{
 		db: db, queue: queue, hops: &hops{proxies: limits.Proxies},
-		perIP: newLimiter(limits.PerIP), perKey: newLimiter(limits.PerKey),
+		perIP: newLimiter(limits.PerIP), perKey: newLimiter(limits.PerKey), perDay: newDaily(db, limits.PerDay),
 	}
 	// A preflight does not say which key will come, so any origin may ask; the
 	// request itself is refused where the key is not meant for its origin.
@@ -114,6 +118,11 @@ func (f *function) track(w http.ResponseWriter, r *http.Request) error {
 	p, err := parseBeacon(body, from, now)
 	if err != nil {
 		return err
+	}
+	if !from.server {
+		if err := f.perDay.take(r.Context(), tenant, now); err != nil {
+			return err
+		}
 	}
 	answer, err := f.record(r.Context(), tenant, p)
 	if err != nil {

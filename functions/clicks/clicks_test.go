@@ -437,6 +437,62 @@ func TestWhoSendsTooManyIsToldWhenToComeBack(t *testing.T) {
 	}
 }
 
+func TestStrangersStoreNoMoreClicksADayThanTheLimitHoweverManyInstancesThereAre(t *testing.T) {
+	t.Parallel()
+	limits := clicks.Limits{Proxies: 1, PerIP: 1000, PerKey: 1000, PerDay: 3}
+	w := newWorld(t, limits)
+	second := world{w.World, clicks.New(w.App, w.Queue, limits)}
+	taken := 0
+	for i := range 8 {
+		one := w
+		if i%2 == 1 {
+			one = second
+		}
+		switch a := one.send(fmt.Sprintf(`, "fbclid": "f%d"`, i)); {
+		case a.Status == 200:
+			taken++
+		case a.Status != 429 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "daily limit"):
+			t.Errorf("click %d: %d %s", i, a.Status, a.Body)
+		}
+	}
+	if stored := w.Text(`SELECT count(*) FROM gv.clicks WHERE tenant_id = $1`, apitest.Tenant); taken != 3 || stored != "3" {
+		t.Errorf("%d were taken and %s stored", taken, stored)
+	}
+	if a := w.fromServer(``); a.Status != 200 {
+		t.Errorf("the tenant's own server: %d %s", a.Status, a.Body)
+	}
+	body := fmt.Sprintf(`{"tenant_id": %q, "ad_id": "a1", "campaign_id": "c1"}`, apitest.Other)
+	if a := w.Call(w.handler, "POST", path, "", body, "X-Publishable-Key", otherKey); a.Status != 200 {
+		t.Errorf("another tenant: %d %s", a.Status, a.Body)
+	}
+	w.Exec(`UPDATE gv.click_days SET day = day - 1`)
+	third := world{w.World, clicks.New(w.App, w.Queue, limits)}
+	if a := third.send(``); a.Status != 200 {
+		t.Errorf("the next day: %d %s", a.Status, a.Body)
+	}
+}
+
+// Instances reserve a thousandth of the limit at a time, and the last part is what is
+// left of it.
+func TestTheLastPartOfADaysLimitIsWhatIsLeftOfIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, clicks.Limits{Proxies: 1, PerIP: 1000, PerKey: 1000, PerDay: 2500})
+	w.send(``)
+	if got := w.Text(`SELECT reserved FROM gv.click_days`); got != "2" {
+		t.Errorf("%s are reserved, want a thousandth of 2,500", got)
+	}
+	w.Exec(`UPDATE gv.click_days SET reserved = 2499`)
+	taken := 0
+	for range 4 {
+		if w.send(``).Status == 200 {
+			taken++
+		}
+	}
+	if got := w.Text(`SELECT reserved FROM gv.click_days`); got != "2500" || taken != 2 { // one of its own part, and the last
+		t.Errorf("%d were taken, %s reserved", taken, got)
+	}
+}
+
 func TestWithoutADatabaseItSaysWhenToComeBack(t *testing.T) {
 	t.Parallel()
 	w := roomy(t)

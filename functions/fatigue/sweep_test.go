@@ -57,6 +57,15 @@ func TestAnEditorSweepsTheirOwnAdsAndNobodyElses(t *testing.T) {
 	}
 }
 
+func TestASweepForATenantThatIsNotSetUpIsNotFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.TokenFor("00000000-0000-4000-8000-00000000dead", "editor@northside.example", auth.Editor)
+	if a := w.Call(w.handler, "POST", sweepPath, token, nil); a.Status != 404 || !strings.Contains(a.Body, "not set up here") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
 func TestACutThatWasADryRunIsMadeInEarnestOnceTheAccountIsLive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -212,6 +212,27 @@ func TestMessagesCarryNoPersonalData(t *testing.T) {
 	}
 }
 
+// Pub/Sub takes no attribute of more than 1,024 bytes: an event must not be one that
+// HubSpot sends for ever. It is queued, and its consumer refuses it for good.
+func TestASignedEventOfAnOutlandishTypeIsQueuedAndThenRefusedForGood(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	body := []byte(`[{"eventId":1,"subscriptionId":1,"portalId":1,"occurredAt":1752613920733,"subscriptionType":"deal.` +
+		strings.Repeat("x", 1025) + `","objectId":77}]`)
+	if w := f.post(body, signed(secret, body, time.Now())); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	m := f.queue.sent[0]
+	for name, value := range m.Attributes {
+		if len(value) > 1024 {
+			t.Errorf("attribute %s has %d bytes", name, len(value))
+		}
+	}
+	if _, err := crm.ParseMessage(m.Data); !fault.Permanent(err) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestASignedBatchThatIsNoneIsRefusedByItsForm(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -143,7 +143,7 @@ func TestAPrivateAddressIsADeadLetterAtOnce(t *testing.T) {
 	if status := w.push(m); status != http.StatusNoContent {
 		t.Errorf("answered %d", status)
 	}
-	if got := w.Text(`SELECT reason FROM gv.dead_letters WHERE tenant_id = $1 AND topic = 'tenant-notices'`, apitest.Tenant); !strings.Contains(got, "private network") {
+	if got := w.Text(`SELECT reason FROM gv.dead_letters WHERE tenant_id = $1 AND topic = 'tenant-notices'`, apitest.Tenant); !strings.Contains(got, "public internet") {
 		t.Errorf("kept because %q", got)
 	}
 }

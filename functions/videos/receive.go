@@ -3,7 +3,6 @@ package videos
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -12,10 +11,8 @@ import (
 	"maps"
 	"mime/multipart"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
@@ -25,8 +22,6 @@ import (
 )
 
 const (
-	// stall is how long an upload may stand still.
-	stall = 30 * time.Second
 	// maxName is how many characters of a file's name are kept.
 	maxName = 200
 	// maxJSON bounds a body that names an object.
@@ -49,9 +44,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request, boundary stri
 	if r.ContentLength > limit {
 		return nil, f.tooLarge(tenant, &http.MaxBytesError{Limit: limit})
 	}
-	body := &patient{src: http.MaxBytesReader(w, r.Body, limit), wire: http.NewResponseController(w)}
-	body.deadline, _ = r.Context().Deadline()
-	in := &incoming{parts: multipart.NewReader(body, boundary), sum: sha256.New()}
+	in := &incoming{parts: multipart.NewReader(http.MaxBytesReader(w, r.Body, limit), boundary), sum: sha256.New()}
 	part, err := in.parts.NextPart()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -122,33 +115,20 @@ func shortName(name string) string {
 
 // interrupted says what became of an upload that cannot be read.
 func interrupted(err error) error {
-	var large *http.MaxBytesError
+	var (
+		large *http.MaxBytesError
+		slow  interface {
+			error
+			GetStatus() int
+		}
+	)
 	switch {
 	case errors.As(err, &large):
 		return err
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return serve.Problem(http.StatusRequestTimeout, "the upload stood still for too long: send it again")
+	case errors.As(err, &slow) && slow.GetStatus() == http.StatusRequestTimeout:
+		return err
 	}
 	return serve.Problem(http.StatusBadRequest, "the upload was cut off or is not well-formed multipart/form-data")
-}
-
-// patient lets the connection be silent for a while, and not for ever.
-type patient struct {
-	src      io.Reader
-	wire     *http.ResponseController
-	deadline time.Time // of the request
-	allowed  time.Time // until when the connection may stay silent
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if now := time.Now(); now.Add(stall * 3 / 4).After(p.allowed) {
-		p.allowed = now.Add(stall)
-		if !p.deadline.IsZero() && p.deadline.Before(p.allowed) {
-			p.allowed = p.deadline
-		}
-		_ = p.wire.SetReadDeadline(p.allowed) // where a connection has none, the request's own deadline holds
-	}
-	return p.src.Read(b)
 }
 
 // readURI reads the body {"gcs_uri": "gs://..."}, strictly.

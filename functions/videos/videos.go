@@ -74,7 +74,7 @@ func New(db *pg.DB, access serve.Access, queue outbox.Publisher, files *bucket.B
 	api.Check("video store", files.Ping)
 	serve.Raw(api, "POST "+uploadPath, auth.Editor, f.upload, serve.Summary("Takes a video, as a file or where it is in the bucket."),
 		serve.Status(http.StatusAccepted), serve.Answers[accepted]("The video, whose analysis has been asked for."), describeUpload,
-		serve.MaxBody(maxJSON))
+		serve.MaxBody(maxJSON), serve.Upload)
 	serve.Get(api, "/api/videos", auth.Viewer, f.list, serve.Summary("Lists videos, the newest first."))
 	serve.Get(api, "/api/videos/{id}", auth.Viewer, f.show, serve.Summary("Shows a video, and its creative DNA once it is analysed."))
 	serve.Post(api, "/api/videos/{id}/analyze", auth.Editor, f.analyze, serve.Status(http.StatusAccepted),

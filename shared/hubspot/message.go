@@ -16,6 +16,9 @@ var harmless = map[string]bool{
 	"hs_is_closed_won": true, "hs_deal_stage_probability": true,
 }
 
+// maxType is the longest type of an event; HubSpot's own have some 25 letters.
+const maxType = 200
+
 // maxValue is the longest value that a stage, an amount or a date can need.
 const maxValue = 128
 
@@ -68,6 +71,9 @@ func ParseMessage(data []byte) (Event, error) {
 	e := w.event()
 	if e.PortalID <= 0 || e.Type == "" {
 		return Event{}, fault.Invalidf("the message names no portal or no type of event")
+	}
+	if len(e.Type) > maxType {
+		return Event{}, fault.Invalidf("the event's type has more than %d letters: HubSpot has none like it", maxType)
 	}
 	return e, nil
 }

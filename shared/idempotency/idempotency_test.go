@@ -192,24 +192,6 @@ func TestWhatIsKeptIsKnownBeforeTheWork(t *testing.T) {
 	}
 }
 
-// A body that is read while it is worked on cannot be read again: a deadlock
-// must not turn an import into one of no rows.
-func TestAStreamThatIsUndoneIsNotTakenForAnEmptyOne(t *testing.T) {
-	t.Parallel()
-	f := open(t)
-	body := strings.NewReader("rows")
-	_, err := idempotency.Stream(t.Context(), f.db, tenantA, func(pgx.Tx) (int, error) {
-		read := make([]byte, 4)
-		if n, _ := body.Read(read); n > 0 {
-			return n, &pgconn.PgError{Code: "40P01"}
-		}
-		return 0, nil
-	}, func() ([]byte, error) { return nil, nil })
-	if fault.Of(err) != fault.Unavailable {
-		t.Errorf("%v", err)
-	}
-}
-
 type fixture struct {
 	t      *testing.T
 	db     *pg.DB

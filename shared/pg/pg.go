@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/geminivideo/geminivideo/shared/fair"
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
 
@@ -37,8 +38,12 @@ type WorkerConfig struct {
 	MaxConns int32  `env:"DATABASE_MAX_CONNS, default=2"`
 }
 
-// DB is a pool of connections as gv_app.
-type DB struct{ pool *pgxpool.Pool }
+// DB is a pool of connections as gv_app. Tenants take turns at them: one tenant's burst
+// delays another by no more than the transaction that is under way.
+type DB struct {
+	pool  *pgxpool.Pool
+	turns *fair.Queue
+}
 
 // Worker is a pool of connections as gv_worker.
 type Worker struct{ pool *pgxpool.Pool }
@@ -49,7 +54,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{pool}, nil
+	return &DB{pool, fair.New(int(pool.Config().MaxConns))}, nil
 }
 
 // OpenWorker makes a worker's pool; it connects when first used.
@@ -60,6 +65,9 @@ func OpenWorker(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
 	}
 	return &Worker{pool}, nil
 }
+
+// Conns is how many connections the pool opens at most.
+func (db *DB) Conns() int { return int(db.pool.Config().MaxConns) }
 
 // Close closes the pool's connections.
 func (db *DB) Close() { db.pool.Close() }
@@ -110,19 +118,19 @@ func InTenant(ctx context.Context, db *DB, tenant string, fn func(tx pgx.Tx) err
 	}
 	// One trip to the server begins the transaction and says whose it is. The
 	// parsed form holds nothing but hexadecimal digits and dashes.
-	return run(ctx, db.pool, `BEGIN; SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn)
+	return run(ctx, db.acquire(id.String()), `BEGIN; SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn)
 }
 
 // WithoutTenant runs fn in a transaction that sees no rows: for the look-ups
 // that find out which tenant a portal or a key belongs to.
 func WithoutTenant(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
-	return run(ctx, db.pool, `BEGIN; SELECT `+path, fn)
+	return run(ctx, db.acquire(""), `BEGIN; SELECT `+path, fn)
 }
 
 // Across runs fn in a transaction that sees every tenant's rows in the tables
 // that gv_worker has grants on.
 func Across(ctx context.Context, w *Worker, fn func(tx pgx.Tx) error) error {
-	return run(ctx, w.pool, `BEGIN; SELECT `+path, fn)
+	return run(ctx, w.acquire, `BEGIN; SELECT `+path, fn)
 }
 
 // path finds pgvector's types and operators wherever the extension stands.
@@ -130,9 +138,36 @@ const path = `set_config('search_path', 'gv, extensions, public', true)`
 
 const maxAttempts = 5
 
-func run(ctx context.Context, pool *pgxpool.Pool, begin string, fn func(tx pgx.Tx) error) error {
+// acquirer takes a connection; release gives it back.
+type acquirer func(context.Context) (conn *pgxpool.Conn, release func(), err error)
+
+// acquire takes a connection for tenant when its turn comes.
+func (db *DB) acquire(tenant string) acquirer {
+	return func(ctx context.Context) (*pgxpool.Conn, func(), error) {
+		leave, err := db.turns.Enter(ctx, tenant)
+		if err != nil {
+			return nil, nil, err
+		}
+		conn, err := db.pool.Acquire(ctx)
+		if err != nil {
+			leave()
+			return nil, nil, err
+		}
+		return conn, func() { conn.Release(); leave() }, nil
+	}
+}
+
+func (w *Worker) acquire(ctx context.Context) (*pgxpool.Conn, func(), error) {
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, conn.Release, nil
+}
+
+func run(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := once(ctx, pool, begin, fn)
+		err := once(ctx, acquire, begin, fn)
 		if attempt == maxAttempts || !again(err) {
 			return classify(err)
 		}
@@ -144,14 +179,14 @@ func run(ctx context.Context, pool *pgxpool.Pool, begin string, fn func(tx pgx.T
 	}
 }
 
-func once(ctx context.Context, pool *pgxpool.Pool, begin string, fn func(tx pgx.Tx) error) error {
-	acquire, cancel := context.WithTimeout(ctx, connectTimeout)
+func once(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx) error) error {
+	within, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := pool.Acquire(acquire)
+	conn, release, err := acquire(within)
 	if err != nil {
 		return &unreachable{err}
 	}
-	defer conn.Release()
+	defer release()
 	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin}, fn)
 }
 

@@ -21,12 +21,13 @@ import (
 type pace struct {
 	grace  time.Duration // before the rate counts
 	perSec int64         // bytes a second from then on
+	still  time.Duration // in which nothing comes, whatever came before
 	whole  time.Duration // for the whole body; 0: the rate alone decides
 }
 
-// slowest is what a client may take before it is cut off: 10 s, then 1 kB/s, and
-// a minute in all.
-var slowest = pace{grace: 10 * time.Second, perSec: 1000, whole: time.Minute}
+// slowest is what a client may take before it is cut off: 10 s, then 1 kB/s, half a
+// minute of silence, and a minute in all.
+var slowest = pace{grace: 10 * time.Second, perSec: 1000, still: 30 * time.Second, whole: time.Minute}
 
 // lingering is how long the rest of a body that nobody reads may keep its
 // connection after the answer.
@@ -57,6 +58,9 @@ func paceBody(w http.ResponseWriter, r *http.Request, p pace) *pacedBody {
 func (b *pacedBody) Read(p []byte) (int, error) {
 	due := b.began.Add(b.pace.grace + time.Duration(b.read)*time.Second/time.Duration(b.pace.perSec))
 	if last := b.began.Add(b.pace.whole); b.pace.whole > 0 && due.After(last) {
+		due = last
+	}
+	if last := time.Now().Add(b.pace.still); due.After(last) {
 		due = last
 	}
 	_ = b.conn.SetReadDeadline(due) // a test's recorder has no connection

@@ -129,6 +129,17 @@ func TestABodyThatKeepsTheRateHasAMinuteAndAnUploadMore(t *testing.T) {
 	})
 }
 
+func TestAnUploadThatStandsStillIsGivenUpHoweverMuchItHasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dial, ran := slowWorld(t)
+		status, took := trickle(t, dial(), "/upload", strings.Repeat(" ", 1<<20), 2, time.Hour)
+		if status != http.StatusRequestTimeout || took > 31*time.Second || *ran != 0 {
+			t.Errorf("a MiB, and then nothing: %d after %s, %d ran", status, took, *ran)
+		}
+		time.Sleep(time.Second) // the server takes half of one to close
+	})
+}
+
 func TestTheRestOfARefusedBodyIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dial, _ := slowWorld(t)

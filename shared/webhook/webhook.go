@@ -130,10 +130,14 @@ func (s *Sender) Check(address string) (rule string) {
 		}
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && !s.admits(ip) {
-		return "must not be an address of a private network"
+		return notPublic
 	}
 	return ""
 }
+
+// notPublic is what is said of every address that is not called, whatever it is and
+// whether something answers there: a tenant learns nothing of this deployment's network.
+const notPublic = "must lead to an address on the public internet"
 
 // Send posts d and returns nil once the receiver has answered 2xx. Any other end
 // is a *Failure. Of the answer only the status is read.
@@ -210,11 +214,11 @@ func (s *Sender) explain(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.Is(err, errForbidden):
-		f.Reason, f.Final = "the webhook's url leads to a private network", true
+		f.Reason, f.Final = "the webhook's url "+notPublic, true
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), isTimeout(err):
 		f.Reason = fmt.Sprintf("the receiver did not answer within %v", s.deadline)
-	case errors.As(err, &unknown):
-		f.Reason = "the receiver's name is not known"
+	case errors.As(err, &unknown) && unknown.IsNotFound: // no difference to a name of the inside
+		f.Reason = "the webhook's url " + notPublic
 	case errors.As(err, &certificate):
 		f.Reason = "the receiver's certificate is not valid"
 	}

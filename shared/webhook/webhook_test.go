@@ -132,7 +132,7 @@ func TestAddressesThatAreNotPublicAreNotDialled(t *testing.T) {
 		"100.64.0.1", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "224.0.0.1", "255.255.255.255", "240.0.0.1", "198.18.0.1",
 	} {
 		f := failed(t, s, "https://"+host+port+"/")
-		if f == nil || !f.Final || !strings.Contains(f.Reason, "private network") {
+		if f == nil || !f.Final || f.Reason != "the webhook's url must lead to an address on the public internet" {
 			t.Errorf("%s: %+v", host, f)
 		}
 	}
@@ -164,7 +164,11 @@ func TestWhatANameLeadsToIsCheckedWhenItIsDialled(t *testing.T) {
 	if f := failed(t, s, "https://rebound.example/"); f == nil || !f.Final {
 		t.Errorf("%+v", f)
 	}
-	if f := failed(t, s, "https://nowhere.example/"); f == nil || f.Final || f.Reason != "the receiver's name is not known" {
+	nobody := new(Failure)
+	if err := s.explain(t.Context(), &net.DNSError{IsNotFound: true}); !errors.As(err, &nobody) || nobody.Reason != "the webhook's url "+notPublic {
+		t.Errorf("a name that nobody has: %v", err)
+	}
+	if f := failed(t, s, "https://nowhere.example/"); f == nil || f.Final || f.Reason != "the receiver cannot be reached" {
 		t.Errorf("%+v", f)
 	}
 }

@@ -60,6 +60,25 @@ func New(t testing.TB) *World {
 	return w
 }
 
+// AppURL is where gv_app finds the world's database.
+func (w *World) AppURL() string { return w.made.AppURL }
+
+// Lock runs SQL that takes a lock, as the database's owner, and returns what lets go.
+func (w *World) Lock(sql string) (unlock func()) {
+	w.T.Helper()
+	ctx := context.Background()
+	tx, err := w.admin.Begin(ctx)
+	if err == nil {
+		_, err = tx.Exec(ctx, sql)
+	}
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	unlock = sync.OnceFunc(func() { _ = tx.Rollback(ctx) })
+	w.T.Cleanup(unlock)
+	return unlock
+}
+
 // WorkerURL is where gv_worker finds the world's database.
 func (w *World) WorkerURL() string { return w.made.WorkerURL }
 
