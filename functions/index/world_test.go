@@ -89,7 +89,7 @@ func (w *world) useFor(t *testing.T, model string, timeout time.Duration) {
 func (w *world) tick(t *testing.T) (handled int) {
 	t.Helper()
 	w.exec(t, `UPDATE gv.embedding_models SET due_at = now() WHERE due_at IS NOT NULL AND due_at < now() + interval '2 hours'`)
-	if _, err := relay.New(w.worker, &w.sent).Run(t.Context()); err != nil {
+	if _, err := relay.New(w.worker, &w.sent, nil).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	all := w.sent.take()

@@ -1,6 +1,6 @@
 // Package relay sends what the outbox still has, clears what has had its time,
-// and sees to it that changes of the embedding model go on and that no winner is
-// left out of the memory. Cloud Scheduler runs it every minute, under a lease; a run that is cut
+// sees to it that changes of the embedding model go on and that no winner is left out
+// of the memory, and puts the Cloud Scheduler jobs of tenants' own schedules right. Cloud Scheduler runs it every minute, under a lease; a run that is cut
 // short, or made twice, leaves nothing that the next one does not do.
 package relay
 
@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
+	"github.com/geminivideo/geminivideo/shared/schedules"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
 )
@@ -20,8 +21,9 @@ import (
 func init() { serve.Schedule("relay", build) }
 
 type config struct {
-	Worker  pg.WorkerConfig
-	Publish publish.Config
+	Worker    pg.WorkerConfig
+	Publish   publish.Config
+	Scheduler schedules.Config
 }
 
 func build(ctx context.Context) (serve.Job, error) {
@@ -33,16 +35,19 @@ func build(ctx context.Context) (serve.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(db, publish.New(cfg.Publish)), nil
+	return New(db, publish.New(cfg.Publish), schedules.NewJobs(cfg.Scheduler)), nil
 }
 
 type function struct {
 	db    *pg.Worker
 	queue outbox.Publisher
+	jobs  *schedules.Jobs
 }
 
-// New returns the function's job.
-func New(db *pg.Worker, queue outbox.Publisher) serve.Job { return &function{db, queue} }
+// New returns the function's job. jobs are those of tenants' own schedules, nil for none.
+func New(db *pg.Worker, queue outbox.Publisher, jobs *schedules.Jobs) serve.Job {
+	return &function{db, queue, jobs}
+}
 
 // Health reports whether the database answers.
 func (f *function) Health(ctx context.Context) error { return f.db.Ping(ctx) }
@@ -55,8 +60,10 @@ type report struct {
 	Unfinished bool `json:"unfinished"`
 	Sent       int  `json:"sent"`
 	// Asked is how many messages were sent to have winners embedded.
-	Asked   int              `json:"asked"`
-	Cleared map[string]int64 `json:"cleared"`
+	Asked int `json:"asked"`
+	// Rescheduled is how many jobs of tenants' own schedules were put right.
+	Rescheduled int              `json:"rescheduled"`
+	Cleared     map[string]int64 `json:"cleared"`
 }
 
 const (
@@ -66,7 +73,8 @@ const (
 	reserve = 3 * time.Second
 )
 
-// Run sends, clears, then asks. A queue that is down is no reason not to clear.
+// Run sends, clears, asks, then puts jobs right. A queue that is down is no reason not
+// to clear.
 func (f *function) Run(ctx context.Context) (any, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -78,6 +86,9 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		sent, err := outbox.Relay(ctx, f.db, f.queue)
 		r.Sent = sent
 		err = errors.Join(err, clearAll(ctx, f.db, r.Cleared), f.askAll(ctx, &r.Asked))
+		var failed error
+		r.Rescheduled, failed = f.jobs.Reconcile(ctx, f.db, time.Now())
+		err = errors.Join(err, failed)
 		if ctx.Err() != nil {
 			r.Unfinished = true
 			return nil

@@ -181,7 +181,7 @@ func TestADeadDatabaseIs503(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.handler = serve.Wrap("relay", serve.Tick(relay.New(dead, f.client)))
+	f.handler = serve.Wrap("relay", serve.Tick(relay.New(dead, f.client, nil)))
 	if status, answer := f.answer(t.Context()); status != http.StatusServiceUnavailable {
 		t.Errorf("%d %v", status, answer)
 	}
@@ -211,7 +211,7 @@ func open(t *testing.T) *fixture {
 	client := publish.New(publish.Config{Project: "p"}, option.WithEndpoint(queue.Addr), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
 	t.Cleanup(func() { _ = client.Close() })
-	f := &fixture{serve.Wrap("relay", serve.Tick(relay.New(worker, client))), made.Admin(t), queue, client, worker}
+	f := &fixture{serve.Wrap("relay", serve.Tick(relay.New(worker, client, nil))), made.Admin(t), queue, client, worker}
 	f.exec(t, `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'A')`, tenant)
 	return f
 }

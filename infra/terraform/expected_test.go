@@ -120,6 +120,6 @@ var permissions = map[string][]string{
 	"secret_maker": {"secretmanager.secrets.create"},
 	"job_editor": {
 		"cloudscheduler.jobs.create", "cloudscheduler.jobs.delete", "cloudscheduler.jobs.enable",
-		"cloudscheduler.jobs.get", "cloudscheduler.jobs.pause", "cloudscheduler.jobs.update",
+		"cloudscheduler.jobs.get", "cloudscheduler.jobs.list", "cloudscheduler.jobs.pause", "cloudscheduler.jobs.update",
 	},
 }

@@ -89,12 +89,13 @@ resource "google_project_iam_member" "secret_maker" {
 resource "google_project_iam_custom_role" "job_editor" {
   role_id     = "geminivideoJobEditor"
   title       = "Edits Cloud Scheduler jobs"
-  description = "For the function that keeps tenants' own schedules."
+  description = "For the functions that set tenants' own schedules and put them right."
   permissions = [
     "cloudscheduler.jobs.create",
     "cloudscheduler.jobs.delete",
     "cloudscheduler.jobs.enable",
     "cloudscheduler.jobs.get",
+    "cloudscheduler.jobs.list",
     "cloudscheduler.jobs.pause",
     "cloudscheduler.jobs.update",
   ]

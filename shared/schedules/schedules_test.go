@@ -12,7 +12,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakescheduler"
+	"github.com/geminivideo/geminivideo/infra/testkit/pgtest"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/schedules"
 )
 
@@ -162,5 +164,85 @@ func TestASchedulerThatIsAwayIsUnavailableAndOneThatRefusesIsInvalid(t *testing.
 	}
 	if _, err := schedules.NewJobs(schedules.Config{}).Apply(t.Context(), tenant, daily); fault.Of(err) != fault.Unavailable {
 		t.Errorf("without a target: %v", err)
+	}
+}
+
+const stranger = "6f1c0a52-6c1b-4d6e-9a51-0d1f0c8f6a02"
+
+func TestReconcilingPutsEditedMissingAndExtraJobsRightOnce(t *testing.T) {
+	t.Parallel()
+	s, jobs := open(t)
+	made := pgtest.New(t)
+	worker, err := pg.OpenWorker(t.Context(), pg.WorkerConfig{URL: made.WorkerURL, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(worker.Close)
+	for _, sql := range []string{
+		`INSERT INTO gv.tenants (tenant_id, name) VALUES ('` + tenant + `', 'A'), ('` + stranger + `', 'B')`,
+		`INSERT INTO gv.schedules (tenant_id, name, cron, time_zone, paused, updated_by) VALUES ('` + tenant + `', 'fatigue', '0 6 * * *', 'Europe/Berlin', false, 'x'),
+		 ('` + tenant + `', 'sync', '30 * * * *', 'Etc/UTC', true, 'x'), ('` + stranger + `', 'learning', '0 5 * * *', 'Etc/UTC', false, 'x')`,
+	} {
+		if _, err := made.Admin(t).Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconcile := func(at time.Time) int {
+		n, err := jobs.Reconcile(t.Context(), worker, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := reconcile(time.Now()); n != 3 || len(s.Jobs()) != 3 {
+		t.Fatalf("%d made, %d jobs", n, len(s.Jobs()))
+	}
+	if n := reconcile(time.Now()); n != 0 || strings.Contains(strings.Join(s.Calls(), " "), "ListJobs UpdateJob") {
+		t.Errorf("%d put right where nothing differs", n)
+	}
+	// Somebody edits one by hand, another one resumes, and one has no row.
+	for _, j := range s.Jobs() {
+		s.Edit(j.Name, func(j *schedulerpb.Job) {
+			switch {
+			case strings.Contains(j.Name, "gv-fatigue-"):
+				j.Schedule = "* * * * *"
+			case strings.Contains(j.Name, "gv-sync-"):
+				j.State = schedulerpb.Job_ENABLED
+			}
+		})
+	}
+	if _, err := jobs.Apply(t.Context(), stranger, schedules.Schedule{Name: "sync", Cron: "0 * * * *", TimeZone: "Etc/UTC"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := reconcile(time.Now()); n != 2 || len(s.Jobs()) != 4 {
+		t.Errorf("%d put right, %d jobs: a job whose row may be on its way is left alone", n, len(s.Jobs()))
+	}
+	if n := reconcile(time.Now().Add(time.Hour)); n != 1 || len(s.Jobs()) != 3 {
+		t.Errorf("%d put right, %d jobs: one without a row is removed", n, len(s.Jobs()))
+	}
+	for _, j := range s.Jobs() {
+		if paused := strings.Contains(j.Name, "gv-sync-"); (j.State == schedulerpb.Job_PAUSED) != paused || j.Schedule == "* * * * *" {
+			t.Errorf("%s: %s %s", j.Name, j.Schedule, j.State)
+		}
+	}
+	s.Before(func(_ context.Context, method string) error {
+		if method == "UpdateJob" {
+			return status.Error(codes.Unavailable, "no")
+		}
+		return nil
+	})
+	s.Edit(s.Jobs()[0].Name, func(j *schedulerpb.Job) { j.Schedule = "1 1 1 1 1" })
+	if _, err := jobs.Reconcile(t.Context(), worker, time.Now()); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "tenant") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWithoutCloudSchedulerNothingIsReconciled(t *testing.T) {
+	t.Parallel()
+	var none *schedules.Jobs
+	for _, j := range []*schedules.Jobs{none, schedules.NewJobs(schedules.Config{})} {
+		if n, err := j.Reconcile(t.Context(), nil, now); n != 0 || err != nil {
+			t.Errorf("%d %v", n, err)
+		}
 	}
 }
