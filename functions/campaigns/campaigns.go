@@ -72,6 +72,8 @@ func (f *function) handler(access serve.Access) http.Handler {
 	serve.Get(api, "/api/campaigns/{id}", auth.Viewer, f.show, serve.Summary("Shows a campaign and its ads."))
 	serve.Get(api, "/api/campaigns/{id}/ads", auth.Viewer, f.ads, serve.Summary("Lists a campaign's ads."))
 	serve.Get(api, "/api/campaigns/{id}/days", auth.Viewer, f.campaignDays, serve.Summary("Shows a campaign's days."))
+	serve.Get(api, "/api/campaigns/{id}/deals", auth.Viewer, f.campaignDeals,
+		serve.Summary("Lists the deals credited to a campaign's ads, and why."))
 	serve.Get(api, "/api/ads", auth.Viewer, f.find, serve.Summary("Finds ads by their ids, or by a part of their name."))
 	serve.Get(api, "/api/ads/detail/{id}", auth.Viewer, f.detail, serve.Summary("Shows an ad with its days and the deals credited to it."))
 	serve.Get(api, "/api/deals/attribution", auth.Viewer, f.attribution,

@@ -75,10 +75,12 @@ func shownDays(rows []dayRow, c money.Currency) []day {
 	})
 }
 
-// creditedDeal is a deal that the ledger credits to the ad.
+// creditedDeal is a deal that the ledger credits to an ad.
 type creditedDeal struct {
+	AdID       string     `json:"ad_id"`
+	AdName     string     `json:"ad_name" doc:"What the ad is called, or its id where nobody named it."`
 	Source     string     `json:"source" doc:"The CRM that it comes from."`
-	DealID     string     `json:"deal_id"`
+	DealID     string     `json:"deal_id" doc:"In that CRM."`
 	Stage      string     `json:"stage" doc:"Empty where the CRM's stage stands for none of yours."`
 	Outcome    string     `json:"outcome" enum:"open,won,lost"`
 	Value      float64    `json:"value"`
@@ -122,7 +124,7 @@ func (f *function) detail(ctx context.Context, in *detailInput) (*detailOutput, 
 		if err != nil {
 			return err
 		}
-		deals, count, err := store.deals(ctx, in.ID)
+		deals, count, err := store.deals(ctx, "", in.ID)
 		if err != nil {
 			return err
 		}
@@ -165,6 +167,41 @@ func (f *function) campaignDays(ctx context.Context, in *campaignDaysInput) (*ca
 		}
 		days, err := store.days(ctx, in.ID, "", in.Days)
 		out.Body.CampaignID, out.Body.Currency, out.Body.Days = in.ID, string(currency), shownDays(days, currency)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+type campaignDealsInput struct {
+	ID string `path:"id" maxLength:"640"`
+}
+
+type campaignDealsOutput struct {
+	Body struct {
+		CampaignID string         `json:"campaign_id"`
+		Currency   string         `json:"currency" doc:"Of the deals' values."`
+		Deals      []creditedDeal `json:"deals" nullable:"false" doc:"Those with most value first, up to 100."`
+		DealsLeft  int64          `json:"deals_left" doc:"How many more there are."`
+	}
+}
+
+func (f *function) campaignDeals(ctx context.Context, in *campaignDealsInput) (*campaignDealsOutput, error) {
+	out := &campaignDealsOutput{}
+	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
+		store := detailStore{tx}
+		if _, err := store.campaignCurrency(ctx, in.ID); err != nil {
+			return err
+		}
+		deals, count, err := store.deals(ctx, in.ID, "")
+		if err != nil {
+			return err
+		}
+		b := &out.Body
+		b.CampaignID, b.Deals, b.DealsLeft = in.ID, each(deals, dealRow.shown), count-int64(len(deals))
+		b.Currency, err = store.tenantCurrency(ctx)
 		return err
 	})
 	if err != nil {

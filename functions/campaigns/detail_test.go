@@ -57,6 +57,34 @@ func TestAnAdIsShownWithItsDaysAndTheDealsCreditedToItAndWhy(t *testing.T) {
 	}
 }
 
+func TestACampaignsDealsNameTheirAdsAndTheirCRM(t *testing.T) {
+	t.Parallel()
+	w := detailWorld(t)
+	for _, sql := range []string{
+		`INSERT INTO gv.deal_sources (tenant_id, source, portal_id, name, secret, contact_salt, created_by) VALUES ($1, 's', -1, 'Pipedrive', 'x', 'x', 'x')`,
+		`INSERT INTO gv.source_ids (tenant_id, portal_id, kind, external_id) VALUES ($1, -1, 'deal', 'PD-77')`,
+		`INSERT INTO gv.deals (tenant_id, portal_id, deal_id, state, stage_name, value_minor, ad_id, attribution_method, attribution_confidence, attribution_reason, created_at)
+		 SELECT $1, -1, id, 'live', 'lead', 100, 'a2', 'url_param', 1, 'its link', now() FROM gv.source_ids`,
+	} {
+		w.Exec(sql, apitest.Tenant)
+	}
+	a := w.get("/api/campaigns/c1/deals").JSON(t)
+	deals := a["deals"].([]any)
+	if len(deals) != 3 || a["deals_left"] != 0.0 || a["currency"] != "USD" {
+		t.Fatalf("%v", a)
+	}
+	first, last := deals[0].(map[string]any), deals[2].(map[string]any)
+	if first["ad_name"] != "Question, fast" || first["source"] != "HubSpot portal 7" || first["deal_id"] != "1" || first["reason"] != "its link" {
+		t.Errorf("%v", first)
+	}
+	if last["ad_id"] != "a2" || last["ad_name"] != "a2" || last["source"] != "Pipedrive" || last["deal_id"] != "PD-77" || last["value"] != 1.0 {
+		t.Errorf("%v", last)
+	}
+	if got := w.get("/api/campaigns/none/deals"); got.Status != 404 {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+}
+
 func TestACampaignsDaysAreItsAdsTogether(t *testing.T) {
 	t.Parallel()
 	w := detailWorld(t)

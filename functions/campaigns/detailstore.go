@@ -77,6 +77,14 @@ func (s detailStore) campaignCurrency(ctx context.Context, id string) (money.Cur
 	return found[0], nil
 }
 
+// tenantCurrency is the currency of the deals' values.
+func (s detailStore) tenantCurrency(ctx context.Context) (currency string, err error) {
+	if err = s.tx.QueryRow(ctx, `SELECT currency FROM gv.tenants WHERE tenant_id = gv.tenant()`).Scan(&currency); err != nil {
+		err = fmt.Errorf("read the tenant's currency: %w", err)
+	}
+	return currency, err
+}
+
 type dayRow struct {
 	Day         time.Time
 	Impressions int64
@@ -127,6 +135,8 @@ func (s detailStore) days(ctx context.Context, campaign, ad string, back int) ([
 }
 
 type dealRow struct {
+	AdID       string
+	AdName     string
 	Source     string
 	DealID     string
 	Stage      string
@@ -142,31 +152,44 @@ type dealRow struct {
 
 func (r dealRow) shown() creditedDeal {
 	return creditedDeal{
-		Source: r.Source, DealID: r.DealID, Stage: r.Stage, Outcome: r.Outcome, Value: r.Value.Units(r.Currency),
+		AdID: r.AdID, AdName: r.AdName, Source: r.Source, DealID: r.DealID, Stage: r.Stage, Outcome: r.Outcome, Value: r.Value.Units(r.Currency),
 		Method: r.Method, Confidence: r.Confidence, Reason: r.Reason, ClickedAt: r.ClickedAt, CreatedAt: r.CreatedAt,
 	}
 }
 
 const maxDeals = 100
 
-func (s detailStore) deals(ctx context.Context, ad string) (found []dealRow, count int64, err error) {
+// deals returns the deals credited to one ad, or to a campaign's ads, and how many
+// there are in all. A deal of another CRM goes by that CRM's name and its own id.
+func (s detailStore) deals(ctx context.Context, campaign, ad string) (found []dealRow, count int64, err error) {
+	args := pgx.StrictNamedArgs{"campaign": campaign, "ad": ad}
+	const credited = `
+		FROM     gv.deals d
+		JOIN     gv.ads a ON a.tenant_id = d.tenant_id AND a.ad_id = d.ad_id
+		WHERE    d.tenant_id = gv.tenant() AND d.state = 'live' AND (a.ad_id = @ad OR a.campaign_id = @campaign)`
+	if err = s.tx.QueryRow(ctx, `SELECT count(*)`+credited, args).Scan(&count); err != nil {
+		return nil, 0, fmt.Errorf("count the deals of ad %q, campaign %q: %w", ad, campaign, err)
+	}
+	args["most"] = maxDeals
 	rows, _ := s.tx.Query(ctx, `
-		SELECT   'HubSpot portal ' || d.portal_id AS source, d.deal_id::text AS deal_id, coalesce(d.stage_name, '') AS stage,
+		WITH most AS (
+			SELECT   d.*, coalesce(nullif(a.name, ''), a.ad_id) AS ad_name`+credited+`
+			ORDER BY d.value_minor DESC, d.portal_id, d.deal_id
+			LIMIT    @most
+		)
+		SELECT   d.ad_id, d.ad_name, coalesce(s.name, 'HubSpot portal ' || d.portal_id) AS source,
+		         coalesce(i.external_id, d.deal_id::text) AS deal_id, coalesce(d.stage_name, '') AS stage,
 		         CASE d.stage_name WHEN 'closed_won' THEN 'won' WHEN 'closed_lost' THEN 'lost' ELSE 'open' END AS outcome,
 		         t.currency, d.value_minor AS value, d.attribution_method AS method, d.attribution_confidence::float8 AS confidence,
 		         d.attribution_reason AS reason, k.clicked_at, d.created_at
-		FROM     gv.deals d
+		FROM     most d
 		JOIN     gv.tenants t USING (tenant_id)
 		LEFT     JOIN gv.clicks k ON k.tenant_id = d.tenant_id AND k.click_id = d.click_id
-		WHERE    d.tenant_id = gv.tenant() AND d.ad_id = $1 AND d.state = 'live'
-		ORDER BY d.value_minor DESC, d.portal_id, d.deal_id
-		LIMIT    $2`, ad, maxDeals)
+		LEFT     JOIN gv.deal_sources s ON s.tenant_id = d.tenant_id AND s.portal_id = d.portal_id
+		LEFT     JOIN gv.source_ids i ON i.tenant_id = d.tenant_id AND i.portal_id = d.portal_id AND i.kind = 'deal' AND i.id = d.deal_id
+		ORDER BY d.value_minor DESC, d.portal_id, d.deal_id`, args)
 	if found, err = pgx.CollectRows(rows, pgx.RowToStructByName[dealRow]); err != nil {
-		return nil, 0, fmt.Errorf("read the deals of ad %s: %w", ad, err)
-	}
-	err = s.tx.QueryRow(ctx, `SELECT count(*) FROM gv.deals WHERE tenant_id = gv.tenant() AND ad_id = $1 AND state = 'live'`, ad).Scan(&count)
-	if err != nil {
-		return nil, 0, fmt.Errorf("count the deals of ad %s: %w", ad, err)
+		return nil, 0, fmt.Errorf("read the deals of ad %q, campaign %q: %w", ad, campaign, err)
 	}
 	return found, count, nil
 }

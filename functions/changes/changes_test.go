@@ -119,6 +119,11 @@ func TestAChangeAndItsHistorySayWhatTheAdIsCalled(t *testing.T) {
 			t.Errorf("%s: %v", path, found)
 		}
 	}
+	for campaign, lines := range map[string]int{"c1": 1, "c2": 0} {
+		if got := w.Call(w.h, "GET", "/api/ads/history?campaign_id="+campaign, w.Token(auth.Viewer), nil).JSON(t)["history"].([]any); len(got) != lines {
+			t.Errorf("campaign %s: %v", campaign, got)
+		}
+	}
 }
 
 func TestTwinApprovalsAreOne(t *testing.T) {

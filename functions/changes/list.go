@@ -62,6 +62,7 @@ type historyInput struct {
 	Outcome   string `query:"outcome" enum:"applied,dry_run,held,failed,unknown,superseded,rejected,undone" doc:"Only those."`
 	AccountID string `query:"account_id" maxLength:"256" doc:"Only this account's."`
 	AdID      string `query:"ad_id" maxLength:"256" doc:"Only what is about this ad."`
+	Campaign  string `query:"campaign_id" maxLength:"640" doc:"Only what is about this campaign's ads."`
 	ChangeID  string `query:"change_id" format:"uuid" doc:"Only this change's."`
 	Limit     int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
 	Cursor    string `query:"cursor" maxLength:"200" doc:"next_cursor of the page before."`
@@ -76,8 +77,9 @@ type historyOutput struct {
 
 func (f *function) history(ctx context.Context, in *historyInput) (*historyOutput, error) {
 	filter := queue.Filter{
-		Status: changes.Status(in.Outcome), AccountID: in.AccountID, AdID: in.AdID, ChangeID: strings.ToLower(in.ChangeID),
-		Limit: in.Limit + 1,
+		Status: changes.Status(in.Outcome), AccountID: in.AccountID, AdID: in.AdID, CampaignID: in.Campaign,
+		ChangeID: strings.ToLower(in.ChangeID),
+		Limit:    in.Limit + 1,
 	}
 	if err := place(&filter, in.Cursor); err != nil {
 		return nil, err

@@ -121,6 +121,7 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 		"GET /api/videos":                                   {"", "", []int{200}},
 		"GET /api/videos/{id}":                              {"/api/videos/" + video, "", []int{404}},
 		"POST /api/videos/{id}/analyze":                     {"/api/videos/" + video + "/analyze", "", []int{404}},
+		"GET /api/campaigns/{id}/deals":                     {"/api/campaigns/story/deals", "", []int{404}},
 		"GET /api/campaigns/{id}/days":                      {"/api/campaigns/story/days", "", []int{404}},
 		"GET /api/ads":                                      {"", "", []int{200}},
 		"GET /api/ads/detail/{id}":                          {"/api/ads/detail/story-ad-0", "", []int{404}},

@@ -19,7 +19,9 @@ type Filter struct {
 	Status    changes.Status
 	AccountID string
 	AdID      string
-	ChangeID  string
+	// CampaignID selects lines of the history only.
+	CampaignID string
+	ChangeID   string
 	// Before and BeforeID are the last line of the page before.
 	Before   time.Time
 	BeforeID string
@@ -127,7 +129,7 @@ type Line struct {
 // History returns lines of the history, the newest first.
 func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, error) {
 	args := f.args(tenant)
-	args["outcome"] = f.Status
+	args["outcome"], args["campaign"] = f.Status, f.CampaignID
 	rows, _ := s.tx.Query(ctx, `
 		SELECT h.history_id, h.change_id, h.account_id, h.campaign_id, h.ad_id, h.budget_object, coalesce(a.currency, '') AS currency, h.action, h.outcome,
 		       h.before_minor, h.after_minor, h.floor_minor, h.before_status, h.after_status, h.reason, h.initiator,
@@ -141,6 +143,7 @@ func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, er
 			WHERE  h.outcome = 'applied' AND h.action <> 'none' AND n.tenant_id = h.tenant_id AND n.budget_object = h.budget_object AND n.at > h.at
 			AND    n.outcome = 'applied' AND n.action <> 'none') AS n ON true
 		WHERE  h.tenant_id = @tenant AND (@outcome = '' OR h.outcome = @outcome) AND (@account = '' OR h.account_id = @account)
+		AND    (@campaign = '' OR h.campaign_id = @campaign)
 		AND    (@ad = '' OR h.ad_id = @ad OR EXISTS (SELECT FROM gv.change_requests r
 		        WHERE r.tenant_id = h.tenant_id AND r.change_id = h.change_id AND r.ad_id = @ad))
 		AND    (@change::uuid IS NULL OR h.change_id = @change::uuid)

@@ -292,6 +292,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/campaigns/{id}/deals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the deals credited to a campaign's ads, and why.
+         * @description Role: viewer.
+         */
+        get: operations["get-api-campaigns-id-deals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/connections/deals": {
         parameters: {
             query?: never;
@@ -2368,6 +2388,18 @@ export interface components {
             /** @description Oldest first; days without figures and deals are left out. */
             days: components["schemas"]["CampaignsDay"][];
         };
+        CampaignsCampaignDealsOutputBody: {
+            campaign_id: string;
+            /** @description Of the deals' values. */
+            currency: string;
+            /** @description Those with most value first, up to 100. */
+            deals: components["schemas"]["CampaignsCreditedDeal"][];
+            /**
+             * Format: int64
+             * @description How many more there are.
+             */
+            deals_left: number;
+        };
         CampaignsCheck: {
             /** @description What to do about it; empty where there is nothing to do. */
             action: string;
@@ -2419,6 +2451,9 @@ export interface components {
             share: number | null;
         };
         CampaignsCreditedDeal: {
+            ad_id: string;
+            /** @description What the ad is called, or its id where nobody named it. */
+            ad_name: string;
             /** Format: date-time */
             clicked_at?: string;
             /** Format: double */
@@ -2428,6 +2463,7 @@ export interface components {
              * @description When the deal was created in the CRM.
              */
             created_at?: string;
+            /** @description In that CRM. */
             deal_id: string;
             /** @description The layer by which the deal's click was found. */
             method: string;
@@ -5708,6 +5744,8 @@ export interface operations {
                 account_id?: string;
                 /** @description Only what is about this ad. */
                 ad_id?: string;
+                /** @description Only what is about this campaign's ads. */
+                campaign_id?: string;
                 /** @description Only this change's. */
                 change_id?: string;
                 limit?: number;
@@ -5905,6 +5943,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CampaignsCampaignDaysOutputBody"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            503: components["responses"]["ServiceUnavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-api-campaigns-id-deals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignsCampaignDealsOutputBody"];
                 };
             };
             401: components["responses"]["Unauthorized"];

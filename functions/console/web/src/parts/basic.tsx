@@ -72,13 +72,33 @@ export function said(error: unknown): string {
   }
 }
 
+/** useWait is the seconds left of the wait that an error asks for; undefined where it asks for none. */
+function useWait(error: unknown): number | undefined {
+  const wait = error instanceof Problem ? error.retryAfter : undefined
+  const [left, setLeft] = useState(wait)
+  useEffect(() => {
+    setLeft(wait)
+    if (wait === undefined) return
+    const until = Date.now() + wait * 1000
+    const clock = setInterval(() => {
+      const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1000))
+      setLeft(seconds)
+      if (seconds === 0) clearInterval(clock)
+    }, 1000)
+    return () => clearInterval(clock)
+  }, [error, wait])
+  return left
+}
+
 /** Trouble says an error where it happened, with the fields that it names. */
 export function Trouble({ error, again }: { error: unknown; again?: () => void }) {
+  const left = useWait(error)
   if (!error) return null
   const fields = error instanceof Problem ? error.errors : []
   return (
     <div className="notice bad" role="alert">
       {said(error)}
+      {left !== undefined && <span className="line small" aria-hidden="true">{left > 0 ? `Wait: ${plural(left, 'second')} left.` : 'It can be tried again now.'}</span>}
       {fields.length > 0 && <ul>{fields.map((one, i) => <li key={i}><code>{one.location}</code> {one.message}</li>)}</ul>}
       {again && <div><button type="button" onClick={again}>Try again</button></div>}
     </div>

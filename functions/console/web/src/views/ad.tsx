@@ -3,10 +3,10 @@ import { useState } from 'react'
 import { Link, useParams } from 'wouter'
 import { useGet, useSend, type Answer } from '../api/query'
 import { may } from '../auth/session'
-import { Badge, Empty, Facts, Field, Go, Load, Notice, Sheet, Tiles, View } from '../parts/basic'
-import { ctr, day, decimals, money, number, roas, share, time, times, words } from '../parts/format'
-import { Table } from '../parts/table'
+import { Badge, Facts, Field, Go, Load, Notice, Sheet, Tiles, View } from '../parts/basic'
+import { ctr, decimals, money, number, roas, share, time, times, words } from '../parts/format'
 import { HistoryTable } from './changes/history'
+import { CreditedDeals, Differs } from './deals'
 import { DayCharts } from './series'
 
 type Detail = Answer<'/api/ads/detail/{id}'>
@@ -29,9 +29,9 @@ function Shown({ ad }: { ad: Detail }) {
       <Sheet title="Day by day"><Load of={history} what="its days">{({ history: entries }) => <DayCharts days={ad.days} currency={ad.currency} history={entries} fatigue />}</Load></Sheet>
       <div className="two">
         <Fatigue ad={ad} />
-        <Differs ad={ad} />
+        <Differs deals={ad.deals} left={ad.deals_left} currency={ad.currency} through={ad.synced_through} />
       </div>
-      <Deals ad={ad} />
+      <CreditedDeals deals={ad.deals} left={ad.deals_left} currency={ad.currency} />
       {may('editor') && <Change ad={ad} />}
       <Load of={history} what="its changes">{({ history: entries }) => (entries.length === 0
         ? <Sheet title="Changes"><p className="soft">Nothing was changed on this ad by this system.</p></Sheet>
@@ -68,39 +68,6 @@ function Refresh({ ad }: { ad: Detail }) {
   const refresh = useSend('post', '/api/titan/director/refresh-creative', ['/api/titan/director/refreshes'])
   return <Go label="Ask for a replacement creative" busy={refresh.isPending} error={refresh.error} done={refresh.data && <>It is being planned. <Link href="/creative">See the plans</Link></>}
     onClick={() => refresh.mutate({ body: { ad_id: ad.id, reason: 'asked for on the ad’s page' } })} />
-}
-
-/** Differs says why Meta's own figures are others, with this ad's numbers. */
-function Differs({ ad }: { ad: Detail }) {
-  const layers = new Map<string, number>()
-  for (const deal of ad.deals) layers.set(deal.method, (layers.get(deal.method) ?? 0) + 1)
-  const open = ad.deals.filter((deal) => deal.outcome === 'open')
-  return (
-    <Sheet title="Why this differs from Meta">
-      <ul>
-        <li>Meta counts what its pixel saw and models the rest; here a deal of the CRM counts, once, at the value of the stage it is in: {number(ad.deals.length)} deals, {number(open.length)} of them still open and worth {money(open.reduce((sum, one) => sum + one.value, 0), ad.currency)}.</li>
-        <li>A deal is credited to the click before its contact’s first conversion, at most 7 days back; Meta also counts views.</li>
-        <li>How these deals were matched: {layers.size === 0 ? 'there are none yet' : [...layers].map(([method, count]) => `${count} by ${words(method).toLowerCase()}`).join(', ')}.</li>
-        <li>Spend and clicks are Meta’s own, by the account’s days{ad.synced_through && `, up to ${day(ad.synced_through)}`}; Meta still corrects the last days.</li>
-      </ul>
-    </Sheet>
-  )
-}
-
-function Deals({ ad }: { ad: Detail }) {
-  if (ad.deals.length === 0) return <Sheet title="Deals credited to it"><Empty title="No deal yet" hint="Deals appear here when a click of this ad is found behind them." /></Sheet>
-  return (
-    <Sheet flush title="Deals credited to it">
-      <Table caption="Deals" param="deals" rows={ad.deals} id={(one) => `${one.source}/${one.deal_id}`} sorted="-Value" columns={[
-        { name: 'Deal', by: (one) => one.deal_id, show: (one) => <><b>{one.deal_id}</b><span className="small soft line">{one.source}</span></> },
-        { name: 'Stage', by: (one) => one.stage, show: (one) => <Badge mood={one.outcome === 'won' ? 'good' : one.outcome === 'lost' ? 'bad' : ''}>{words(one.stage || 'unknown')}</Badge> },
-        { name: 'Value', by: (one) => one.value, number: true, show: (one) => money(one.value, ad.currency) },
-        { name: 'Clicked', by: (one) => one.clicked_at, minor: true, show: (one) => time(one.clicked_at) },
-        { name: 'Why this ad', wide: true, by: (one) => one.confidence, show: (one) => <>{words(one.method)}, {share(one.confidence)} sure<span className="small soft line">{one.reason}</span></> },
-      ]} />
-      {ad.deals_left > 0 && <p className="inner soft small">And {number(ad.deals_left)} more.</p>}
-    </Sheet>
-  )
 }
 
 /** Change is a member's own change of the ad, through the same queue. */

@@ -9,6 +9,8 @@ import { Badge, Empty, Field, Load, Sheet, View } from '../parts/basic'
 import { ageHours, ctr, money, number, plural, roas, share, times } from '../parts/format'
 import { Table, type Column } from '../parts/table'
 import { Totals } from './campaigns'
+import { HistoryTable } from './changes/history'
+import { CreditedDeals, Differs } from './deals'
 import { DayCharts } from './series'
 
 export function CampaignView() {
@@ -16,14 +18,15 @@ export function CampaignView() {
   const campaign = useGet('/api/campaigns/{id}', { path: { id }, query: { limit: 1 } })
   const ads = useAds(id)
   const days = useGet('/api/campaigns/{id}/days', { path: { id } })
-  const history = useGet('/api/ads/history', { query: { outcome: 'applied', limit: 200 } })
+  const history = useGet('/api/ads/history', { query: { campaign_id: id, limit: 200 } })
+  const deals = useGet('/api/campaigns/{id}/deals', { path: { id } })
   const [find, setFind] = useParam('find')
   return (
     <Load of={campaign} what="the campaign">{(one) => (
       <View key={id} title={one.name} crumbs={[['Campaigns', '/campaigns']]} beside={<Badge of={one.status} />}
         lead={<>{one.name !== one.id && <span className="id">{one.id}</span>} {money(one.total_budget, one.currency)} a day. {may('editor') && <Link href={`/budget?campaign=${encodeURIComponent(id)}`}>Optimize budget</Link>}</>}>
         <Load of={ads} what="its ads">{(all) => <Totals rows={all} currency={one.currency} what="Ads" />}</Load>
-        <Sheet title="Day by day"><Load of={days} what="its days">{(told) => <DayCharts days={told.days} currency={one.currency} history={history.data?.history.filter((entry) => entry.campaign_id === id)} />}</Load></Sheet>
+        <Sheet title="Day by day"><Load of={days} what="its days">{(told) => <DayCharts days={told.days} currency={one.currency} history={history.data?.history} />}</Load></Sheet>
         <Load of={ads} what="its ads">{(all) => {
           if (all.length === 0) return <Sheet><Empty title="No ads yet" hint="This campaign’s ads appear here with the next report that names them." to={may('editor') && ['Import a report', '/setup/import']} /></Sheet>
           const shown = found(all, find)
@@ -34,6 +37,13 @@ export function CampaignView() {
             </>
           )
         }}</Load>
+        <Load of={deals} what="its deals">{(told) => <>
+          <CreditedDeals several deals={told.deals} left={told.deals_left} currency={told.currency} />
+          <Differs deals={told.deals} left={told.deals_left} currency={told.currency} />
+        </>}</Load>
+        <Load of={history} what="its changes">{({ history: entries }) => (entries.length === 0
+          ? <Sheet title="Changes"><p className="soft">Nothing was changed in this campaign by this system.</p></Sheet>
+          : <Sheet flush title="Changes"><HistoryTable entries={entries} /></Sheet>)}</Load>
       </View>
     )}</Load>
   )

@@ -22,13 +22,14 @@ interface Decided {
 function Decision({ decision }: { decision: Decided }) {
   const split = decision.answer
   const name = useAdNames(split.recommendations.map((one) => one.ad_id).slice(0, 1000))
+  const account = useGet('/api/accounts').data?.accounts.find((one) => one.account_id === decision.account_id)?.name || decision.account_id
   const highest = Math.max(...split.recommendations.map((one) => one.interval.high), 0.01)
   return (
     <View title={`Decision of ${time(decision.created_at)}`} crumbs={[['Decisions', '/decisions']]}>
       <div className="two">
         <Sheet title="Asked">
           <Facts of={[
-            ['By', decision.requested_by], ['Account', decision.account_id], ['Budget', money(decision.total_budget, decision.currency)], ['Model', decision.model_version],
+            ['By', decision.requested_by], decision.account_id !== '' && ['Account', account], ['Budget', money(decision.total_budget, decision.currency)], ['Model', decision.model_version],
             ['Processor', decision.architecture], ['Seed', String(decision.seed)], split.account && ['Expected', `${money(split.account.expected_return, decision.currency)} of pipeline a day`],
             decision.expected_gain !== undefined && ['Against the budgets before it', `${signed(decision.expected_gain, decision.currency)} of pipeline a day`],
           ]} />

@@ -3,7 +3,7 @@ import { Link } from 'wouter'
 import { previous, useGet, type Answer } from '../api/query'
 import { useParam } from '../parts/address'
 import { Empty, Load, Sheet, View } from '../parts/basic'
-import { money, number, time } from '../parts/format'
+import { money, number, signed, time } from '../parts/format'
 import { Table, type Column } from '../parts/table'
 
 type Entry = Answer<'/api/decisions'>['decisions'][number]
@@ -33,6 +33,7 @@ const columns = (accounts: Map<string, string>): Column<Entry>[] => [
   { name: 'Account', by: (one) => one.account_id, minor: true, show: (one) => accounts.get(one.account_id) ?? one.account_id },
   { name: 'Ads', by: (one) => one.num_ads, number: true, show: (one) => number(one.num_ads) },
   { name: 'Budget', by: (one) => one.total_budget, number: true, show: (one) => money(one.total_budget, one.currency) },
+  { name: 'Expected gain a day', by: (one) => one.expected_gain, number: true, show: (one) => (one.expected_gain === undefined ? '–' : signed(one.expected_gain, one.currency)) },
   { name: 'Unallocated', by: (one) => one.unallocated_budget, number: true, minor: true, show: (one) => money(one.unallocated_budget, one.currency) },
   { name: 'Model', by: (one) => one.model_version, minor: true, show: (one) => <span className="id">{one.model_version}</span> },
 ]

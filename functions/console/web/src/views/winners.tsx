@@ -4,6 +4,7 @@ import { Link, useLocation } from 'wouter'
 import { useAdNames } from '../api/ads'
 import { useGet, useSend, type Answer } from '../api/query'
 import { may } from '../auth/session'
+import { AdField } from '../parts/adfield'
 import { useParam } from '../parts/address'
 import { Bar, Empty, Facts, Field, Go, Load, Notice, Sheet, Trouble, View } from '../parts/basic'
 import { number, plural, share, time, times, words } from '../parts/format'
@@ -67,7 +68,7 @@ function LikeAd({ onFound }: { onFound: (winner: Answer<'/api/ml/rag/winner/{ad_
   useEffect(() => { if (found && found.ad_id === asked) { onFound(found); setAsked('') } }, [found]) // eslint-disable-line react-hooks/exhaustive-deps
   return (
     <form className="row" onSubmit={(event) => { event.preventDefault(); setAsked(id.trim()) }}>
-      <Field label="Or like a remembered ad, by its id"><input value={id} onChange={(event) => setId(event.target.value)} required maxLength={256} /></Field>
+      <AdField label="Or like a remembered ad, by its name" id={id} choose={setId} required />
       <Go label="Like this ad" submit busy={winner.isFetching} error={asked && winner.error} />
     </form>
   )

@@ -1,6 +1,7 @@
 // The audit trail: every attempt, who asked for it, and why.
 import { Link } from 'wouter'
 import { previous, useGet, type Answer } from '../../api/query'
+import { AdField } from '../../parts/adfield'
 import { useParam } from '../../parts/address'
 import { Badge, Empty, Field, Load, Sheet, View } from '../../parts/basic'
 import { money, time, words } from '../../parts/format'
@@ -18,7 +19,7 @@ export function HistoryView() {
     <View title="History of changes" crumbs={[['Changes', '/changes']]} lead="Every attempt to change something on the ad platform, with what became of it. It cannot be edited.">
       <div className="row">
         <Field label="Outcome"><select value={outcome} onChange={(event) => { setCursor(''); setOutcome(event.target.value) }}><option value="">All</option>{outcomes.map((one) => <option key={one} value={one}>{words(one)}</option>)}</select></Field>
-        <Field label="Ad, by its id"><input type="search" value={ad} onChange={(event) => { setCursor(''); setAd(event.target.value) }} /></Field>
+        <AdField label="Ad, by its name" id={ad} choose={(next) => { setCursor(''); setAd(next) }} />
       </div>
       <Load of={list} what="the history">{({ history }) => (history.length === 0
         ? <Sheet><Empty title="Nothing here" hint="The first change that is tried is kept here, with what became of it." /></Sheet>

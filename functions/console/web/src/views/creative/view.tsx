@@ -4,6 +4,7 @@ import { Problem, newKey } from '@geminivideo/ml-api'
 import { useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { accessToken } from '../../auth/session'
+import { useAdNames } from '../../api/ads'
 import { invalidate, previous, useGet, useSend, type Answer } from '../../api/query'
 import { may } from '../../auth/session'
 import { useParam } from '../../parts/address'
@@ -126,9 +127,21 @@ function Videos() {
   )
 }
 
+// likeAd is the ad that a plan was asked for from its winner, where it was.
+const likeAd = (video: string | undefined) => /^like-(.+)$/.exec(video ?? '')?.[1]
+
 function Plans() {
   const [cursor, setCursor] = useParam('plans')
   const list = useGet('/api/titan/director/plans', { query: { limit: 30, cursor: cursor || undefined } }, { placeholderData: previous })
+  const name = useAdNames((list.data?.plans ?? []).flatMap((one) => (one.ad_id ?? likeAd(one.video_id) ?? [])))
+  const videos = useGet('/api/videos', { query: { limit: 20 } }).data?.videos ?? []
+  const forWhat = (video = '') => {
+    const ad = likeAd(video)
+    const known = videos.find((one) => one.video_id === video)
+    if (ad) return <>like <Link href={`/ads/${encodeURIComponent(ad)}`}>{name(ad)}</Link></>
+    if (known) return <Link href={`/creative/videos/${video}`}>{known.name}</Link>
+    return video === 'idea' ? 'an idea' : <span className="id">{video}</span>
+  }
   return (
     <Load of={list} what="plans">{(told) => ((told.plans ?? []).length === 0
       ? <Sheet title="Plans"><p className="soft">No plans yet. Judge a creative above and have its plan written; replacements for tired ads appear here by themselves.</p></Sheet>
@@ -137,7 +150,7 @@ function Plans() {
           <Table caption="Plans" param="psort" rows={told.plans ?? []} id={(one) => one.plan_id} columns={[
             { name: 'When', by: (one) => one.created_at, show: (one) => <Link href={`/creative/plans/${one.plan_id}`}>{time(one.created_at)}</Link> },
             { name: 'Kind', by: (one) => one.kind, show: (one) => <Badge of={one.kind} /> },
-            { name: 'For', by: (one) => one.ad_id ?? one.video_id, minor: true, show: (one) => (one.ad_id ? <>in place of <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{one.ad_id}</Link></> : `video ${one.video_id}`) },
+            { name: 'For', by: (one) => one.ad_id ?? one.video_id, minor: true, show: (one) => (one.ad_id ? <>in place of <Link href={`/ads/${encodeURIComponent(one.ad_id)}`}>{name(one.ad_id)}</Link></> : forWhat(one.video_id)) },
             { name: 'Hook', by: (one) => one.hook_type, wide: true, show: (one) => <><b>{words(one.hook_type)}</b><span className="small soft line">{one.hook_text}</span></> },
             { name: 'Expected CTR', by: (one) => one.predicted_ctr, number: true, show: (one) => share(one.predicted_ctr, 2) },
           ]} />
@@ -150,10 +163,11 @@ function Plans() {
 function Refreshes() {
   const list = useGet('/api/titan/director/refreshes', { query: { limit: 20 } })
   const waiting = (list.data?.refreshes ?? []).filter((one) => one.status !== 'planned')
+  const name = useAdNames(waiting.map((one) => one.ad_id))
   if (waiting.length === 0) return null
   return (
     <Sheet title="Replacements asked for">
-      <Facts of={waiting.map((one) => [<Link key="a" href={`/ads/${encodeURIComponent(one.ad_id)}`}>{one.ad_id}</Link>, <>{words(one.status)} since {ago(one.requested_at)}: {one.failure ?? one.reason}</>])} />
+      <Facts of={waiting.map((one) => [<Link key="a" href={`/ads/${encodeURIComponent(one.ad_id)}`}>{name(one.ad_id)}</Link>, <>{words(one.status)} since {ago(one.requested_at)}: {one.failure ?? one.reason}</>])} />
       {waiting.some((one) => one.status === 'failed') && <Notice mood="warn">What failed is tried again when it is asked for on the ad’s page.</Notice>}
     </Sheet>
   )

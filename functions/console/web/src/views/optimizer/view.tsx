@@ -1,12 +1,13 @@
 // The budget optimizer: a campaign's day budget split by what each ad is likely to return.
 import { useState, type FormEvent } from 'react'
+import { Link } from 'wouter'
 import type { Ad, Campaign } from '@geminivideo/ml-api'
 import { tiring, useAds } from '../../api/ads'
-import { useSend } from '../../api/query'
+import { useGet, useSend } from '../../api/query'
 import { may } from '../../auth/session'
 import { useParam } from '../../parts/address'
 import { Badge, Empty, Facts, Field, Go, Load, Notice, Sheet, View } from '../../parts/basic'
-import { ctr, money, number, plural, roas, share, times } from '../../parts/format'
+import { ctr, money, number, plural, roas, share, signed, time, times } from '../../parts/format'
 import { Table, type Column } from '../../parts/table'
 import { useCampaigns } from '../campaigns'
 import { readIds, readLimits, stateOf, writeIds, writeLimits, type Limit, type Split } from './ask'
@@ -39,8 +40,23 @@ function Chosen({ campaigns }: { campaigns: Campaign[] }) {
         <Facts of={[['Ads', number(campaign.num_ads)], ['Total budget a day', money(campaign.total_budget, campaign.currency)]]} />
       </div>
       <Load of={ads} what="the campaign’s ads">{(all) => <Optimizer key={campaign.id} campaign={campaign} ads={all} />}</Load>
-      <Backtest account={campaign.account_id} />
+      <Earlier account={campaign.account_id} />
     </>
+  )
+}
+
+/** Earlier is the account's last splits: each can be opened and computed again. */
+function Earlier({ account }: { account: string }) {
+  const list = useGet('/api/decisions', { query: { limit: 5, account_id: account } })
+  return (
+    <Sheet title="Earlier splits of this account" beside={<Link href={`/decisions?account=${encodeURIComponent(account)}`}>All of them</Link>}>
+      <Load of={list} what="the decisions">{({ decisions }) => (decisions.length === 0
+        ? <p className="soft">None yet. Each split is stored with all that it was computed from, and can be computed again.</p>
+        : <ul className="list">{decisions.map((one) => (
+          <li key={one.decision_id}><Link href={`/decisions/${one.decision_id}`}>{time(one.created_at)}</Link> {money(one.total_budget, one.currency)} across {plural(one.num_ads, 'ad')}
+            {one.expected_gain !== undefined && <>, expected gain <b>{signed(one.expected_gain, one.currency)}</b> a day</>}<span className="small soft line">by {one.requested_by}</span></li>
+        ))}</ul>)}</Load>
+    </Sheet>
   )
 }
 
@@ -94,7 +110,10 @@ export function Optimizer({ campaign, ads }: { campaign: Campaign; ads: Ad[] }) 
         </details>
       </Sheet>
       {split && <Result split={split} ads={ads} campaign={campaign} excluded={excluded} />}
-      {split && <WhatIf key={split.decision_id} split={split} total={amount} ask={request} currency={campaign.currency} />}
+      <div className="two">
+        {split && <WhatIf key={split.decision_id} split={split} total={amount} ask={request} currency={campaign.currency} />}
+        <Backtest account={campaign.account_id} />
+      </div>
     </>
   )
 }
