@@ -76,6 +76,7 @@ type options struct {
 	dir      string // absolute
 	db       string
 	demo     bool
+	deals    int // of the portal that demo connects
 	fresh    bool
 	live     bool
 }
@@ -98,6 +99,7 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.StringVar(&o.dir, "data", ".local", "`folder` of the data, the log and the file env")
 	f.StringVar(&o.db, "db", "", "`URL` of a database with pgvector to use, as its owner, instead of an own cluster")
 	f.BoolVar(&o.demo, "demo", true, "fill an empty system with demo data")
+	f.IntVar(&o.deals, "deals", 200, "with demo: how many `deals` the portal has that never sends a webhook, 20 to 50000")
 	f.StringVar(&o.function, "function", "", "serve this one function `alone`, at -addr, as Cloud Run does; with the settings of the system in -data, if there is one")
 	f.StringVar(&o.check, "check", "", "with test: run this one `check` of those that its summary names, such as \"each function alone\"")
 	f.BoolVar(&o.live, "live", true, "start Google's Firestore emulator, where it is installed, for the live view; demo does without")
@@ -125,6 +127,9 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.Visit(func(set *flag.Flag) { o.addrSet = o.addrSet || set.Name == "addr" })
 	if o.function != "" && (o.command != "" || o.fresh || o.db != "") {
 		return o, errors.New("-function serves one function with the settings of a system that runs: only -addr and -data go with it")
+	}
+	if o.deals < 20 || o.deals > 50_000 {
+		return o, errors.New("-deals must be 20 to 50000")
 	}
 	if o.check != "" && o.command != "test" {
 		return o, errors.New("-check names one check of the subcommand test: it goes with test alone")

@@ -91,7 +91,8 @@ func (s *system) demoSystem() demo.System {
 	return demo.System{
 		BaseURL: s.baseURL, AdminDatabaseURL: s.database.adminURL, HubSpot: s.hubspot, HubSpotURL: s.hubspotURL(),
 		Meta: s.meta, MetaURL: s.metaURL(),
-		Home: s.tenants.home, Other: s.tenants.other,
+		SilentDeals: s.deals,
+		Home:        s.tenants.home, Other: s.tenants.other,
 		Token: s.token, Run: s.runNow, Idle: s.idle,
 		PutSecret: func(_ context.Context, id, value string) (string, error) {
 			name := "projects/" + project + "/secrets/" + id

@@ -29,6 +29,39 @@ func openOwner(ctx context.Context, url string) (owner, error) {
 
 func (o owner) close() { o.db.Close() }
 
+// makeTenant makes a tenant with an admin and an ad account, as go run ./infra/migrate
+// -tenant and the first sync of an account do.
+func (o owner) makeTenant(ctx context.Context, t Tenant, admin string) error {
+	err := pg.InTenant(ctx, o.db, t.ID, func(tx pgx.Tx) error {
+		args := pgx.NamedArgs{"tenant": t.ID, "name": t.Name, "currency": t.Currency, "admin": admin, "account": t.AccountID, "zone": t.TimeZone}
+		for _, sql := range []string{
+			`INSERT INTO gv.tenants (tenant_id, name, currency) VALUES (@tenant, @name, @currency)`,
+			`INSERT INTO gv.members (tenant_id, email, role, added_by, accepted_at) VALUES (@tenant, @admin, 'admin', 'demo', now())`,
+			`INSERT INTO gv.accounts (tenant_id, account_id, name, currency, time_zone) VALUES (@tenant, @account, @name, @currency, @zone)`,
+		} {
+			if _, err := tx.Exec(ctx, sql, args); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("make tenant %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// handled counts the tenant's messages whose work is done.
+func (o owner) handled(ctx context.Context, tenant string) (n int, err error) {
+	err = pg.InTenant(ctx, o.db, tenant, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*)::int FROM gv.inbox WHERE tenant_id = gv.tenant() AND consumer = 'crmevent'`).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count handled messages: %w", err)
+	}
+	return n, nil
+}
+
 // begin returns since when the tenant's data is being made, and whether it is
 // complete. The time stays the same until then: it is what the data hangs on.
 func (o owner) begin(ctx context.Context, tenant string, now time.Time) (begun time.Time, complete bool, err error) {

@@ -57,6 +57,10 @@ func Play(ctx context.Context, sys System, out io.Writer) error {
 		{"The cut is carried out at Meta", p.executed},
 		{"And taken back", p.undone},
 		{"A learning cycle: its seven steps, and what each found", p.learned},
+		{"Somebody fills in a lead form at an ad", p.lead},
+		{"A new tenant connects a portal that never sends a webhook", p.connectsSilent},
+		{"Its deals are read by the backfill", p.backfilled},
+		{"Two changes that HubSpot told nobody of", p.repaired},
 		{"What another advertiser sees of all this", p.stranger},
 		{"The deal falls through after all", p.lost},
 	} {
@@ -90,6 +94,7 @@ type play struct {
 	sent    []byte // the webhook of the deal's win
 	dna     any
 	tired   tired
+	silent  silent
 }
 
 const (

@@ -35,6 +35,10 @@ type System struct {
 	// a row, members, an account, a portal and a key; nothing else is theirs yet.
 	Home, Other Tenant
 
+	// SilentDeals is how many deals the portal has that Play connects and that never
+	// sends a webhook.
+	SilentDeals int
+
 	// Token returns an access token of tenant's member, good for 7 days.
 	Token func(tenantID, email string, role auth.Role) string
 	// Run runs the scheduled function of that name now, and returns its report.
