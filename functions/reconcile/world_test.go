@@ -62,6 +62,7 @@ type crm struct {
 	fake  *fakehubspot.Fake
 	api   *httptest.Server
 	vault *secrets.Store
+	keys  *vault.Server // the vault's content
 }
 
 func newCRM(t testing.TB, c fakehubspot.PortalConfig) *crm {
@@ -82,7 +83,7 @@ func newCRM(t testing.TB, c fakehubspot.PortalConfig) *crm {
 	if err := server.Set(tokenName, token); err != nil {
 		t.Fatal(err)
 	}
-	return &crm{p, at, fake, api, store}
+	return &crm{p, at, fake, api, store, server}
 }
 
 // world is a tenant's database with the two functions that write its ledger.

@@ -60,7 +60,7 @@ func Play(ctx context.Context, sys System, out io.Writer) error {
 		{"Somebody fills in a lead form at an ad", p.lead},
 		{"A new tenant connects a portal that never sends a webhook", p.connectsSilent},
 		{"Its deals are read by the backfill", p.backfilled},
-		{"Two changes that HubSpot told nobody of", p.repaired},
+		{"Two changes whose webhooks are lost", p.repaired},
 		{"What another advertiser sees of all this", p.stranger},
 		{"The deal falls through after all", p.lost},
 	} {
