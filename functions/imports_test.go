@@ -21,7 +21,7 @@ var tiers = []struct {
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},
 	{"domain", []string{
-		"accounts", "ads", "attribution", "datahealth", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "revenue", "schedules", "sweep", "video", "winners", "writeback",
+		"accounts", "ads", "attribution", "datahealth", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "metaconn", "revenue", "schedules", "sweep", "video", "winners", "writeback",
 	}},
 	// What several functions would join alike is joined here, once.
 	{"joints", []string{"dealsync", "grounding", "remedy", "selflearning"}},

@@ -54,7 +54,7 @@ var writers = map[string]struct{ writer, row string }{
 	"leases":              {"shared/lease", "which run of a job goes on, and until when"},
 	"members":             {"shared/members", "a member of a tenant and its role"},
 	"meta_pages":          {"shared/leads", "a page whose lead forms are read"},
-	"meta_connections":    {"functions/connections", "a tenant's Meta ad account"},
+	"meta_connections":    {"shared/metaconn", "a tenant's Meta ad account"},
 	"model_registry":      {"shared/oracle", "a trained model"},
 	"outbox":              {"shared/outbox", "a message that is yet to be published"},
 	"pending_ad_changes":  {"shared/changes", "the queue of changes"},
@@ -96,7 +96,6 @@ var writers = map[string]struct{ writer, row string }{
 var elsewhere = map[string][]string{
 	"ads":                 {"shared/changes/queue"},
 	"hubspot_connections": {"functions/connections"},
-	"meta_connections":    {"functions/sync"},
 	"slack_connections":   {"functions/connections"},
 	"webhooks":            {"functions/connections"},
 	"winners":             {"shared/ads"},

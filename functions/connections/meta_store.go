@@ -2,7 +2,6 @@ package connections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/accounts"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/metaconn"
 	"github.com/geminivideo/geminivideo/shared/revenue"
 )
 
@@ -62,35 +62,14 @@ func metaRows(ctx context.Context, tx pgx.Tx, account string) ([]metaRow, error)
 	return all, nil
 }
 
-func metaToken(ctx context.Context, tx pgx.Tx, account string) (token string, err error) {
-	err = tx.QueryRow(ctx, `SELECT access_token FROM gv.meta_connections WHERE tenant_id = gv.tenant() AND account_id = $1 FOR UPDATE`, account).Scan(&token)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", fault.NotFoundf("you have not connected this account")
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the connection of %s: %w", account, err)
-	}
-	return token, nil
-}
-
 // connectMeta records the token's name and returns the one before, if another.
 func connectMeta(ctx context.Context, tx pgx.Tx, account, token, who string) (row metaRow, retired []string, err error) {
-	was, err := metaToken(ctx, tx, account)
+	was, err := metaconn.Token(ctx, tx, account)
 	if err != nil && fault.Of(err) != fault.NotFound {
 		return row, nil, err
 	}
-	_, err = tx.Exec(ctx, `
-		INSERT INTO gv.meta_connections AS c (tenant_id, account_id, access_token, access_token_set_at, connected_by)
-		VALUES (gv.tenant(), @account, @token, now(), @who)
-		ON CONFLICT (tenant_id, account_id) DO UPDATE
-		SET access_token = excluded.access_token,
-		    access_token_set_at = CASE WHEN c.access_token <> excluded.access_token THEN now() ELSE c.access_token_set_at END,
-		    connected_by = CASE WHEN c.disconnected_at IS NULL THEN c.connected_by ELSE excluded.connected_by END,
-		    connected_at = CASE WHEN c.disconnected_at IS NULL THEN c.connected_at ELSE now() END,
-		    disconnected_at = NULL, last_error = NULL`,
-		pgx.StrictNamedArgs{"account": account, "token": token, "who": who})
-	if err != nil {
-		return row, nil, fmt.Errorf("connect account %s: %w", account, err)
+	if err := metaconn.Connect(ctx, tx, account, token, who); err != nil {
+		return row, nil, err
 	}
 	row, err = metaOne(ctx, tx, account)
 	return row, unnamed([]string{was}, token), err
@@ -103,14 +82,12 @@ func disconnectMeta(ctx context.Context, tx pgx.Tx, account string) (row metaRow
 	if err := accounts.NewStore(tx).Lock(ctx, account); err != nil {
 		return row, nil, err
 	}
-	token, err := metaToken(ctx, tx, account)
+	token, err := metaconn.Token(ctx, tx, account)
 	if err != nil {
 		return row, nil, err
 	}
-	_, err = tx.Exec(ctx, `
-		UPDATE gv.meta_connections SET disconnected_at = coalesce(disconnected_at, now()) WHERE tenant_id = gv.tenant() AND account_id = $1`, account)
-	if err != nil {
-		return row, nil, fmt.Errorf("disconnect account %s: %w", account, err)
+	if err := metaconn.Disconnect(ctx, tx, account); err != nil {
+		return row, nil, err
 	}
 	if err := accounts.NewStore(tx).EndLive(ctx, account); err != nil {
 		return row, nil, err

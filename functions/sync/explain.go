@@ -10,6 +10,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
+	"github.com/geminivideo/geminivideo/shared/metaconn"
 	"github.com/geminivideo/geminivideo/shared/notice"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
@@ -74,10 +75,10 @@ func (f *function) conclude(ctx context.Context, c connection, err error) error 
 	}
 	return pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
 		if err == nil {
-			return succeeded(ctx, tx, c.AccountID)
+			return metaconn.Succeeded(ctx, tx, c.AccountID)
 		}
 		what := explain(err)
-		anew, dbErr := failed(ctx, tx, c, what)
+		anew, dbErr := metaconn.Failed(ctx, tx, c.Connection, what.text, what.wait)
 		if dbErr != nil || !anew || !what.act {
 			return dbErr
 		}

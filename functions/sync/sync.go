@@ -20,6 +20,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/lease"
 	"github.com/geminivideo/geminivideo/shared/meta"
+	"github.com/geminivideo/geminivideo/shared/metaconn"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
@@ -133,9 +134,13 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		defer cancel()
 	}
 	r := &report{Errors: []failure{}}
-	all, err := connections(ctx, f.worker, serve.OnlyTenant(ctx))
+	due, err := metaconn.Due(ctx, f.worker, serve.OnlyTenant(ctx))
 	if err != nil {
 		return nil, err
+	}
+	all := make([]connection, len(due))
+	for i, c := range due {
+		all[i] = connection{c}
 	}
 	r.Accounts = len(all)
 	var mu sync.Mutex
@@ -171,6 +176,9 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	r.Errors = r.Errors[:min(len(r.Errors), maxErrors)]
 	return *r, nil
 }
+
+// connection is an account that is due, or may be.
+type connection struct{ metaconn.Connection }
 
 // behind reports an account that the last run should have read and did not: it
 // was cut short.
@@ -219,18 +227,22 @@ func (f *function) account(ctx context.Context, c connection) (done result, err 
 		within, cancel := context.WithTimeout(ctx, f.opts.PerAccount)
 		defer cancel()
 		// What the run knew when it began may be old by now.
-		again, err := reread(within, f.worker, c)
+		now, err := metaconn.Reread(within, f.worker, c.Connection)
 		if err != nil {
 			return err
 		}
-		if err := pg.InTenant(within, f.db, c.TenantID, func(tx pgx.Tx) error { return begin(within, tx, c.AccountID) }); err != nil {
+		if now == nil {
+			return errRead
+		}
+		again := connection{*now}
+		if err := pg.InTenant(within, f.db, c.TenantID, func(tx pgx.Tx) error { return metaconn.Begin(within, tx, c.AccountID) }); err != nil {
 			return err
 		}
-		done, err = f.sync(within, *again)
+		done, err = f.sync(within, again)
 		if within.Err() != nil && err != nil {
 			err = fmt.Errorf("%w: %w", errUnfinished, err)
 		}
-		return errors.Join(err, f.conclude(ctx, *again, err))
+		return errors.Join(err, f.conclude(ctx, again, err))
 	})
 	if err != nil && !errors.Is(err, lease.ErrHeld) && !errors.Is(err, errRead) {
 		slog.WarnContext(ctx, "sync: an account was not read to the end", "tenant", c.TenantID, "account", c.AccountID,

@@ -3,7 +3,6 @@ package sync
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/changes"
 	"github.com/geminivideo/geminivideo/shared/changes/queue"
 	"github.com/geminivideo/geminivideo/shared/meta"
+	"github.com/geminivideo/geminivideo/shared/metaconn"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
@@ -200,24 +200,12 @@ func (f *function) takeBack(ctx context.Context, c connection, listed map[string
 	return len(gone), err
 }
 
-// reached stores that all days after day have been read.
+// reached records that all days after day have been read.
 func (f *function) reached(ctx context.Context, c connection, day time.Time) error {
-	return f.saveProgress(ctx, c, `resume_day = @day`, day)
+	return pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error { return metaconn.Reached(ctx, tx, c.AccountID, day) })
 }
 
-// through stores that the account has been read to the end, up to day.
+// through records that the account has been read to the end, up to day.
 func (f *function) through(ctx context.Context, c connection, day time.Time) error {
-	return f.saveProgress(ctx, c, `resume_day = NULL, synced_through = @day, synced_at = now()`, day)
-}
-
-func (f *function) saveProgress(ctx context.Context, c connection, set string, day time.Time) error {
-	err := pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE gv.meta_connections SET `+set+` WHERE tenant_id = gv.tenant() AND account_id = @account`,
-			pgx.StrictNamedArgs{"account": c.AccountID, "day": day})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("store how far account %s is read: %w", c.AccountID, err)
-	}
-	return nil
+	return pg.InTenant(ctx, f.db, c.TenantID, func(tx pgx.Tx) error { return metaconn.Through(ctx, tx, c.AccountID, day) })
 }
