@@ -2,12 +2,15 @@
 // beside its limit. One file per subcommand:
 //
 //	go run ./infra/bench allocate [-worlds 40] [-days 60] [-hard 6]
+//	go run ./infra/bench coldstart [-runs 15] [-sizes] [function ...]
+//	go run ./infra/bench earlier [-at COMMIT] [-run REGEXP] [package ...]
 //	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
 //	go run ./infra/bench learning [-accounts 12] [-seed 1]
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
 //	go run ./infra/bench search [-queries 10]
 //	go run ./infra/bench sweep [-ads 100000] [-days 7] [-tired 0.05] [-runs 5]
+//	go run ./infra/bench upgrades [-from 007,050|all] [-cli node_modules/.bin/supabase]
 package main
 
 import (
@@ -22,12 +25,15 @@ var commands = []struct {
 	run        func(args []string) error
 }{
 	{"allocate", "the budget sampler against other ways, in simulated accounts", allocate},
+	{"coldstart", "each function's size, processor time to the first answer and memory, beside a hello with the same libraries", coldstart},
+	{"earlier", "the tests of the build before the newest migration, against the schema of this one", earlier},
 	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
 	{"learning", "accounts of 60 days with a learning cycle a day beside never retraining", learns},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
 	{"search", "the winner memory of 50 tenants beside exact searches, and beside its SQL alone", searching},
 	{"sweep", "a sweep over all active ads beside the one SELECT of their rows, and a loop over them", sweeping},
+	{"upgrades", "a database at an old migration brought up by psql, by migrate and by the Supabase CLI: the same schema?", upgrades},
 }
 
 func main() {

@@ -34,6 +34,30 @@ run "everything" {
   }
 }
 
+run "alerts" {
+  command = plan
+  variables {
+    alert_email = "operators@example.com"
+  }
+
+  assert {
+    condition     = length(google_monitoring_alert_policy.this) == length(local.alerts) && length(local.alerts) >= 20
+    error_message = "Each rule of alerts.yml is a policy."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.this["IntakeFailsFast"].severity == "CRITICAL"
+    error_message = "What wakes somebody up is critical."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.this["QueueStandsStill"].conditions[0].condition_prometheus_query_language[0].duration == "120s"
+    error_message = "The rule's time is the policy's."
+  }
+  assert {
+    condition     = length(google_monitoring_notification_channel.email) == 1
+    error_message = "Somebody is written to."
+  }
+}
+
 run "first_apply" {
   command = plan
   variables {
