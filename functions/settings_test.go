@@ -32,7 +32,7 @@ type setting struct {
 var laptop = []string{"SECRETS_ENDPOINT", "WEBHOOK_ALLOW_LOCAL"}
 
 // platform names what Cloud Run itself sets; nobody configures it.
-var platform = []string{"FUNCTION_TARGET", "PORT", "K_SERVICE", "CLOUD_RUN_TIMEOUT_SECONDS"}
+var platform = []string{"FUNCTION_TARGET", "PORT", "K_SERVICE", "K_REVISION", "CLOUD_RUN_TIMEOUT_SECONDS"}
 
 // read returns every setting of every function.
 func read(t *testing.T) map[string]*setting {

@@ -72,6 +72,9 @@ func (g *gateway) open(s *system) error {
 	health := http.HandlerFunc(s.health)
 	mux.Handle("/health", health)
 	mux.Handle("/healthz", health)
+	if s.metricsPage != nil {
+		mux.Handle("GET "+metricsPath, s.metricsPage)
+	}
 	mux.Handle("/_local/", s.backstage())
 	if !taken["/"] {
 		mux.Handle("/", serve.Wrap("gateway", serve.NewAPI(serve.Access{})))

@@ -79,6 +79,7 @@ type options struct {
 	deals    int // of the portal that demo connects
 	fresh    bool
 	live     bool
+	metrics  bool
 }
 
 const usage = `Usage: go run ./infra/local [flags] [demo|test]
@@ -103,6 +104,7 @@ func parse(args []string, log io.Writer) (options, error) {
 	f.StringVar(&o.function, "function", "", "serve this one function `alone`, at -addr, as Cloud Run does; with the settings of the system in -data, if there is one")
 	f.StringVar(&o.check, "check", "", "with test: run this one `check` of those that its summary names, such as \"each function alone\"")
 	f.BoolVar(&o.live, "live", true, "start Google's Firestore emulator, where it is installed, for the live view; demo does without")
+	f.BoolVar(&o.metrics, "metrics", false, "serve the metrics of all functions at /metrics, in Prometheus' form")
 	f.BoolVar(&o.fresh, "fresh", false, "start over: remove the own cluster and its data first")
 	rest := args
 	for {
@@ -125,7 +127,7 @@ func parse(args []string, log io.Writer) (options, error) {
 		o.command, rest = rest[0], rest[1:]
 	}
 	f.Visit(func(set *flag.Flag) { o.addrSet = o.addrSet || set.Name == "addr" })
-	if o.function != "" && (o.command != "" || o.fresh || o.db != "") {
+	if o.function != "" && (o.command != "" || o.fresh || o.db != "" || o.metrics) {
 		return o, errors.New("-function serves one function with the settings of a system that runs: only -addr and -data go with it")
 	}
 	if o.deals < 20 || o.deals > 50_000 {

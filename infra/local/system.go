@@ -33,18 +33,19 @@ type system struct {
 	options
 	terminal io.Writer
 
-	manifest *functions.Manifest
-	baseURL  string
-	gateway  *gateway
-	database *database
-	vault    *vault.Server
-	issuer   *issuer.Issuer
-	signIn   *issuer.SignIn
-	password string // of every demo user
-	hubspot  *fakehubspot.Fake
-	meta     *fakemeta.Fake
-	queue    *queue.Queue // nil with Google's emulator
-	tenants  tenants
+	manifest    *functions.Manifest
+	baseURL     string
+	gateway     *gateway
+	database    *database
+	vault       *vault.Server
+	issuer      *issuer.Issuer
+	signIn      *issuer.SignIn
+	password    string       // of every demo user
+	metricsPage http.Handler // of -metrics, otherwise nil
+	hubspot     *fakehubspot.Fake
+	meta        *fakemeta.Fake
+	queue       *queue.Queue // nil with Google's emulator
+	tenants     tenants
 
 	scheduler *fakescheduler.Server // of the tenants' own schedules
 
@@ -80,6 +81,11 @@ func (s *system) bring(ctx context.Context) error {
 	}
 	if err := s.claim(); err != nil {
 		return err
+	}
+	if s.metrics {
+		if err := s.measure(); err != nil {
+			return err
+		}
 	}
 	keep, err := loadState(s.dir)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Topic is where the queue itself sends what failed its last attempt.
@@ -55,13 +56,14 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 	if err != nil {
 		return fmt.Errorf("store dead letter %s of %s: %w", m.Key(), topic, err)
 	}
+	telemetry.DeadLetters.Add(ctx, 1, cmp.Or(topic, Topic))
 	return nil
 }
 
 // transport reports an attribute that says how a message travelled and failed,
 // which has columns of its own and must not travel again.
 func transport(key string) bool {
-	return strings.HasPrefix(key, "CloudPubSubDeadLetter") || key == message.TopicAttribute || key == message.ReasonAttribute
+	return strings.HasPrefix(key, "CloudPubSubDeadLetter") || key == message.TopicAttribute || key == message.ReasonAttribute || key == message.TraceAttribute
 }
 
 // storable leaves out what Postgres cannot store in a text.

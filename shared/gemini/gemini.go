@@ -20,6 +20,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Config says which back end and which models. Nothing of it is needed: without
@@ -77,7 +78,7 @@ func Open(_ context.Context, cfg Config, db *pg.DB) (*Client, error) {
 		breakers: map[string]*gobreaker.CircuitBreaker[any]{},
 	}
 	cc := &genai.ClientConfig{
-		Backend: genai.BackendGeminiAPI, HTTPClient: &http.Client{Transport: transport{http.DefaultTransport}},
+		Backend: genai.BackendGeminiAPI, HTTPClient: &http.Client{Transport: transport{telemetry.Transport("gemini", nil)}},
 		HTTPOptions: genai.HTTPOptions{BaseURL: cfg.BaseURL},
 	}
 	if c.vertex {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Options are what a Client of one portal needs. Only Portal and Token must be set.
@@ -72,7 +73,7 @@ func New(o Options) (*Client, error) {
 		opts:  o,
 		limit: o.Limits.of(o.Portal),
 		http: &http.Client{
-			Transport: o.Transport,
+			Transport: telemetry.Transport("hubspot", o.Transport),
 			// Following a redirect could carry the token to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

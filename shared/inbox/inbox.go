@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // First records that consumer handles the event called key and reports whether
@@ -21,7 +23,11 @@ func First(ctx context.Context, tx pgx.Tx, consumer, key, subject string) (bool,
 	if err != nil {
 		return false, fmt.Errorf("record event %s of %s: %w", key, consumer, err)
 	}
-	return done.RowsAffected() == 1, nil
+	if done.RowsAffected() == 0 {
+		telemetry.InboxDuplicates.Add(ctx, 1, consumer)
+		return false, nil
+	}
+	return true, nil
 }
 
 // Seen reports whether consumer has handled the event called key, for work that
@@ -32,6 +38,9 @@ func Seen(ctx context.Context, tx pgx.Tx, consumer, key string) (seen bool, err 
 		pgx.StrictNamedArgs{"consumer": consumer, "key": key}).Scan(&seen)
 	if err != nil {
 		return false, fmt.Errorf("look up event %s of %s: %w", key, consumer, err)
+	}
+	if seen {
+		telemetry.InboxDuplicates.Add(ctx, 1, consumer)
 	}
 	return seen, nil
 }

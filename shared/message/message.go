@@ -23,6 +23,10 @@ const TopicAttribute = "gv-topic"
 // queue knows.
 const ReasonAttribute = "gv-reason"
 
+// TraceAttribute says, as W3C's traceparent does, which trace a message belongs to: what
+// its sender was at when it wrote the message, however much later it is sent.
+const TraceAttribute = "gv-traceparent"
+
 // SubjectAttribute says whose data a message is about, so that an erasure finds
 // it wherever it is kept.
 const SubjectAttribute = "gv-subject"

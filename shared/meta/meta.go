@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/geminivideo/geminivideo/shared/money"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Config is how Meta is reached.
@@ -84,7 +85,7 @@ func New(cfg Config, o Options) *Client {
 		quota:      &quota{now: o.Now, pauses: map[gate]pause{}},
 		currencies: map[string]money.Currency{}, posts: map[string]*rate.Limiter{},
 		http: &http.Client{
-			Transport: o.Transport,
+			Transport: telemetry.Transport("meta", o.Transport),
 			// Following a redirect could carry the token to another host, and a write twice.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Publisher sends messages to topics. It returns once every message is stored by
@@ -45,9 +47,17 @@ func put(ctx context.Context, tx pgx.Tx, due *time.Time, messages []message.Mess
 	var (
 		tenants, topics, attributes, subjects = make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages)),
 			make([]string, len(messages))
-		data = make([][]byte, len(messages))
+		data        = make([][]byte, len(messages))
+		traceparent = telemetry.Traceparent(ctx)
 	)
 	for i, m := range messages {
+		if traceparent != "" { // whoever sends it, it belongs to the trace of who wrote it
+			m.Attributes = maps.Clone(m.Attributes)
+			if m.Attributes == nil {
+				m.Attributes = map[string]string{}
+			}
+			m.Attributes[message.TraceAttribute] = traceparent
+		}
 		said, err := json.Marshal(m.Attributes)
 		if err != nil {
 			return fmt.Errorf("write messages for %s: %w", m.Topic, err)

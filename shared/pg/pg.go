@@ -41,12 +41,16 @@ type WorkerConfig struct {
 // DB is a pool of connections as gv_app. Tenants take turns at them: one tenant's burst
 // delays another by no more than the transaction that is under way.
 type DB struct {
-	pool  *pgxpool.Pool
-	turns *fair.Queue
+	pool    *pgxpool.Pool
+	turns   *fair.Queue
+	unwatch func()
 }
 
 // Worker is a pool of connections as gv_worker.
-type Worker struct{ pool *pgxpool.Pool }
+type Worker struct {
+	pool    *pgxpool.Pool
+	unwatch func()
+}
 
 // Open makes a pool; it connects when first used.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
@@ -54,7 +58,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{pool, fair.New(int(pool.Config().MaxConns))}, nil
+	return &DB{pool, fair.New(int(pool.Config().MaxConns)), watch(ctx, pool, "app")}, nil
 }
 
 // OpenWorker makes a worker's pool; it connects when first used.
@@ -63,17 +67,23 @@ func OpenWorker(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{pool}, nil
+	return &Worker{pool, watch(ctx, pool, "worker")}, nil
 }
 
 // Conns is how many connections the pool opens at most.
 func (db *DB) Conns() int { return int(db.pool.Config().MaxConns) }
 
 // Close closes the pool's connections.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.unwatch()
+	db.pool.Close()
+}
 
 // Close closes the pool's connections.
-func (w *Worker) Close() { w.pool.Close() }
+func (w *Worker) Close() {
+	w.unwatch()
+	w.pool.Close()
+}
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return ping(ctx, db.pool) }
@@ -104,6 +114,7 @@ func open(ctx context.Context, setting, url string, maxConns int32) (*pgxpool.Po
 	cfg.MinConns = 0
 	cfg.MaxConnIdleTime = 30 * time.Second
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.ConnConfig.Tracer = tracer{}
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	return pgxpool.NewWithConfig(ctx, cfg)
 }

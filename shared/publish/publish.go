@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	"go.opentelemetry.io/otel/attribute"
 	"google.golang.org/api/option"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Config is where topics are.
@@ -51,6 +53,26 @@ const deadline = 4 * time.Second
 func (c *Client) Publish(ctx context.Context, messages ...message.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
+	ctx, span := telemetry.Begin(ctx, telemetry.Producer, "publish", attribute.Int("messaging.batch.message_count", len(messages)))
+	err := c.publish(ctx, messages)
+	failure := ""
+	if err != nil {
+		failure = "not stored"
+	}
+	span.End(failure)
+	unsent := message.UnsentOf(err, len(messages))
+	for i, m := range messages {
+		outcome := "stored"
+		if unsent[i] {
+			outcome = "failed"
+		}
+		telemetry.MessagesPublished.Add(ctx, 1, m.Topic, outcome)
+	}
+	return err
+}
+
+func (c *Client) publish(ctx context.Context, messages []message.Message) error {
+	traceparent := telemetry.Traceparent(ctx)
 	results := make([]*pubsub.PublishResult, len(messages))
 	for i, m := range messages {
 		topic, err := c.topic(m.Topic)
@@ -58,7 +80,10 @@ func (c *Client) Publish(ctx context.Context, messages ...message.Message) error
 			return fault.Down("the message queue cannot be reached", err)
 		}
 		attributes := map[string]string{message.TopicAttribute: m.Topic}
-		maps.Copy(attributes, m.Attributes)
+		if traceparent != "" {
+			attributes[message.TraceAttribute] = traceparent
+		}
+		maps.Copy(attributes, m.Attributes) // an older message names its own trace
 		results[i] = topic.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: attributes})
 	}
 	var (

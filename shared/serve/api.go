@@ -210,6 +210,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.unknown(w, r)
 		return
 	}
+	note(r.Context(), func(o *outcome) { o.route = pattern })
 	r, err := a.prepare(w, r, *to)
 	if err != nil {
 		WriteError(w, r, err)

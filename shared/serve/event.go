@@ -44,11 +44,21 @@ func Consume(name string, c Consumer) http.Handler {
 			return
 		}
 		Note(r.Context(), "key", m.Key(), "attempt", m.Attempt)
-		err = c.Handle(r.Context(), m)
-		if err != nil && fault.Permanent(err) {
-			slog.WarnContext(r.Context(), "message can never succeed: kept as a dead letter",
+		ctx, end := received(r.Context(), name, m)
+		came := "failed" // a panic too
+		defer func() { end(came) }()
+		err = c.Handle(ctx, m)
+		rejected := err != nil && fault.Permanent(err)
+		if rejected {
+			slog.WarnContext(ctx, "message can never succeed: kept as a dead letter",
 				"function", name, "message", m.Key(), "error", err.Error())
-			err = c.Reject(r.Context(), m, err)
+			err = c.Reject(ctx, m, err)
+		}
+		switch {
+		case err == nil && rejected:
+			came = "rejected"
+		case err == nil:
+			came = "handled"
 		}
 		if err != nil {
 			WriteError(w, r, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
 	"github.com/geminivideo/geminivideo/shared/telemetry"
+	"github.com/geminivideo/geminivideo/shared/telemetry/export"
 )
 
 // Kind is how a function is triggered.
@@ -109,11 +110,27 @@ func (s *stopper) tick(job Job) http.Handler {
 func register(name string, kind Kind, build func(context.Context) (http.Handler, error)) {
 	if os.Getenv("FUNCTION_TARGET") == name {
 		telemetry.Setup()
+		exporter, reporter = export.Start(name), export.StartErrors()
 		stopGracefully()
 	}
-	handler := Wrap(name, &lazy{build: build})
+	handler := wrap(name, kind, &lazy{build: build})
 	registered[name] = Function{Name: name, Kind: kind, Handler: handler, Build: build}
-	functions.HTTP(name, process.counted(handler).ServeHTTP)
+	functions.HTTP(name, process.counted(exported(kind, handler)).ServeHTTP)
+}
+
+// exporter and reporter send this process's telemetry; nil where nothing is exported.
+var (
+	exporter *export.Exporter
+	reporter *export.Errors
+)
+
+// exported starts an export at the end of a request if one is due: Cloud Run gives an
+// instance without requests no processor.
+func exported(kind Kind, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		exporter.RequestEnded(kind != KindHTTP)
+	})
 }
 
 // timeout is how long a request may take: the timeout of the service, less a second

@@ -14,10 +14,12 @@ import (
 
 // Cloud Run leaves ten seconds after SIGTERM. A scheduled job begins nothing new from
 // then on; after cutAfter what it still works on is cut off, so that it has time to
-// record how far it came; after drainFor the process ends.
+// record how far it came; after drainFor no request is waited for, and until flushFor
+// what is not exported yet is.
 const (
 	cutAfter = 6 * time.Second
 	drainFor = 9 * time.Second
+	flushFor = 9500 * time.Millisecond
 )
 
 // ErrStopping is why the context of a scheduled run ends when its instance stops.
@@ -39,11 +41,15 @@ var stopGracefully = sync.OnceFunc(func() {
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	go func() {
 		<-ctx.Done()
+		flush, cancel := context.WithTimeout(context.Background(), flushFor)
+		defer cancel()
 		if process.stop() {
 			slog.Info("stopped: every request in flight was answered")
 		} else {
 			slog.Warn("stopped with requests still in flight")
 		}
+		exporter.Flush(flush)
+		reporter.Flush(flush)
 		os.Exit(0)
 	}()
 })

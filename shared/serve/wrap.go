@@ -28,15 +28,23 @@ type checked struct {
 	checker
 }
 
-// Wrap returns h with the log line, deadline, recovery and /health of a function.
-func Wrap(name string, h http.Handler) http.Handler {
+// Wrap returns h with the log line, deadline, recovery, span, measurement and /health of
+// a function.
+func Wrap(name string, h http.Handler) http.Handler { return wrap(name, KindHTTP, h) }
+
+func wrap(name string, kind Kind, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := telemetry.WithTrace(r.Context(), telemetry.TraceFrom(r.Header))
+		o, rec := &outcome{}, &recorder{ResponseWriter: w}
+		ctx := telemetry.WithTrace(telemetry.WithFunction(r.Context(), name), telemetry.TraceFrom(r.Header))
+		ctx = telemetry.WithRequest(ctx, r.Method, r.URL.Path)
+		if r.URL.Path != "/health" {
+			var end func(*recorder, *outcome)
+			ctx, end = measured(ctx, name, kind, r.Method)
+			defer func() { end(rec, o) }()
+		}
 		ctx, cancel := context.WithTimeout(ctx, timeout())
 		defer cancel()
-		o := &outcome{}
 		ctx = context.WithValue(ctx, outcomeKey{}, o)
-		rec := &recorder{ResponseWriter: w}
 		began := time.Now()
 		r = r.WithContext(ctx)
 		body := paceBody(w, r, slowest)
@@ -63,6 +71,8 @@ type outcome struct {
 	tenant string
 	report any
 	ids    []any
+	route  string          // the pattern that the request matched
+	within context.Context // the trace of the message that the request delivers
 }
 
 type outcomeKey struct{}
@@ -194,5 +204,9 @@ func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took ti
 	if o.report != nil {
 		attrs = append(attrs, "report", o.report)
 	}
-	slog.Log(r.Context(), level, fmt.Sprintf("%s %s %d", r.Method, r.URL.Path, rec.status), attrs...)
+	ctx := r.Context()
+	if o.within != nil {
+		ctx = o.within
+	}
+	slog.Log(ctx, level, fmt.Sprintf("%s %s %d", r.Method, r.URL.Path, rec.status), attrs...)
 }

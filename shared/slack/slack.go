@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Config is where messages may go.
@@ -36,7 +38,7 @@ func New(cfg Config) *Client {
 		deadline = 10 * time.Second
 	}
 	return &Client{local: cfg.AllowLocal, http: &http.Client{
-		Timeout: deadline,
+		Timeout: deadline, Transport: telemetry.Transport("slack", nil),
 		// Following a redirect would carry a tenant's figures to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

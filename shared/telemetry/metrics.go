@@ -112,6 +112,6 @@ var (
 var (
 	PoolConnections = gauge("gv_pool_connections", "1", "Connections of a pool, by what they do; max is how many it may open.",
 		byFunction, oneOf("role", "app", "worker"), oneOf("state", "used", "idle", "max"))
-	PoolWaits       = counter("gv_pool_waits_total", "Times that a request waited for a connection because all were in use.", byFunction, oneOf("role", "app", "worker"))
-	PoolWaitSeconds = counter("gv_pool_wait_seconds_total", "How long requests waited for a connection.", byFunction, oneOf("role", "app", "worker"))
+	PoolWaits       = total("gv_pool_waits_total", "Times that a request waited for a connection because all were in use.", byFunction, oneOf("role", "app", "worker"))
+	PoolWaitSeconds = total("gv_pool_wait_seconds_total", "How long requests waited for a connection.", byFunction, oneOf("role", "app", "worker"))
 )

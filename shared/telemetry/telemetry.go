@@ -1,62 +1,15 @@
-// Package telemetry writes logs as Cloud Logging reads them: one JSON line an
-// outcome, with severity, message and the trace that it belongs to.
+// Package telemetry is what a function says of itself: logs as Cloud Logging and Error
+// Reporting read them, one JSON line an outcome; traces and metrics of OpenTelemetry.
+// metrics.go is the list of all metrics. Nothing here exports: shared/telemetry/export
+// does, and where it is not started spans and metrics cost next to nothing.
 package telemetry
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 )
-
-type traceKey struct{}
-
-// Trace is a request's place in a trace.
-type Trace struct {
-	ID   string // 32 hexadecimal digits
-	Span string // 16, or empty
-}
-
-// WithTrace returns ctx with the trace that its log lines belong to.
-func WithTrace(ctx context.Context, t Trace) context.Context {
-	return context.WithValue(ctx, traceKey{}, t)
-}
-
-// TraceOf returns the trace of ctx, empty where it has none.
-func TraceOf(ctx context.Context) Trace {
-	t, _ := ctx.Value(traceKey{}).(Trace)
-	return t
-}
-
-var (
-	traceparent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
-	cloudTrace  = regexp.MustCompile(`^([0-9a-fA-F]{32})(?:/([0-9]+))?`)
-)
-
-// TraceFrom reads a request's trace from traceparent or X-Cloud-Trace-Context.
-func TraceFrom(h http.Header) Trace {
-	if m := traceparent.FindStringSubmatch(h.Get("Traceparent")); m != nil {
-		return Trace{ID: m[1], Span: m[2]}
-	}
-	if m := cloudTrace.FindStringSubmatch(h.Get("X-Cloud-Trace-Context")); m != nil {
-		return Trace{ID: strings.ToLower(m[1]), Span: hexadecimal(m[2])}
-	}
-	return Trace{}
-}
-
-// hexadecimal puts the older header's decimal span id into the form of logs.
-func hexadecimal(span string) string {
-	id, err := strconv.ParseUint(span, 10, 64)
-	if err != nil || id == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%016x", id)
-}
 
 // NewLogger returns a logger that writes Cloud Logging's JSON to w. Traces are
 // named in full where project is known, so that Cloud Logging links them.
@@ -80,6 +33,9 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 		if t.Span != "" {
 			r.AddAttrs(slog.String("logging.googleapis.com/spanId", t.Span))
 		}
+	}
+	if r.Level >= slog.LevelError {
+		r = reported(ctx, r)
 	}
 	return h.Handler.Handle(ctx, r)
 }

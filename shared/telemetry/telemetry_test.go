@@ -15,10 +15,11 @@ const id = "0af7651916cd43dd8448eb211c80319c"
 func TestATraceIsReadFromEitherHeader(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]telemetry.Trace{
-		"traceparent: 00-" + id + "-b7ad6b7169203331-01":            {ID: id, Span: "b7ad6b7169203331"},
+		"traceparent: 00-" + id + "-b7ad6b7169203331-01":            {ID: id, Span: "b7ad6b7169203331", Sampled: true},
+		"traceparent: 00-" + id + "-b7ad6b7169203331-00":            {ID: id, Span: "b7ad6b7169203331"},
 		"traceparent: 00-" + id + "-b7ad6b7169203331":               {},
 		"traceparent: nonsense":                                     {},
-		"X-Cloud-Trace-Context: " + id + "/255;o=1":                 {ID: id, Span: "00000000000000ff"},
+		"X-Cloud-Trace-Context: " + id + "/255;o=1":                 {ID: id, Span: "00000000000000ff", Sampled: true},
 		"X-Cloud-Trace-Context: " + id:                              {ID: id},
 		"X-Cloud-Trace-Context: " + id + "/99999999999999999999999": {ID: id},
 		"X-Cloud-Trace-Context: 0AF7651916CD43DD8448EB211C80319C/1": {ID: id, Span: "0000000000000001"},

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/standardwebhook"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Config is where messages may go.
@@ -82,10 +83,11 @@ func (f *Failure) Gone() bool { return f.Status == http.StatusGone }
 
 // Sender posts messages. It is safe for concurrent use.
 type Sender struct {
-	local    bool
-	deadline time.Duration
-	client   *http.Client
-	now      func() time.Time
+	local     bool
+	deadline  time.Duration
+	client    *http.Client
+	transport *http.Transport
+	now       func() time.Time
 }
 
 const standardDeadline = 10 * time.Second
@@ -97,14 +99,15 @@ func New(cfg Config) *Sender {
 		s.deadline = standardDeadline
 	}
 	dialer := &net.Dialer{Timeout: s.deadline, Control: s.admit}
+	s.transport = &http.Transport{
+		DialContext:            dialer.DialContext,
+		Proxy:                  nil, // a proxy would dial for us, unchecked
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 16 << 10,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+	}
 	s.client = &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			Proxy:                  nil, // a proxy would dial for us, unchecked
-			DisableKeepAlives:      true,
-			MaxResponseHeaderBytes: 16 << 10,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		},
+		Transport:     telemetry.Transport("webhook", s.transport),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s

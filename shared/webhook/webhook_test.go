@@ -151,7 +151,7 @@ func TestAddressesThatAreNotPublicAreNotDialled(t *testing.T) {
 func TestWhatANameLeadsToIsCheckedWhenItIsDialled(t *testing.T) {
 	t.Parallel()
 	s := New(Config{})
-	transport := s.client.Transport.(*http.Transport)
+	transport := s.transport
 	dialer := &net.Dialer{Control: s.admit, Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no such server")
 	}}}

@@ -220,7 +220,8 @@ func (j journal) states(ctx context.Context) (map[string]State, error) {
 	rows, _ := j.pool.Query(ctx, `
 		SELECT   subscription, count(*) FILTER (WHERE NOT leased AND due_at <= clock_timestamp()) AS due,
 		         count(*) FILTER (WHERE leased) AS handling,
-		         count(*) FILTER (WHERE NOT leased AND due_at > clock_timestamp()) AS backing_off
+		         count(*) FILTER (WHERE NOT leased AND due_at > clock_timestamp()) AS backing_off,
+		         extract(epoch FROM clock_timestamp() - min(published_at))::float8 AS oldest
 		FROM     local_queue.deliveries
 		GROUP BY subscription`)
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[State])

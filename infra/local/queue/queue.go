@@ -188,6 +188,8 @@ type State struct {
 	Due          int    `json:"due"`         // to be delivered now
 	Handling     int    `json:"handling"`    // being handled now
 	BackingOff   int    `json:"backing_off"` // failed, and to be tried again later
+	// Oldest is the age of the oldest message, in seconds.
+	Oldest float64 `json:"oldest_seconds"`
 }
 
 // States returns how every subscription stands.
