@@ -20,6 +20,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/revenue"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 func init() { serve.HTTP("attribute", build) }
@@ -138,6 +139,7 @@ func (f *function) attribute(ctx context.Context, in *input) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
+	telemetry.Attributions.Add(ctx, 1, "conversion", out.Method)
 	serve.Note(ctx, "conversion", out.ConversionID, "method", out.Method)
 	return &output{out}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // consumer is the inbox's name for these messages.
@@ -40,7 +41,7 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 		return fault.Invalidf("the message names no tenant")
 	}
 	serve.Note(ctx, "tenant", tenant, "page", l.PageID, "lead", l.LeadID)
-	if err := f.recordLead(ctx, tenant, m.Key(), l); err != nil {
+	if err := f.recordLead(ctx, tenant, m, l); err != nil {
 		return fmt.Errorf("record lead %s of page %s: %w", l.LeadID, l.PageID, err)
 	}
 	return nil
@@ -48,8 +49,9 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 
 // recordLead reads a lead from Meta, once, and records it as a click on its ad. Of its
 // e-mail address and phone number only hashes outlive this call.
-func (f *function) recordLead(ctx context.Context, tenant, key string, l leads.Lead) error {
+func (f *function) recordLead(ctx context.Context, tenant string, m message.Message, l leads.Lead) error {
 	var (
+		key    = m.Key()
 		page   leads.Page
 		secret string
 		done   bool
@@ -100,6 +102,9 @@ func (f *function) recordLead(ctx context.Context, tenant, key string, l leads.L
 		deals = n
 		return err
 	})
+	if err == nil {
+		telemetry.LedgerLag(ctx, "lead_form", m.PublishedAt)
+	}
 	if err == nil && deals > 0 {
 		outbox.Flush(ctx, f.db, tenant, f.queue)
 	}

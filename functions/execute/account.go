@@ -14,6 +14,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/meta"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // account is one ad account, worked on under its lease.
@@ -130,6 +131,9 @@ func (a *account) transit(ctx context.Context, c *queue.Claim, live *changes.Liv
 		c.Change = next.Change
 		return s.Save(ctx, next, effects)
 	})
+	if err == nil && o.Kind != changes.Send && o.Kind != changes.Validate {
+		telemetry.Changes.Add(ctx, 1, string(o.Kind), o.WhyNot())
+	}
 	return o, err
 }
 

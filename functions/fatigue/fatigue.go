@@ -23,6 +23,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/publish"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 func init() { serve.HTTP("fatigue", build) }
@@ -209,6 +210,7 @@ func (f *function) check(ctx context.Context, in *checkInput) (*checkOutput, err
 		}
 	}
 	v := fatigue.Judge(in.days, beside)
+	telemetry.FatigueVerdicts.Add(ctx, 1, string(v.Status))
 	serve.Note(ctx, "ad", in.Body.AdID, "status", string(v.Status))
 	return &checkOutput{shown(in.Body.AdID, v, len(beside.Account) > 0)}, nil
 }

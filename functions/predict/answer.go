@@ -2,6 +2,7 @@ package predict
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/oracle"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 	"github.com/geminivideo/geminivideo/shared/winners"
 )
 
@@ -36,6 +38,7 @@ func (f *function) gate(ctx context.Context, in *gateInput) (*gateOutput, error)
 	if err := f.record(ctx, in, p); err != nil {
 		return nil, err
 	}
+	telemetry.GateDecisions.Add(ctx, 1, a.Gate, strings.ToLower(a.Decision))
 	serve.Note(ctx, "account", in.Body.AccountID, "decision", a.Decision, "model", p.Version)
 	return &gateOutput{a}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/crmsync"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/ledger"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // readDeals reads the deals that changed, page by page, and records each.
@@ -153,6 +154,8 @@ func (r *run) refresh(ctx context.Context, ids []int64, first bool) error {
 	r.seen += len(ids)
 	r.sync.RunSeen += len(ids)
 	if !first {
+		telemetry.DealsCompared.Add(ctx, float64(len(ids)-len(differences.Repaired)), "same")
+		telemetry.DealsCompared.Add(ctx, float64(len(differences.Repaired)), "repaired")
 		r.repaired += len(differences.Repaired)
 		r.sync.RunRepaired += len(differences.Repaired)
 		r.sync.RunGone += len(differences.Gone)

@@ -16,6 +16,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/schedules"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 func init() { serve.Schedule("relay", build) }
@@ -73,7 +74,7 @@ const (
 	reserve = 3 * time.Second
 )
 
-// Run sends, clears, asks, then puts jobs right. A queue that is down is no reason not
+// Run sends, clears, asks, puts jobs right, then measures what still waits. A queue that is down is no reason not
 // to clear.
 func (f *function) Run(ctx context.Context) (any, error) {
 	if end, ok := ctx.Deadline(); ok {
@@ -89,6 +90,9 @@ func (f *function) Run(ctx context.Context) (any, error) {
 		var failed error
 		r.Rescheduled, failed = f.jobs.Reconcile(ctx, f.db, time.Now())
 		err = errors.Join(err, failed)
+		if telemetry.Exported() {
+			err = errors.Join(err, measure(ctx, f.db, time.Now()))
+		}
 		if ctx.Err() != nil {
 			r.Unfinished = true
 			return nil

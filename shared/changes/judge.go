@@ -74,23 +74,35 @@ func (s State) WithLive(live Live) State {
 func Judge(s State) Outcome {
 	c := &s.Change
 	if s.Live.Status == "ARCHIVED" || s.Live.Status == "DELETED" {
-		return Outcome{Kind: Fail, Reason: c.BudgetObject + " is " + s.Live.Status + " on Meta and can no longer be changed"}
+		return Outcome{Kind: Fail, Reason: c.BudgetObject + " is " + s.Live.Status + " on Meta and can no longer be changed", Rule: "gone"}
 	}
 	if c.Status == StatusApplying || c.Status == StatusUnknown {
-		return s.resolve()
+		o := s.resolve()
+		o.Rule = map[OutcomeKind]string{Hold: "edited", Fail: "tries_used_up"}[o.Kind]
+		return o
 	}
 	if s.Paused != "" {
-		return Outcome{Kind: Wait, Until: s.Now.Add(time.Minute), Reason: s.Paused}
+		return Outcome{Kind: Wait, Until: s.Now.Add(time.Minute), Reason: s.Paused, Rule: "paused"}
 	}
 	if s.Live.Offline && Careful(s.Mode, c.Mode) != ModeDryRun {
-		return Outcome{Kind: Hold, Reason: NotConnected(c.AccountID)}
+		return Outcome{Kind: Hold, Reason: NotConnected(c.AccountID), Rule: "not_connected"}
 	}
-	for _, rule := range []func() (Outcome, bool){s.shape, s.edited, s.alreadySet, s.stale, s.banned, s.unapproved} {
-		if o, applies := rule(); applies {
+	for _, rule := range []struct {
+		name  string
+		holds func() (Outcome, bool)
+	}{
+		{"shape", s.shape}, {"edited", s.edited}, {"", s.alreadySet}, {"stale", s.stale}, {"cooling_down", s.banned}, {"approval", s.unapproved},
+	} {
+		if o, applies := rule.holds(); applies {
+			o.Rule = rule.name
 			return o
 		}
 	}
-	return s.next()
+	o := s.next()
+	if o.Kind == Wait || o.Kind == Hold {
+		o.Rule = "limit"
+	}
+	return o
 }
 
 // resolve says what became of a write whose outcome is unknown, by what the

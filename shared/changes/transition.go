@@ -2,6 +2,7 @@ package changes
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -44,6 +45,8 @@ const (
 type Outcome struct {
 	Kind   OutcomeKind
 	Reason string
+	// Rule is which rule of Judge kept the change from going on, in a word.
+	Rule string
 	// Step is the amount that Send and Validate are about, and Floor its minimum spend.
 	Step  int64
 	Floor *int64
@@ -61,6 +64,16 @@ type Outcome struct {
 	// By is who approved, rejected or undid it, and Digest the approved plan.
 	By     string
 	Digest []byte
+}
+
+// WhyNot says in a word why the change was not carried out: the rule that held it, or
+// the platform; "none" where it was.
+func (o Outcome) WhyNot() string {
+	switch o.Kind {
+	case RetryLater, Forbidden, Refused, Unreadable, OutcomeUnknown, Retry:
+		return "platform"
+	}
+	return cmp.Or(o.Rule, "none")
 }
 
 // transition is a row of the table: an outcome leads a change of one of the from

@@ -18,6 +18,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // creditAgain handles a click that arrived after its deal.
@@ -117,6 +118,7 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledge
 	}
 	best := attribution.Best(touches)
 	if best == nil {
+		telemetry.Attributions.Add(ctx, 1, "deal", c.Method)
 		return nil, store.SetCredit(ctx, deal, c)
 	}
 	of := func(click string) ledger.Touch {
@@ -128,6 +130,7 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledge
 		ContactID: from.ContactID, ClickID: &credited.ClickID, AdID: &credited.AdID, CampaignID: &credited.CampaignID,
 		Method: credited.Method, Confidence: credited.Confidence, Reason: credited.Reason,
 	}
+	telemetry.Attributions.Add(ctx, 1, "deal", c.Method)
 	for _, contact := range contacts {
 		if from.ContactID != nil && contact.ID == *from.ContactID {
 			c.ConvertedAt = &contact.ConvertedAt

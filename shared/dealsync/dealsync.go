@@ -30,6 +30,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/secrets"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // Config is how HubSpot's API is reached.
@@ -97,7 +98,7 @@ func (p *Processor) Handle(ctx context.Context, m message.Message) error {
 	if tenant := m.Tenant(); tenant != "" && tenant != c.TenantID {
 		return fault.Conflictf("portal %d belongs to another tenant than the message says", e.PortalID)
 	}
-	w := &work{Processor: p, connection: c, event: e, key: e.Key(), subject: e.Subject()}
+	w := &work{Processor: p, connection: c, event: e, key: e.Key(), subject: e.Subject(), stored: m.PublishedAt}
 	return w.do(ctx)
 }
 
@@ -139,7 +140,8 @@ type work struct {
 	key        string
 	subject    string
 	client     *hubspot.Client
-	needsFlush bool // the outbox holds a message to be sent
+	needsFlush bool      // the outbox holds a message to be sent
+	stored     time.Time // when the queue stored the event
 
 	// batch are the deals to be read where there is no event; found is what differed.
 	batch []int64
@@ -160,6 +162,9 @@ func (w *work) do(ctx context.Context) error {
 	default:
 		err = w.refresh(ctx)
 		w.watch(ctx, err)
+	}
+	if err == nil {
+		telemetry.LedgerLag(ctx, "hubspot", w.stored)
 	}
 	if err == nil && w.needsFlush {
 		outbox.Flush(ctx, w.db, w.connection.TenantID, w.queue)

@@ -20,6 +20,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/revenue"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // recordReport records what a source other than HubSpot has said of a deal: the
@@ -41,6 +42,7 @@ func (p *Processor) recordReport(ctx context.Context, m message.Message) error {
 	if err != nil {
 		return fmt.Errorf("record deal %s of source %d: %w", r.DealID, r.PortalID, err)
 	}
+	telemetry.LedgerLag(ctx, "deal_source", m.PublishedAt)
 	if needsFlush {
 		outbox.Flush(ctx, p.db, tenant, p.queue)
 	}

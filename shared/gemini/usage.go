@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/pg"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // usage counts what tenants use, in Postgres, where all instances see it.
@@ -63,6 +64,7 @@ func (u usage) reserve(ctx context.Context, r reservation, capMicros, capTokens 
 	case err != nil:
 		return r, fmt.Errorf("reserve what a call may cost: %w", err)
 	case !left.until.IsZero():
+		telemetry.GeminiCalls.Add(ctx, 1, r.model, r.purpose, "capped")
 		return r, &Capped{Until: left.until.UTC(), Tokens: left.tokens+r.tokens > capTokens}
 	}
 	return r, nil
@@ -74,6 +76,14 @@ const chargeFor = 5 * time.Second
 
 // charge replaces the reservation of a call by what it used.
 func (u usage) charge(ctx context.Context, r reservation, s spent) {
+	outcome := "answered"
+	if s.failed {
+		outcome = "failed"
+	}
+	telemetry.GeminiCalls.Add(ctx, 1, r.model, r.purpose, outcome)
+	telemetry.GeminiTokens.Add(ctx, float64(s.input), r.model, r.purpose, "input")
+	telemetry.GeminiTokens.Add(ctx, float64(s.output), r.model, r.purpose, "output")
+	telemetry.GeminiCost.Add(ctx, float64(s.micros)/1e6, r.model, r.purpose)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chargeFor)
 	defer cancel()
 	failed := 0

@@ -277,8 +277,15 @@ func UseMeter(m metric.Meter) error {
 			return err
 		}
 	}
+	measured.Store(true)
 	return nil
 }
+
+var measured atomic.Bool
+
+// Exported reports whether anybody reads the metrics: what costs a query to measure is
+// measured only then.
+func Exported() bool { return measured.Load() }
 
 // watched are what is asked for its values before each export, such as pools.
 var watched struct {

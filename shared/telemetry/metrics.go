@@ -1,5 +1,10 @@
 package telemetry
 
+import (
+	"context"
+	"time"
+)
+
 // This file is the list of the metrics: each instrument with its name, unit, labels and
 // meaning. Dashboards and alert rules read the list by Metrics, so a metric is
 // added, renamed or removed here alone.
@@ -41,7 +46,7 @@ var (
 // Messages.
 var (
 	LedgerLagSeconds = histogram("gv_webhook_to_ledger_seconds",
-		"From the time at which the queue stored a webhook's event to the commit of what it says; a redelivery that changes nothing is left out.",
+		"From the time at which the queue stored a webhook's event to the commit of what it says.",
 		delaySeconds, oneOf("source", "hubspot", "deal_source", "lead_form"))
 	MessageLagSeconds = histogram("gv_message_lag_seconds", "From the time at which the queue stored a message to the end of its handling, by consumer.",
 		delaySeconds, byFunction)
@@ -76,7 +81,7 @@ var (
 	MeasuredAt      = gauge("gv_measured_timestamp_seconds", "s", "When what waits in the database was last measured, in seconds since 1970.")
 )
 
-var byQueue = oneOf("queue", "changes", "crm_syncs", "writebacks", "embedding_models", "webhook_attempts")
+var byQueue = oneOf("queue", "changes", "crm_syncs", "embedding_models")
 
 // What the local system's own queue has. On Google Cloud the platform has these itself, as
 // pubsub.googleapis.com/subscription/num_undelivered_messages and oldest_unacked_message_age.
@@ -87,7 +92,7 @@ var (
 
 // What the product decides.
 var (
-	Attributions = counter("gv_attributions_total", "Conversions and deals that were credited anew, by the layer that matched.",
+	Attributions = counter("gv_attributions_total", "Credits that were derived for conversions and deals, by the layer that matched; a deal that is looked at again counts again.",
 		oneOf("subject", "conversion", "deal"), oneOf("layer", "lead_id", "url_param", "fingerprint", "probabilistic", "unattributed"))
 	GateDecisions = counter("gv_gate_decisions_total", "Answers of the gate for new creatives, by what was asked.",
 		oneOf("gate", "value", "ctr"), oneOf("decision", "proceed", "reject"))
@@ -95,9 +100,9 @@ var (
 		oneOf("status", "INSUFFICIENT_DATA", "HEALTHY", "FATIGUING", "SATURATED", "AUDIENCE_EXHAUSTED"))
 	Changes = counter("gv_changes_total", "What happened to changes on the ad platform, and why where they were not carried out.",
 		oneOf("outcome", "applied", "already_set", "confirmed", "dry_run", "waiting", "awaiting_approval", "held", "failed", "retry", "unknown",
-			"retry_later", "forbidden", "refused", "unreadable", "approve", "reject", "replace", "take_back"),
+			"retry_later", "forbidden", "refused", "unreadable"),
 		oneOf("why_not", "none", "gone", "paused", "not_connected", "shape", "edited", "stale", "cooling_down", "approval", "limit",
-			"tries_used_up", "platform", "member", "newer_decision"))
+			"tries_used_up", "platform"))
 	DealsCompared = counter("gv_reconcile_deals_total", "Deals that a comparison with the CRM read, and those of them that it had to repair.", oneOf("result", "same", "repaired"))
 )
 
@@ -115,3 +120,11 @@ var (
 	PoolWaits       = total("gv_pool_waits_total", "Times that a request waited for a connection because all were in use.", byFunction, oneOf("role", "app", "worker"))
 	PoolWaitSeconds = total("gv_pool_wait_seconds_total", "How long requests waited for a connection.", byFunction, oneOf("role", "app", "worker"))
 )
+
+// LedgerLag records how long an event took from the queue, which stored it at that time, to
+// the ledger.
+func LedgerLag(ctx context.Context, source string, stored time.Time) {
+	if !stored.IsZero() {
+		LedgerLagSeconds.Record(ctx, time.Since(stored).Seconds(), source)
+	}
+}
