@@ -16,9 +16,12 @@ export interface Session {
 const KEY = 'geminivideo.session'
 const listeners = new Set<() => void>()
 let held: Session | null = load()
+let ended: Session | null = null
 let why: string | undefined
 
 export const session = () => held
+/** signedInAs is that, or who it was while a session that ended by itself waits for a new sign-in. */
+export const signedInAs = () => held ?? ended
 /** Why the last session ended, where it ended by itself. */
 export const endedBecause = () => why
 
@@ -37,6 +40,7 @@ function load(): Session | null {
 }
 
 function store(next: Session | null, reason?: string) {
+  ended = reason !== undefined ? held : null
   held = next
   why = reason
   if (next) localStorage.setItem(KEY, JSON.stringify(next))
@@ -107,7 +111,7 @@ export async function renew(stale: string): Promise<string | null> {
 }
 
 /** may says whether the signed-in role is at least this one. */
-export const may = (role: Role) => (held ? ranks[held.role] : 0) >= ranks[role]
+export const may = (role: Role) => (signedInAs() ? ranks[signedInAs()!.role] : 0) >= ranks[role]
 
 function read(token: string): Omit<Session, 'access' | 'refresh'> | null {
   try {

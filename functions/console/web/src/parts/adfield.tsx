@@ -16,7 +16,7 @@ export function AdField({ label, id, choose, required }: { label: string; id: st
     choose(offered.find((ad) => called(ad) === next || ad.id === next)?.id ?? next.trim())
   }
   return (
-    <Field label={label}>
+    <Field label={label} broad>
       <input type="search" list={list} required={required} maxLength={256} autoComplete="off" value={text ?? (id && name(id))} onChange={(event) => type(event.target.value)} />
       <datalist id={list}>{offered.map((ad) => <option key={ad.id} value={called(ad)}>{ad.campaign_name}</option>)}</datalist>
     </Field>

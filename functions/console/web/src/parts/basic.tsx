@@ -136,8 +136,8 @@ export function Go({ label, busy, done, error, primary, danger, plain, disabled,
   )
 }
 
-export const Field = ({ label, hint, error, children }: { label: ReactNode; hint?: ReactNode; error?: string; children: ReactNode }) => (
-  <label className="field"><span>{label}</span>{children}{hint && <small>{hint}</small>}{error && <small className="bad" role="alert">{error}</small>}</label>
+export const Field = ({ label, hint, error, broad, children }: { label: ReactNode; hint?: ReactNode; error?: string; broad?: boolean; children: ReactNode }) => (
+  <label className={broad ? 'field broad' : 'field'}><span>{label}</span>{children}{hint && <small>{hint}</small>}{error && <small className="bad" role="alert">{error}</small>}</label>
 )
 
 /** Bar is a share of 1, drawn. */

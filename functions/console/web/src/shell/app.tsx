@@ -1,8 +1,8 @@
 // The frame around every view: where one can go, who is signed in, and the switch that stops all writes.
-import { Suspense, lazy, useEffect, useRef, useSyncExternalStore, type ComponentType } from 'react'
+import { Suspense, lazy, memo, useEffect, useRef, useSyncExternalStore, type ComponentType } from 'react'
 import { Redirect, Route, Router, Switch, useLocation } from 'wouter'
 import { queries } from '../api/query'
-import { session, subscribe, type Session } from '../auth/session'
+import { endedBecause, session, signedInAs, subscribe, type Session } from '../auth/session'
 import { leaving } from '../parts/address'
 import { HomeView } from '../views/home'
 import { ErrorFence } from './fence'
@@ -34,22 +34,34 @@ const routes: [string, ComponentType][] = [
 ]
 
 export function App({ refused }: { refused?: string }) {
-  const person = useSyncExternalStore(subscribe, session)
+  const signedIn = useSyncExternalStore(subscribe, session)
+  const before = useRef(signedIn)
+  const person = signedIn ?? (endedBecause() ? signedInAs() : null)
   const tenant = person?.tenant
+  useEffect(() => {
+    if (signedIn && before.current === null) void queries.invalidateQueries() // what failed meanwhile is asked for again
+    before.current = signedIn
+  }, [signedIn])
   const last = useRef(tenant)
   if (last.current !== tenant) {
     if (last.current) queries.clear() // nothing of one tenant is shown to another
     last.current = tenant
   }
   if (!person) return <SignInView refused={refused} />
+  // The views stay behind the sign-in while a session that ended waits for a new one, so that nothing typed is lost.
   return (
-    <Router base="/console" aroundNav={(go, to, options) => { if (leaving()) go(to, options) }}>
-      {tenant ? <Frame key={tenant} person={person} /> : <main><TenantGate /></main>}
-    </Router>
+    <>
+      {!signedIn && <SignInView refused={refused} />}
+      <div hidden={!signedIn}>
+        <Router base="/console" aroundNav={(go, to, options) => { if (leaving()) go(to, options) }}>
+          {tenant ? <Frame key={tenant + person.email} person={person} /> : <main><TenantGate /></main>}
+        </Router>
+      </div>
+    </>
   )
 }
 
-function Frame({ person }: { person: Session }) {
+const Frame = memo(function Frame({ person }: { person: Session }) {
   const [path] = useLocation()
   const before = useRef(path)
   useEffect(() => {
@@ -75,4 +87,4 @@ function Frame({ person }: { person: Session }) {
       </div>
     </div>
   )
-}
+})

@@ -38,8 +38,8 @@ export function CampaignView() {
           )
         }}</Load>
         <Load of={deals} what="its deals">{(told) => <>
-          <CreditedDeals several deals={told.deals} left={told.deals_left} currency={told.currency} />
           <Differs deals={told.deals} left={told.deals_left} currency={told.currency} />
+          <CreditedDeals several deals={told.deals} left={told.deals_left} currency={told.currency} />
         </>}</Load>
         <Load of={history} what="its changes">{({ history: entries }) => (entries.length === 0
           ? <Sheet title="Changes"><p className="soft">Nothing was changed in this campaign by this system.</p></Sheet>

@@ -2,7 +2,7 @@
 import { Link } from 'wouter'
 import type { Answer } from '../api/query'
 import { useGet } from '../api/query'
-import { may, session } from '../auth/session'
+import { may, signedInAs } from '../auth/session'
 import { Alarm } from '../parts/alarm'
 import { Badge, Empty, Load, Sheet, Tiles, View, type Mood } from '../parts/basic'
 import { ago, change, money, signed, words } from '../parts/format'
@@ -42,7 +42,7 @@ export function HomeView() {
 
 function greeting() {
   const hour = new Date().getHours()
-  const name = session()?.email.split('@')[0] ?? ''
+  const name = signedInAs()?.email.split('@')[0] ?? ''
   return `${hour < 12 ? 'Good morning' : hour < 18 ? 'Good afternoon' : 'Good evening'}, ${name}`
 }
 

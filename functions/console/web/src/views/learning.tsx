@@ -6,7 +6,7 @@ import { may } from '../auth/session'
 import { useParam } from '../parts/address'
 import { Badge, Empty, Facts, Field, Go, Load, Notice, Sheet, View } from '../parts/basic'
 import { Chart } from '../parts/lazychart'
-import { ago, money, number, plural, share, time, times, words } from '../parts/format'
+import { ago, money, number, plural, share, time, words } from '../parts/format'
 import { Table, type Column } from '../parts/table'
 
 type Cycle = Answer<'/api/ml/self-learning-cycle/{cycle_id}'>
@@ -109,13 +109,15 @@ function Trends({ told, open }: { told: Learned; open: (id: string) => void }) {
   return (
     <>
       <div className="two">
-        <Sheet title="Accuracy and calibration">{cycles.length > 1 ? <Chart label="Accuracy and calibration by cycle" x={x} series={quality} /> : <p className="soft">A line appears from the second cycle on.</p>}</Sheet>
+        <Sheet title="Accuracy and calibration">{cycles.every((one) => one.accuracy === undefined && one.value_accuracy === undefined && one.interval_coverage === undefined)
+          ? <p className="soft">No prediction has come to its outcome yet: its ad must run, and its conversions must have had time to arrive.</p>
+          : cycles.length > 1 ? <Chart label="Accuracy and calibration by cycle" x={x} series={quality} /> : <p className="soft">A line appears from the second cycle on.</p>}</Sheet>
         <Sheet title="Patterns and promotions">{cycles.length > 1 ? <Chart label="New patterns and promotions by cycle" x={x} series={found} /> : <p className="soft">A line appears from the second cycle on.</p>}</Sheet>
       </div>
       <div className="two">
         <Sheet title="What it has found out">
           {(told.patterns ?? []).length === 0 ? <p className="soft">No pattern yet: it takes enough ads with and without a trait.</p> : (
-            <ul className="list">{(told.patterns ?? []).map((one) => <li key={`${one.feature}/${one.value}/${one.metric}`}>{one.sentence}<span className="small soft line">{plural(one.ads_with, 'ad')} with it, {number(one.ads_without)} without; {times(one.lift_low)} to {times(one.lift_high)}</span></li>)}</ul>
+            <ul className="list">{(told.patterns ?? []).map((one) => <li key={`${one.feature}/${one.value}/${one.metric}`}>{one.sentence}</li>)}</ul>
           )}
         </Sheet>
         <Sheet title="What changed because of it">

@@ -4,7 +4,7 @@ import { useForm } from 'react-hook-form'
 import { zodResolver } from '@hookform/resolvers/zod'
 import * as z from 'zod/mini'
 import { useGet, useSend, type Answer } from '../api/query'
-import { may, session } from '../auth/session'
+import { may, signedInAs } from '../auth/session'
 import { useUnsaved } from '../parts/address'
 import { Bar, Empty, Facts, Field, Go, Load, Notice, Sheet, Tiles, View } from '../parts/basic'
 import { decimals, money, number, plural, share, signed, words } from '../parts/format'
@@ -17,7 +17,7 @@ type Stage = NonNullable<Answer<'/api/ml/synthetic-revenue/stages'>['stages']>[n
 type Funnel = Answer<'/api/deals/funnel'>
 
 export function PipelineView() {
-  const tenant = session()?.tenant ?? ''
+  const tenant = signedInAs()?.tenant ?? ''
   const stages = useGet('/api/ml/synthetic-revenue/stages', { query: { tenant_id: tenant } })
   const funnel = useGet('/api/deals/funnel')
   return (
@@ -71,7 +71,7 @@ function EditStage({ stage, currency, funnel, close }: { stage: Stage; currency:
   const here = funnel?.stages?.find((one) => one.stage_name === stage.stage_name)
   const save = form.handleSubmit(({ value, sure, description }) => put.mutate({
     params: { path: { stage_name: stage.stage_name } },
-    body: { tenant_id: session()?.tenant ?? '', value: Number(value.replace(',', '.')), confidence: Number((Number(sure) / 100).toFixed(6)), description },
+    body: { tenant_id: signedInAs()?.tenant ?? '', value: Number(value.replace(',', '.')), confidence: Number((Number(sure) / 100).toFixed(6)), description },
   }, { onSuccess: (told) => close(`Saved. ${plural(told.revalued_deals, 'deal')} revalued.`) }))
   return (
     <form className="stack" onSubmit={(event) => void save(event)} noValidate>

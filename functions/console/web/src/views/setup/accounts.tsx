@@ -42,7 +42,7 @@ function Mode({ account }: { account: Account }) {
   const save = (body: Input<'/api/accounts/{id}', 'put'>) => put.mutate({ params: { path: { id: account.account_id } }, body }, { onSuccess: () => { setAsking(false); setTyped('') } })
   return (
     <form className="row" onSubmit={(event) => { event.preventDefault(); if (mode === 'live') setAsking(true); else save({ mode }) }}>
-      <Field label="Mode"><select value={mode} onChange={(event) => setMode(event.target.value as Account['mode'])}>{Object.entries(modes).map(([value, name]) => <option key={value} value={value}>{name}</option>)}</select></Field>
+      <Field label="Mode" broad><select value={mode} onChange={(event) => setMode(event.target.value as Account['mode'])}>{Object.entries(modes).map(([value, name]) => <option key={value} value={value}>{name}</option>)}</select></Field>
       <Go label={mode === 'live' ? 'Go live …' : 'Save'} name={`Save the mode of ${called}`} submit busy={put.isPending} disabled={mode === account.mode} error={asking ? undefined : put.error} done={put.isSuccess && 'Saved.'} />
       <Go label={account.paused ? 'Let its writes go on' : 'Stop its writes'} danger={!account.paused} busy={put.isPending} onClick={() => save({ paused: !account.paused })} />
       <Dialog title={`Let ${called} go live?`} open={asking} onClose={() => setAsking(false)}>

@@ -43,7 +43,7 @@ export function ImportPage() {
       <Sheet>
         <p>Take in a report of ads as CSV: an Ads Manager export, or any table with ad_id, impressions, clicks and spend. It is checked first, and rows that are wrong are named by their line.</p>
         <form className="row" onSubmit={(event) => { event.preventDefault(); forget(); send.mutate(true) }}>
-          <Field label="Report, CSV"><input type="file" accept=".csv,text/csv" required onChange={(event) => { setFile(event.target.files?.[0]); forget() }} /></Field>
+          <Field label="Report, CSV" broad><input type="file" accept=".csv,text/csv" required onChange={(event) => { setFile(event.target.files?.[0]); forget() }} /></Field>
           {accounts.length > 1 && <Field label="Ad account"><select value={account} onChange={(event) => { setAccount(event.target.value); forget() }}><option value="">as the report says</option>{accounts.map((one) => <option key={one.account_id} value={one.account_id}>{one.name || one.account_id}</option>)}</select></Field>}
           <Field label="A conversion without a value is worth" hint="Empty: the account’s setting."><input type="number" min="0" step="any" value={worth} onChange={(event) => { setWorth(event.target.value); forget() }} /></Field>
           <Go label="Check the file" submit primary busy={send.isPending && send.variables} error={send.variables ? send.error : undefined} />

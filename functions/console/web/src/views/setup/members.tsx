@@ -1,6 +1,6 @@
 // Who belongs to the company, and with which role.
 import { useState } from 'react'
-import { session } from '../../auth/session'
+import { signedInAs } from '../../auth/session'
 import { useGet, useSend, type Answer } from '../../api/query'
 import { Badge, Field, Go, Load, Sheet, Trouble } from '../../parts/basic'
 import { Dialog } from '../../parts/dialog'
@@ -41,7 +41,7 @@ export function MembersPage() {
         </Sheet>
       )}</Load>
       <Dialog title={`Remove ${leaving ?? ''}?`} open={leaving !== undefined} onClose={() => setLeaving(undefined)}>
-        <p>{leaving === session()?.email ? 'You remove yourself: you lose access at once.' : 'They can change nothing from now on, and see nothing after their present sign-in.'}</p>
+        <p>{leaving === signedInAs()?.email ? 'You remove yourself: you lose access at once.' : 'They can change nothing from now on, and see nothing after their present sign-in.'}</p>
         <Trouble error={remove.error} />
         <div className="row">
           <Go label="Remove" danger busy={remove.isPending} onClick={() => leaving && remove.mutate({ body: { email: leaving } }, { onSuccess: () => setLeaving(undefined) })} />

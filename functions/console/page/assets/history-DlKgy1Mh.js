@@ -1,1 +1,0 @@
-export{t as HistoryTable,n as HistoryView}from"./history-B92V3TL2.js";
