@@ -128,4 +128,8 @@ func TestDataHealthSaysWhatIsStaleUnmatchedAndAssumed(t *testing.T) {
 	if diff := cmp.Diff("clicks ok, crm_events ok, metrics ok, reconcile ok, unmatched_deals ok, assumed_values ok, unmapped_stages ok, dead_letters ok", states(w.health(w.Token(auth.Viewer), "acc"))); diff != "" {
 		t.Error(diff)
 	}
+	w.Exec(`INSERT INTO gv.crm_refusals (tenant_id, portal_id, deal_id, reason) SELECT tenant_id, portal_id, 5, 'HubSpot refuses it' FROM gv.hubspot_connections WHERE tenant_id = $1 LIMIT 1`, apitest.Tenant)
+	if c := w.health(w.Token(auth.Viewer), "acc")["reconcile"]; c.State != "warn" || !strings.Contains(c.Detail, "does not show us 1 deals") || c.Action == "" {
+		t.Errorf("with a refused deal: %+v", c)
+	}
 }

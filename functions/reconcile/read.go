@@ -25,7 +25,9 @@ func (r *run) readDeals(ctx context.Context) error {
 	if backfill && r.sync.BackfillSince != nil {
 		created = *r.sync.BackfillSince
 	}
-	err := r.pages(ctx, r.sync.DealsFrom(),
+	start := r.sync.DealsFrom()
+	resumed := backfill && r.sync.BackfillRead > 0 && start.AfterID == 0
+	err := r.pages(ctx, start,
 		func(ctx context.Context, from hubspot.Cursor) (hubspot.Page, error) {
 			page, err := r.portal.Client().ChangedDeals(ctx, from, created)
 			if err == nil && backfill && r.sync.BackfillTotal == nil {
@@ -39,6 +41,11 @@ func (r *run) readDeals(ctx context.Context) error {
 			}
 			if backfill {
 				r.sync.BackfillRead += len(found)
+				// The last deal that the run before has read is read once more.
+				if resumed && slices.ContainsFunc(found, func(o hubspot.Found) bool { return o.ModifiedAt.Equal(start.At) }) {
+					r.sync.BackfillRead--
+				}
+				resumed = false
 				total := max(r.sync.BackfillRead, *r.sync.BackfillTotal)
 				r.sync.BackfillTotal = &total
 			}

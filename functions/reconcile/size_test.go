@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"context"
+	"flag"
 	"math/rand/v2"
 	"net/http"
 	"runtime"
@@ -20,10 +21,14 @@ import (
 // a quarter of the function's.
 const maxHeld = 64 << 20
 
+// runBudget is how long one run works; a short one ends many times within the portal.
+var runBudget = flag.Duration("budget", 4*time.Minute, "how long a run of the backfill works")
+
 func TestABackfillOfAnySizeHoldsLittleMemoryAndNoConnectionWhileHubSpotIsAsked(t *testing.T) {
 	t.Parallel()
 	c := newCRM(t, fakehubspot.PortalConfig{})
 	ids, _ := c.populate(t, *deals, rand.New(rand.NewPCG(21, 21)))
+	c.clock.pass(time.Hour) // the portal has stood as it is for a while
 	w := newWorld(t, c)
 	// Before each of HubSpot's answers: which connections are open, and in a tenant's
 	// transaction. The worker's are of other lanes that look for a portal.
@@ -74,7 +79,7 @@ func TestABackfillOfAnySizeHoldsLittleMemoryAndNoConnectionWhileHubSpotIsAsked(t
 		w.due()
 		runs++
 		if _, err := reconcile.New(db, worker, w.queue, dealsync.New(db, w.queue, c.vault, w.api()),
-			reconcile.Options{Now: c.clock.now}).Run(t.Context()); err != nil {
+			reconcile.Options{Now: c.clock.now, Budget: *runBudget}).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,6 +99,9 @@ func TestABackfillOfAnySizeHoldsLittleMemoryAndNoConnectionWhileHubSpotIsAsked(t
 	}
 	if held > maxHeld {
 		t.Errorf("the backfill held %d bytes", held)
+	}
+	if read := one[int](w, `SELECT backfill_read FROM gv.crm_syncs`); read != len(ids) {
+		t.Errorf("the backfill says that it read %d deals, want %d", read, len(ids))
 	}
 	if n := one[int](w, `SELECT count(*)::int FROM gv.deals WHERE state = 'live'`); n != len(ids) {
 		t.Errorf("%d deals are recorded, want %d", n, len(ids))

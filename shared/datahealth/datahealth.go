@@ -182,6 +182,10 @@ func reconcileCheck(crm crmFacts) Check {
 	case crm.ReconcileError != nil:
 		c.State, c.Since, c.Detail = "bad", crm.ReconcileErrorAt, *crm.ReconcileError
 		c.Action = "Connect HubSpot again where the detail asks for it; otherwise the next run tries again."
+	case c.State == "ok" && crm.Refused > 0:
+		c.State, c.Since = "warn", c.LastAt
+		c.Detail += fmt.Sprintf(" HubSpot does not show us %d deals.", crm.Refused)
+		c.Action = "Give the app access to these deals in HubSpot: GET /api/connections/hubspot names them, and HubSpot's code for each."
 	case c.State == "ok" && c.Share != nil && *c.Share > 0.01:
 		c.State, c.Since, c.Action = "warn", c.LastAt,
 			"Check in HubSpot that the app's webhooks are delivered: their events should have brought this."

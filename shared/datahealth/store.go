@@ -22,6 +22,7 @@ type crmFacts struct {
 	Reconciled       *time.Time
 	Compared         int64
 	Repaired         int64
+	Refused          int64
 	ReconcileError   *string
 	ReconcileErrorAt *time.Time
 	Deals            int64
@@ -72,7 +73,8 @@ const crmHealth = `
 	SELECT now() AS now,
 	       (SELECT count(*) FROM gv.hubspot_connections c WHERE c.tenant_id = gv.tenant() AND c.disconnected_at IS NULL) AS portals,
 	       e.events, greatest(e.last_event, d.last_deal) AS last_event,
-	       r.reconciled, coalesce(r.compared, 0) AS compared, coalesce(r.repaired, 0) AS repaired, r.reconcile_error, r.reconcile_error_at,
+	       r.reconciled, coalesce(r.compared, 0) AS compared, coalesce(r.repaired, 0) AS repaired,
+	       (SELECT count(*) FROM gv.crm_refusals f WHERE f.tenant_id = gv.tenant()) AS refused, r.reconcile_error, r.reconcile_error_at,
 	       d.deals, d.unmatched, coalesce(why.reason, '') AS unmatched_reason, d.last_unmatched, d.unmapped, l.letters, l.first_letter, l.last_letter
 	FROM  (SELECT count(*) FILTER (WHERE received_at > now() - interval '7 days') AS events, max(received_at) AS last_event
 	       FROM   gv.inbox WHERE tenant_id = gv.tenant() AND consumer = 'crmevent') e,
