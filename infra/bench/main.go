@@ -5,7 +5,10 @@
 //	go run ./infra/bench coldstart [-runs 15] [-sizes] [function ...]
 //	go run ./infra/bench earlier [-at COMMIT] [-run REGEXP] [package ...]
 //	go run ./infra/bench fatigue [-ads 1000] [-seed 1]
+//	go run ./infra/bench faults [-times 1] [-only disk]
+//	go run ./infra/bench fuzz [-time 1m] [-only FuzzBeacon]
 //	go run ./infra/bench learning [-accounts 12] [-seed 1]
+//	go run ./infra/bench load [-seconds 10] [-inflight 10]
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
 //	go run ./infra/bench search [-queries 10]
@@ -28,7 +31,10 @@ var commands = []struct {
 	{"coldstart", "each function's size, processor time to the first answer and memory, beside a hello with the same libraries", coldstart},
 	{"earlier", "the tests of the build before the newest migration, against the schema of this one", earlier},
 	{"fatigue", "the fatigue detector against others, on invented ads", tiring},
+	{"faults", "each kind of fault, the tests that make it and hold the invariants against it", faulting},
+	{"fuzz", "every parser that strangers reach, fed with what nobody would send", fuzzing},
 	{"learning", "accounts of 60 days with a learning cycle a day beside never retraining", learns},
+	{"load", "the webhook's intake beside a bare handler, and the click beacon; every id looked up", loading},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
 	{"search", "the winner memory of 50 tenants beside exact searches, and beside its SQL alone", searching},

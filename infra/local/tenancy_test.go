@@ -11,7 +11,8 @@ import (
 
 // TestNoPathShowsOrChangesAnotherTenantsData fills one tenant and then calls
 // every path that the manifest lists as the editor of another, as nobody, and
-// with a token that is none.
+// with a token that is none; and then every operation of the OpenAPI document in
+// every role.
 func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -187,6 +188,7 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 	if after := p.everything(); after != before {
 		t.Errorf("the tenant's data changed:\n%s\nbefore:\n%s", after, before)
 	}
+	t.Run("every role", p.everyRole)
 }
 
 // everything is the demo tenant's data, as its owner sees it.

@@ -57,6 +57,85 @@ func TestATenantNeitherSeesNorWritesAnothersRowsInAnyTable(t *testing.T) {
 	}
 }
 
+// A row cannot be given away either: in each table its own tenant's update to another
+// tenant fails, and so does reaching a row through a function that sees its rows
+// before the policy does.
+func TestATenantGivesNoRowAwayAndItsFunctionsSeeNoneOfAnothers(t *testing.T) {
+	t.Parallel()
+	made := pgtest.New(t)
+	seed(t, made)
+	admin := made.Admin(t)
+	fill(t, admin, tenantB)
+	if _, err := admin.Exec(t.Context(), `
+		CREATE SCHEMA attack; GRANT USAGE ON SCHEMA attack TO gv_app;
+		CREATE FUNCTION attack.spy(owner uuid) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+		BEGIN IF owner <> gv.tenant() THEN RAISE EXCEPTION 'seen: %', owner; END IF; RETURN true; END $$;
+		GRANT EXECUTE ON FUNCTION attack.spy TO gv_app`); err != nil {
+		t.Fatal(err)
+	}
+	db := openURL(t, made.AppURL, 2)
+	try := func(tenant, sql string) error {
+		return pg.InTenant(t.Context(), db, tenant, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), sql)
+			return err
+		})
+	}
+	for _, table := range tables(t, admin) {
+		if may(t, admin, "gv_app", table, "SELECT") {
+			if err := try(tenantA, `SELECT FROM `+table+` WHERE attack.spy(tenant_id)`); err != nil {
+				t.Errorf("%s: a cheap function is asked before the policy: %v", table, err)
+			}
+			if err := try(tenantA, `SELECT FROM `+table+` WHERE tenant_id = '`+tenantB+`' FOR KEY SHARE`); err != nil && !strings.Contains(err.Error(), "permission denied") {
+				t.Errorf("%s: %v", table, err)
+			}
+		}
+		if !may(t, admin, "gv_app", table, "UPDATE") {
+			continue
+		}
+		if err := try(tenantB, `UPDATE `+table+` SET tenant_id = '`+tenantA+`'`); err == nil {
+			t.Errorf("%s: a tenant gives its rows to another", table)
+		}
+	}
+}
+
+// What runs with its owner's rights sees every row: each such function that the
+// functions' role may call is named here, with what it gives away.
+func TestWhatRunsWithItsOwnersRightsIsListed(t *testing.T) {
+	t.Parallel()
+	admin := pgtest.New(t).Admin(t)
+	found, _ := admin.Query(t.Context(), `
+		SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ') ' || coalesce(array_to_string(p.proconfig, ' '), 'no search_path')
+		FROM   pg_proc p
+		WHERE  p.pronamespace = 'gv'::regnamespace AND p.prosecdef AND has_function_privilege('gv_app', p.oid, 'EXECUTE')
+		ORDER  BY 1`)
+	all, err := pgx.CollectRows(found, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, one := range all {
+		name, _, _ := strings.Cut(one, "(")
+		names = append(names, name)
+		if !strings.Contains(one, "search_path=") {
+			t.Errorf("%s finds what its caller's search_path names", one)
+		}
+	}
+	if diff := gocmp.Diff(ownersRights, names); diff != "" {
+		t.Errorf("functions with their owner's rights: %s", diff)
+	}
+}
+
+var ownersRights = []string{
+	"cells_of_niche", // a niche's patterns, as sums over accounts that agreed to it, without a tenant
+	"key_tenant",     // whose publishable key it is
+	"key_tenant",     // the same by the kind of key
+	"member_role",    // the role of an address in a tenant
+	"memberships_of", // the tenants of an address whose user is confirmed
+	"page_tenant",    // whose page it is
+	"portal_tenant",  // whose portal it is
+	"source_tenant",  // whose source of deals it is, and the names of its secrets
+}
+
 func TestEveryTableIsUnderRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	admin := pgtest.New(t).Admin(t)
