@@ -17,15 +17,20 @@ var waiting = []struct {
 	sql         string
 	number, age *telemetry.Measured
 }{
-	{`
+	{
+		`
 		SELECT topic, count(*)::float8, extract(epoch FROM now() - min(due_at))::float8
 		FROM   gv.outbox WHERE due_at <= now() GROUP BY topic`,
-		telemetry.OutboxMessages, telemetry.OutboxAge},
-	{`
+		telemetry.OutboxMessages, telemetry.OutboxAge,
+	},
+	{
+		`
 		SELECT topic, count(*)::float8, extract(epoch FROM now() - min(received_at))::float8
 		FROM   gv.dead_letters WHERE replayed_at IS NULL GROUP BY topic`,
-		telemetry.DeadLettersOpen, telemetry.DeadLetterAge},
-	{`
+		telemetry.DeadLettersOpen, telemetry.DeadLetterAge,
+	},
+	{
+		`
 		SELECT queue, count(due_at)::float8, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8
 		FROM  (SELECT 'changes' AS queue, due_at FROM gv.pending_ad_changes
 		       WHERE  status IN ('pending', 'applying', 'unknown') AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
@@ -36,7 +41,8 @@ var waiting = []struct {
 		       UNION ALL
 		       SELECT unnest(ARRAY['changes', 'crm_syncs', 'embedding_models']), NULL) AS due
 		GROUP  BY queue`,
-		telemetry.QueueRows, telemetry.QueueAge},
+		telemetry.QueueRows, telemetry.QueueAge,
+	},
 }
 
 // slowestAccounts is how many ad accounts gv_sync_age_seconds names.
