@@ -60,12 +60,12 @@ func Contend(account string, champion *Model, past []Past) (Model, Comparison) {
 	}
 	size := dealSizeOf(prepared(past))
 	if changed, ok := champion.changed(account, past); ok {
-		if before, newest := heldOut(account, past, changed, 0); len(newest) >= fewAds {
-			m := TrainFading(account, before, 0, changed)
-			if c := compare(&m, champion, newest, size); c.Promote {
-				c.Verdict = fmt.Sprintf("the taste has changed since %s: %s", changed.UTC().Format(time.DateOnly), c.Verdict)
-				return TrainFading(account, past, 0, changed), c
-			}
+		// There are few ads since then: each is judged by the twin that has not seen it, of
+		// both models, so that all of them count.
+		m := TrainFading(account, past, 0, changed)
+		if c := compare(&m, champion, newestFirst(account, past, changed), size); c.Promote {
+			c.Verdict = fmt.Sprintf("the taste has changed since %s: %s", changed.UTC().Format(time.DateOnly), c.Verdict)
+			return m, c
 		}
 	}
 	best, halfLife := math.Inf(-1), 0.0
@@ -78,7 +78,9 @@ func Contend(account string, champion *Model, past []Past) (Model, Comparison) {
 			best, halfLife, c = total, h, one
 		}
 	}
-	return TrainFading(account, past, halfLife, since), c
+	m := TrainFading(account, past, halfLife, since)
+	c.outgrown(&m, champion)
+	return m, c
 }
 
 // compare judges a challenger that has not seen the held-out ads.

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"math"
+	"time"
 )
 
 // earning is what the account's ads teach of the value of a click: how it goes with
@@ -67,7 +68,7 @@ func earn(c *columns, ads []ad, rows [][]entry, wider []float64, ctr expected) e
 	for i := range data {
 		data[i].exposure *= math.Exp(clamp(e.Lure*above[i], -3, 3))
 	}
-	e.Worth = expect(worthBelief, c, ads, data, nil).expectation
+	e.Worth = expect(worthBelief, c, ads, data, nil, time.Time{}).expectation
 	return e
 }
 

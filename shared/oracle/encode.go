@@ -15,7 +15,7 @@ import (
 )
 
 // Algorithm names this way of learning; a model of another one is trained anew.
-const Algorithm = 4
+const Algorithm = 5
 
 // Fingerprint names the data that a model of account is trained on, and how: the
 // same ads, in any order, with the same half-life and change of taste have the same.

@@ -3,6 +3,7 @@ package oracle
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // folds is how many twins a model has. Each has seen all ads but those of its
@@ -43,13 +44,19 @@ type expected struct {
 type held struct{ mean, variance float64 }
 
 // expect learns a rate and what it says of ads that it has not seen. before is what is
-// believed of single columns.
-func expect(prior belief, c *columns, ads []ad, data []observed, before map[int]normal) expected {
+// believed of single columns, and since is when the taste changed.
+func expect(prior belief, c *columns, ads []ad, data []observed, before map[int]normal, since time.Time) expected {
 	group := make([]int, c.size())
 	for j := range group {
 		group[j] = c.group(j)
 	}
-	f := newFit(prior, group, before)
+	old := make([]bool, len(ads))
+	for i, a := range ads {
+		old[i] = a.Created.Before(since)
+	}
+	was := prior.carry(c, group, before, data, old)
+	f := newFit(was.belief, group, before)
+	f.share, f.mean = was.share, was.mean
 	f.learn(data, rounds)
 	f.solve(data)
 	f.invert(data)
@@ -82,10 +89,11 @@ func (e *expected) without(f *fit, fold int, ads []ad) twin {
 			rest = append(rest, e.data[i])
 		}
 	}
-	g := &fit{prior: f.prior, group: f.group, before: f.before, start: f.start, effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance}
+	g := &fit{share: f.share, mean: f.mean, prior: f.prior, group: f.group, before: f.before, start: f.start, effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance}
 	switch {
 	case len(rest) == 0:
 		g = newFit(f.prior, f.group, f.before)
+		g.share, g.mean = f.share, f.mean
 		g.solve(nil)
 		g.invert(nil)
 	case len(out) > 0:

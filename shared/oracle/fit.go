@@ -1,6 +1,9 @@
 package oracle
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // observed is an ad's count of successes out of an exposure: clicks of
 // impressions, or value of spend, both in units of a typical deal.
@@ -29,6 +32,8 @@ type fit struct {
 	start float64
 	// before is what is believed of single columns, in place of their group.
 	before map[int]normal
+	// share and mean are what is carried over a change of taste, by column; nil for nothing.
+	share, mean []float64
 
 	effects    []float64
 	factor     symmetric // of the effects' precision
@@ -189,6 +194,12 @@ func (f *fit) believed(j int) normal {
 	n, ok := f.before[j]
 	if !ok {
 		n.variance = f.variance[f.group[j]]
+		if f.share != nil {
+			n.variance *= f.share[j]
+		}
+		if f.mean != nil {
+			n.mean = f.mean[j]
+		}
 	}
 	if j == 0 {
 		n.mean = f.start
@@ -252,12 +263,19 @@ func (f *fit) spreads(data []observed, round int) float64 {
 		if g == level {
 			effect -= f.start
 		}
-		square[g] += effect * effect
-		known[g] += 1 - *f.covariance.at(j, j)/f.variance[g]
+		share := 1.0
+		if f.share != nil {
+			share = f.share[j]
+		}
+		if f.mean != nil {
+			effect -= f.mean[j]
+		}
+		square[g] += effect * effect / share
+		known[g] += 1 - *f.covariance.at(j, j)/(share*f.variance[g])
 	}
 	for g := range f.variance {
-		prior := f.prior.Effect[g] * f.prior.Effect[g]
-		move(&f.variance[g], (square[g]+(effectStrength+2)*prior)/(max(known[g], 0)+effectStrength+2)/f.variance[g])
+		prior, n := f.prior.Effect[g]*f.prior.Effect[g], cmp.Or(f.prior.Columns, effectStrength)
+		move(&f.variance[g], (square[g]+(n+2)*prior)/(max(known[g], 0)+n+2)/f.variance[g])
 	}
 	return moved
 }

@@ -106,6 +106,13 @@ type standing struct {
 	version   string // of the champion, "" for none
 	then, now Basis  // of the newest model, and today
 	age       time.Duration
+	widen     float64
+	patterns  []Pattern
+}
+
+// dress gives a model what is of today and not of its training.
+func (is standing) dress(m *Model) {
+	m.Totals, m.Currency, m.Widen, m.Patterns = is.now.totals(), is.now.Currency, is.widen, is.patterns
 }
 
 func (s Store) standing(ctx context.Context, account string) (is standing, err error) {
@@ -118,6 +125,13 @@ func (s Store) standing(ctx context.Context, account string) (is standing, err e
 	var at time.Time
 	is.version, is.then, at, err = s.Champion(ctx, is.account)
 	is.age = time.Since(at)
+	if err != nil {
+		return is, err
+	}
+	if is.widen, err = s.widening(ctx, is.account); err != nil {
+		return is, err
+	}
+	is.patterns, err = s.known(ctx, is.account)
 	return is, err
 }
 
@@ -152,7 +166,7 @@ func (s Store) Predict(ctx context.Context, account string, dna creative.DNA, ve
 	if err := s.near(ctx, m, &q); err != nil {
 		return Prediction{}, err
 	}
-	m.Totals, m.Currency = is.now.totals(), is.now.Currency
+	is.dress(&m)
 	return m.Predict(dna, q.Near), nil
 }
 

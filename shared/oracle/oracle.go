@@ -96,6 +96,9 @@ type Prediction struct {
 	// Near are the neighbours whose figures the model knows, most like it first; never
 	// nil. They move the numbers as far as likeness has been seen to tell.
 	Near []Neighbour
+	// Patterns are the account's known patterns that the creative has; never nil. They
+	// move no number.
+	Patterns []Pattern
 	// Gate says what was asked. Value is the predicted pipeline value of an impression
 	// and BaselineValue the account's average, in units; 0 where Gate is ByCTR.
 	Gate                 Gate

@@ -284,3 +284,68 @@ func TestASuddenChangeOfTasteIsSeenAndASteadyTasteIsNone(t *testing.T) {
 		t.Errorf("a change of taste was seen in %d of 4 accounts", seen)
 	}
 }
+
+func TestAfterAChangeTheShareOfTheTasteThatStaysIsNotLearnedAnew(t *testing.T) {
+	t.Parallel()
+	simulation.Test(t)
+	var with, without float64
+	for seed := range uint64(3) {
+		r := rand.New(rand.NewPCG(seed, 78))
+		taste := creativeworld.NewTaste(r)
+		other := taste.Like(r)
+		taste.Viral, other.Viral = 0, 0
+		then, now := dated(r, taste, "then", 150, 0), dated(r, other, "now", 30, 30)
+		since := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)
+		carried, anew := oracle.TrainFading("acc", append(then, now...), 0, since), oracle.Train("acc", now)
+		if carried.SinceAds != 30 {
+			t.Errorf("%d ads since the change, want 30", carried.SinceAds)
+		}
+		for _, a := range other.Ads(r, "new", 40) {
+			with += math.Abs(math.Log(carried.Predict(a.DNA, nil).CTR / a.CTR))
+			without += math.Abs(math.Log(anew.Predict(a.DNA, nil).CTR / a.CTR))
+		}
+	}
+	t.Logf("error %.3f, learned anew %.3f", with/120, without/120)
+	if with > 0.9*without {
+		t.Errorf("error %.3f, learned anew %.3f: want at least a tenth less", with/120, without/120)
+	}
+}
+
+func TestAModelOfFewAdsSinceAChangeIsFollowedByOneOfMore(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 79))
+	taste := creativeworld.NewTaste(r)
+	taste.Viral = 0
+	since := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)
+	all := append(dated(r, taste, "then", 60, 0), dated(r, taste, "now", 40, 30)...)
+	champion := oracle.TrainFading("acc", all[:80], 0, since)
+	if m, c := oracle.Contend("acc", &champion, all); c.Worse || !c.Promote || m.SinceAds != 40 || !m.Since.Equal(since) {
+		t.Errorf("%d ads: %+v", m.SinceAds, c)
+	}
+	if _, c := oracle.Contend("acc", &champion, all[:81]); c.Promote && c.CTR.Mean+c.Value.Mean <= 0 {
+		t.Errorf("one ad more: %+v", c)
+	}
+}
+
+func TestIntervalsWidenWithEachOutcomeOutsideAndNarrowWithEachInside(t *testing.T) {
+	t.Parallel()
+	inside, outside := oracle.Outcome{Low: 0.005, High: 0.02, Impressions: 10_000, Clicks: 100}, oracle.Outcome{Low: 0.005, High: 0.02, Impressions: 10_000, Clicks: 600}
+	few := oracle.Outcome{Low: 0.005, High: 0.02, Impressions: 100, Clicks: 4}
+	repeat := func(n int, o oracle.Outcome) []oracle.Outcome { return slices.Repeat([]oracle.Outcome{o}, n) }
+	for _, c := range []struct {
+		name string
+		of   []oracle.Outcome
+		want float64
+	}{
+		{"none", nil, 1},
+		{"too few clicks", repeat(50, few), 1},
+		{"one outside", repeat(1, outside), math.Exp(0.072)},
+		{"one inside after it", append(repeat(1, outside), inside), math.Exp(0.985*0.072 - 0.008)},
+		{"all outside", repeat(300, outside), 2.5},
+		{"all inside", repeat(300, inside), 0.9},
+	} {
+		if got := oracle.Widening(c.of); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: %g, want %g", c.name, got, c.want)
+		}
+	}
+}

@@ -24,12 +24,12 @@ func (m Model) Predict(dna creative.DNA, near []Neighbour) Prediction {
 	row := m.Columns.row(m.Columns.Account, features)
 	unseen := m.Columns.unseen(features)
 	around := m.Memory.around(near)
-	ctr := m.CTR.expects(m.Columns, row, unseen, m.Memory.CTR.says(around), 1)
+	ctr := m.CTR.expects(m.Columns, row, unseen, m.Memory.CTR.says(around), 1).widened(m.Widen, 1)
 	roas := m.ROAS.expects(m.Columns, row, unseen, m.Memory.ROAS.says(around), 1e6)
 	p := Prediction{
 		CTR: ctr.mean, CTRInterval: ctr.interval, ROAS: roas.mean, ROASInterval: roas.interval,
 		Version: m.Version(), Ads: m.Totals[1].Ads, Own: m.Totals[0].Ads, Near: used(around),
-		Weaknesses: m.weaknesses(features),
+		Weaknesses: m.weaknesses(features), Patterns: m.having(features),
 	}
 	p.Baseline, p.BaselineROAS, p.BaselineSource = m.Baseline()
 	m.ask(&p, row, unseen, ctr)

@@ -19,6 +19,9 @@ type belief struct {
 	Strength float64
 	// Effect is how large an effect of one column of a group is.
 	Effect [groups]float64
+	// Columns is how many columns a belief about a group's effects is worth; 0 is
+	// effectStrength.
+	Columns float64
 }
 
 // ctrBelief and roasBelief were chosen on invented accounts (the package world)

@@ -41,6 +41,16 @@ func (m Model) reason(p Prediction) string {
 		b.WriteString(" (the global prior: neither the account nor its niche has a history yet)")
 	}
 	fmt.Fprintf(&b, "; its true CTR lies between %s and %s with a probability of 90%%.", percent(p.CTRInterval[0]), percent(p.CTRInterval[1]))
+	if m.Widen >= widenSaid {
+		fmt.Fprintf(&b, " This range is %.0f%% wider than the model's own: more of the latest ads than one in ten fell outside theirs.", 100*(m.Widen-1))
+	}
+	for i := range p.Patterns {
+		b.WriteString([]string{" Known in this account: ", "; "}[min(i, 1)])
+		b.WriteString(p.Patterns[i].String())
+	}
+	if len(p.Patterns) > 0 {
+		b.WriteString(".")
+	}
 	return b.String()
 }
 

@@ -91,7 +91,7 @@ func (o *Oracle) Serve(ctx context.Context, q Query) (Prediction, error) {
 			return Prediction{}, err
 		}
 	}
-	m.Totals, m.Currency = is.now.totals(), is.now.Currency
+	is.dress(&m)
 	return m.Predict(q.DNA, q.Near), nil
 }
 
@@ -247,6 +247,6 @@ func (o *Oracle) Current(ctx context.Context, tenant, account, vectors string) (
 	if m, err = o.champion(ctx, Query{Tenant: tenant, AccountID: account, Vectors: vectors}, is); err != nil {
 		return Model{}, err
 	}
-	m.Totals, m.Currency = is.now.totals(), is.now.Currency
+	is.dress(&m)
 	return m, nil
 }

@@ -346,3 +346,57 @@ func TestAnAccountThatTakesPartLearnsFromItsNicheUntilItOptsOut(t *testing.T) {
 		t.Error("it still goes by its niche")
 	}
 }
+
+func TestAReasonNamesTheAccountsKnownPatternsAndTheNumbersStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.account(tenantA, "acc", "", "USD")
+	past := invented(8, "acc", 30)
+	d.put(tenantA, "acc", 100, past...)
+	d.account(tenantA, "other", "", "USD")
+	o := oracle.New(d.DB)
+	creative := dna(t, `{"hook_type":"question","duration_seconds":20}`)
+	before := serve(t, o, "acc", creative)
+	d.exec(`INSERT INTO gv.creative_patterns (tenant_id, account_id, metric, feature, value, status, lift, lift_low, lift_high, p_value, ads_with, ads_without, found_at, changed_at)
+		VALUES ($1, 'acc', 'ctr', 'hook_type', 'question', 'active', 0.31, 0.12, 0.52, 0.001, 12, 18, now(), now()),
+		       ($1, 'acc', 'value', 'duration_seconds', 'at least 15', 'active', -0.2, -0.3, -0.1, 0.001, 9, 21, now(), now()),
+		       ($1, 'acc', 'ctr', 'duration_seconds', 'below 15', 'active', 0.9, 0.1, 2, 0.001, 9, 21, now(), now()),
+		       ($1, 'acc', 'ctr', 'music', 'calm', 'active', 0.9, 0.1, 2, 0.001, 9, 21, now(), now()),
+		       ($1, 'acc', 'value', 'hook_type', 'question', 'refuted', 0.9, 0.1, 2, 0.001, 9, 21, now(), now()),
+		       ($1, 'other', 'value', 'hook_type', 'question', 'active', 0.9, 0.1, 2, 0.001, 9, 21, now(), now())`, tenantA)
+	after := serve(t, o, "acc", creative)
+	const want = " Known in this account: hook_type question raises clicks by 31% (12% to 52%; 12 ads with it, 18 without); " +
+		"duration_seconds at least 15 lowers pipeline value an impression by 20% (10% to 30%; 9 ads with it, 21 without)."
+	if after.Reason != before.Reason+want {
+		t.Errorf("%s", after.Reason)
+	}
+	after.Reason, after.Patterns = before.Reason, before.Patterns
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("a pattern moved a number: %s", diff)
+	}
+}
+
+func TestAfterAdsThatFellOutsideTheirRangesTheRangesAreWider(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.account(tenantA, "acc", "", "USD")
+	past := invented(9, "acc", 30)
+	d.put(tenantA, "acc", 100, past...)
+	o := oracle.New(d.DB)
+	before := serve(t, o, "acc", past[0].DNA)
+	// Of each ad one prediction, made two days ago; the ads showed far less than it said.
+	d.exec(`INSERT INTO gv.predictions (tenant_id, account_id, ad_id, dna_hash, source, model_version, segment, ctr, ctr_low, ctr_high, roas, roas_low, roas_high, made_at,
+			from_impressions, from_clicks, from_spend_minor, from_value_minor, state, impressions, clicks)
+		SELECT tenant_id, account_id, ad_id, decode('00', 'hex'), 'cycle', 'v', '', 0.5, 0.4, 0.6, 1, 1, 1, now() - interval '2 days', 0, 0, 0, 0, 'failed', 10000, 100
+		FROM gv.ads WHERE account_id = 'acc' ORDER BY ad_id LIMIT 10`)
+	after := serve(t, o, "acc", past[0].DNA)
+	width := func(p oracle.Prediction) float64 { return math.Log(p.CTRInterval[1] / p.CTRInterval[0]) }
+	if by := width(after) / width(before); by < 1.8 || by > 2.1 || after.CTR != before.CTR || after.Version != before.Version ||
+		!strings.Contains(after.Reason, "wider than the model's own") {
+		t.Errorf("%.3f times as wide; %s", by, after.Reason)
+	}
+	d.exec(`UPDATE gv.predictions SET made_at = now() - interval '1 hour'`) // their ads have not run for a day
+	if again := serve(t, o, "acc", past[0].DNA); width(again) != width(before) {
+		t.Errorf("%g, want %g", width(again), width(before))
+	}
+}

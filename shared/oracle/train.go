@@ -31,10 +31,17 @@ type Model struct {
 	Cells    int // of that prior
 	// Since is when the audience's taste last changed: older ads say next to nothing. The
 	// zero time where it has not.
-	Since   time.Time
-	Vectors string // the embedding model of the stored winners
+	Since time.Time
+	// SinceAds is how many ads there are since then.
+	SinceAds int
+	Vectors  string // the embedding model of the stored winners
 	// Currency is what reasons name amounts in; they are plain numbers without one.
 	Currency money.Currency
+	// Widen is by how much the CTR's intervals are wider than the model says, by what came
+	// of earlier predictions; 0 is 1.
+	Widen float64
+	// Patterns are what the learning cycle has found in the account, the strongest first.
+	Patterns []Pattern
 }
 
 // totals of ads.
@@ -62,7 +69,8 @@ func Train(account string, past []Past) Model { return TrainFading(account, past
 
 // TrainFading is Train where an ad's age counts: with every halfLife days that it is
 // older than the newest, it may differ twice as much from the ads of today. Those from
-// before since, where that is set, may differ in any way.
+// before since, where that is set, may differ in any way; what is learned from them is how
+// much features matter, and how much of the taste is still the same.
 func TrainFading(account string, past []Past, halfLife float64, since time.Time) Model {
 	ads := prepared(past)
 	cells := pooled(past)
@@ -74,6 +82,9 @@ func TrainFading(account string, past []Past, halfLife float64, since time.Time)
 		if a.AccountID == account {
 			m.Totals[0].add(a.Past)
 		}
+		if !since.IsZero() && !a.Created.Before(since) {
+			m.SinceAds++
+		}
 	}
 	rows := make([][]entry, len(ads))
 	for i, a := range ads {
@@ -83,9 +94,11 @@ func TrainFading(account string, past []Past, halfLife float64, since time.Time)
 	for i, a := range ads {
 		clicks[i] = observed{float64(a.Clicks), float64(a.Impressions), rows[i], wider[i]}
 	}
-	ctr := expect(ctrBelief, c, ads, clicks, c.beliefs(cells))
+	ctr := expect(ctrBelief, c, ads, clicks, c.beliefs(cells), since)
 	m.CTR = ctr.expectation
-	roas := expect(roasBelief, c, ads, worth(ads, rows, wider), nil)
+	// What a click is worth is no taste: it is learned from the ads before the change, too.
+	wider = fading(ads, halfLife, time.Time{})
+	roas := expect(roasBelief, c, ads, worth(ads, rows, wider), nil, time.Time{})
 	m.ROAS = roas.expectation
 	m.Earning = earn(c, ads, rows, wider, ctr)
 	m.Examples = exemplify(c, ads, ctr, roas)
