@@ -125,7 +125,11 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 func (s *starts) measure(ctx context.Context, f functions.Function) (own, hello start, err error) {
 	dir := filepath.Join(s.work, "staged")
-	if _, err := source.Write(ctx, ".", f.Name, dir); err != nil {
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return own, hello, err
+	}
+	if _, err := source.Write(ctx, root, f.Name, dir); err != nil {
 		return own, hello, err
 	}
 	if err := source.WriteMain(dir); err != nil {
