@@ -18,8 +18,8 @@ import (
 
 // apis that must be enabled, as Terraform does.
 var wanted = []string{
-	"artifactregistry", "cloudbuild", "cloudscheduler", "compute", "iam", "logging", "monitoring", "pubsub", "run",
-	"secretmanager", "storage",
+	"artifactregistry", "cloudbuild", "cloudscheduler", "cloudtrace", "compute", "iam", "logging", "monitoring", "pubsub", "run",
+	"secretmanager", "storage", "telemetry",
 }
 
 func (d *deployment) apis(ctx context.Context) ([]problem, error) {

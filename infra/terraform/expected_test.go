@@ -53,6 +53,7 @@ func account(name string) string { return "google_service_account." + name + ".i
 func ofTheManifest(m *functions.Manifest) (all []right) {
 	for _, f := range m.Functions {
 		who := ofFunction(f.Name)
+		all = append(all, right{project, "roles/telemetry.metricsWriter", who, ""}, right{project, "roles/telemetry.tracesWriter", who, ""})
 		for _, name := range f.Secrets {
 			all = append(all, right{secret(name), accessor, who, ""})
 		}

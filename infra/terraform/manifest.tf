@@ -67,6 +67,9 @@ locals {
     for use in ["bucket", "vertex", "firestore", "scheduler", "secret-reader", "secret-writer"] :
     use => toset([for name, f in local.functions : name if contains(f.uses, use)])
   }
+
+  # Those that send metrics and traces to Google: all, unless a collector is named.
+  exports = toset(contains(keys(var.settings), "OTEL_EXPORTER_OTLP_ENDPOINT") ? [] : keys(local.functions))
 }
 
 # Connections are what runs out first: each instance opens two to each role that it

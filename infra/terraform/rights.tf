@@ -36,6 +36,22 @@ resource "google_project_iam_member" "firestore" {
   member   = google_service_account.function[each.key].member
 }
 
+# Each function sends its metrics and its traces to telemetry.googleapis.com, unless
+# OTEL_EXPORTER_OTLP_ENDPOINT names a collector or says none.
+resource "google_project_iam_member" "metrics" {
+  for_each = local.exports
+  project  = var.project_id
+  role     = "roles/telemetry.metricsWriter"
+  member   = google_service_account.function[each.key].member
+}
+
+resource "google_project_iam_member" "traces" {
+  for_each = local.exports
+  project  = var.project_id
+  role     = "roles/telemetry.tracesWriter"
+  member   = google_service_account.function[each.key].member
+}
+
 # Tenants' own credentials are secrets called gv-TENANT-..., which functions make at
 # run time. Reading one is checked on the secret, so a condition on its name holds.
 # Google gives resource names with the project's number.
