@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/learning"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
@@ -71,6 +72,9 @@ func measure(ctx context.Context, db *pg.Worker, now time.Time) error {
 		if err := measureSyncs(ctx, tx); err != nil {
 			return err
 		}
+		if err := measureModels(ctx, tx); err != nil {
+			return err
+		}
 		var events, oldest float64
 		err := tx.QueryRow(ctx, `
 			SELECT greatest((SELECT reltuples FROM pg_class WHERE oid = 'gv.inbox'::regclass), 0)::float8,
@@ -113,4 +117,37 @@ func measureSyncs(ctx context.Context, tx pgx.Tx) error {
 		WHERE  c.disconnected_at IS NULL`).Scan(&portals)
 	telemetry.CRMSyncAge.Replace(telemetry.Value{Value: portals})
 	return err
+}
+
+// measureModels measures how good predictions were, from what the learning cycles of
+// the last two days found. Nothing is measured where no cycle has judged enough.
+func measureModels(ctx context.Context, tx pgx.Tx) error {
+	rows, _ := tx.Query(ctx, `
+		SELECT target, sum(judged)::float8, (sum(judged * accuracy) / sum(judged))::float8, (sum(judged * interval_coverage) / sum(judged))::float8,
+		       (sum(judged * bias) / sum(judged))::float8
+		FROM  (SELECT DISTINCT ON (c.tenant_id, c.account_id) s.result
+		       FROM   gv.learning_cycles c JOIN gv.learning_steps s USING (tenant_id, cycle_id)
+		       WHERE  c.started_at > now() - interval '2 days' AND s.step = $1 AND s.status = 'completed'
+		       ORDER  BY c.tenant_id, c.account_id, c.started_at DESC) AS latest
+		CROSS  JOIN LATERAL (VALUES ('ctr', result->'ctr'), ('value', result->'value')) AS of (target, quality)
+		CROSS  JOIN LATERAL jsonb_to_record(quality) AS q (judged float8, accuracy float8, interval_coverage float8, bias float8)
+		WHERE  judged > 0 AND accuracy IS NOT NULL AND interval_coverage IS NOT NULL AND bias IS NOT NULL
+		GROUP  BY target`, learning.CalculateAccuracy)
+	var target string
+	var judged, accuracy, coverage, bias float64
+	var counts, accuracies, coverages, biases []telemetry.Value
+	_, err := pgx.ForEachRow(rows, []any{&target, &judged, &accuracy, &coverage, &bias}, func() error {
+		of := func(value float64) telemetry.Value { return telemetry.Value{Value: value, Labels: []string{target}} }
+		counts, accuracies = append(counts, of(judged)), append(accuracies, of(accuracy))
+		coverages, biases = append(coverages, of(coverage)), append(biases, of(bias))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	telemetry.PredictionsJudged.Replace(counts...)
+	telemetry.ModelAccuracy.Replace(accuracies...)
+	telemetry.ModelCoverage.Replace(coverages...)
+	telemetry.ModelBias.Replace(biases...)
+	return nil
 }

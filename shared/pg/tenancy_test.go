@@ -172,7 +172,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		"gv.budget_objects": "INSERT SELECT UPDATE", "gv.change_requests": "DELETE INSERT SELECT", "gv.embedding_models": "SELECT UPDATE",
 		"gv.fatigue_remedies": "INSERT SELECT UPDATE", "gv.sweep_progress": "DELETE INSERT SELECT UPDATE",
 		"gv.campaigns": "SELECT", "gv.dead_letters": "INSERT SELECT UPDATE", "gv.decisions": "SELECT", "gv.hubspot_connections": "SELECT",
-		"gv.idempotency_keys": "DELETE SELECT", "gv.inbox": "DELETE SELECT", "gv.learning_cycles": "INSERT SELECT UPDATE",
+		"gv.idempotency_keys": "DELETE SELECT", "gv.inbox": "DELETE SELECT", "gv.learning_cycles": "INSERT SELECT UPDATE", "gv.learning_steps": "SELECT",
 		"gv.leases": "DELETE INSERT SELECT UPDATE", "gv.meta_connections": "SELECT UPDATE", "gv.model_registry": "DELETE INSERT SELECT UPDATE",
 		"gv.outbox": "DELETE INSERT SELECT UPDATE", "gv.patterns": "DELETE INSERT SELECT UPDATE",
 		"gv.pending_ad_changes": "DELETE INSERT SELECT UPDATE", "gv.refreshes": "INSERT SELECT", "gv.schedules": "SELECT", "gv.sweeps": "DELETE INSERT SELECT",

@@ -35,7 +35,7 @@ func StartErrors() *Errors {
 
 func newErrors(dsn string, through http.RoundTripper) (*Errors, error) {
 	client, err := sentry.NewClient(sentry.ClientOptions{
-		Dsn: dsn, Release: os.Getenv("K_REVISION"), HTTPTransport: through, SendDefaultPII: false,
+		Dsn: dsn, Release: os.Getenv("K_REVISION"), HTTPTransport: through, // which adds no personal data by default
 		Integrations: func([]sentry.Integration) []sentry.Integration { return nil }, // nothing of the machine, and no source text
 	})
 	if err != nil {
