@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/notice"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 // writer writes batch after batch.
@@ -73,6 +74,9 @@ func (w *writer) write(ctx context.Context, b *ads) error {
 			w.total.Tenants++
 		}
 		w.total.add(r)
+		for status, n := range r.ByStatus {
+			telemetry.FatigueVerdicts.Add(ctx, float64(n), status)
+		}
 	}
 	w.at, w.open = end.tenant, open
 	for tenant, r := range ended {
