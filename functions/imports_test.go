@@ -143,9 +143,9 @@ func TestOnlyTestsAndLocalCommandsImportTheTestkit(t *testing.T) {
 			if !strings.HasPrefix(imported, "infra/testkit/") && !strings.HasPrefix(imported, "infra/sim/") {
 				continue
 			}
-			allowed := []string{"infra/testkit/", "infra/sim/", "infra/local", "infra/bench"}
+			allowed := []string{"infra/testkit/", "infra/sim/", "infra/local", "infra/bench", "infra/monitoring"}
 			if !slices.ContainsFunc(allowed, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) {
-				t.Errorf("%s imports %s, which is for tests, infra/local and infra/bench", path, imported)
+				t.Errorf("%s imports %s, which is for tests, infra/local, infra/bench and infra/monitoring", path, imported)
 			}
 		}
 	}

@@ -72,8 +72,8 @@ func dashboards() []dashboard {
 			{"From the queue to the end of the handling, 95%", seconds, "", []query{{quantile("0.95", "gv_message_lag_seconds", "function"), "{{function}}"}}},
 			{"Published", perSecond, "", []query{{rate("gv_messages_published_total", "topic, outcome"), "{{topic}} {{outcome}}"}}},
 			{"Events that came again", perSecond, "", []query{{rate("gv_inbox_duplicates_total", "consumer"), "{{consumer}}"}}},
-			{"Outbox: messages that are due", number, "", []query{{"max by (topic) (gv_outbox_messages)", "{{topic}}"}}},
-			{"Outbox: oldest", seconds, "", []query{{"max by (topic) (gv_outbox_oldest_seconds)", "{{topic}}"}}},
+			{"Outbox: messages that are due", number, "", []query{{"max by (topic) (gv_outbox_messages) or vector(0)", "{{topic}}"}}},
+			{"Outbox: oldest", seconds, "", []query{{"max by (topic) (gv_outbox_oldest_seconds) or vector(0)", "{{topic}}"}}},
 			{"Dead letters", perSecond, "", []query{{rate("gv_dead_letters_total", "topic"), "{{topic}}"}}},
 			{"Dead letters that nobody has replayed", number, "", []query{{"max by (topic) (gv_dead_letters_open)", "{{topic}}"}}},
 			{"The oldest of them", seconds, "", []query{{"max by (topic) (gv_dead_letters_oldest_seconds)", "{{topic}}"}}},
@@ -85,7 +85,11 @@ func dashboards() []dashboard {
 		{"gv-functions", "Functions, database and others' services", "How much is asked, how long it takes, what refuses.", []panel{
 			{"Requests", perSecond, "", []query{{rate("gv_request_duration_seconds_count", "function"), "{{function}}"}}},
 			{"Share of requests that fail", share, "", []query{
-				{rate(`gv_request_duration_seconds_count{class="5xx"}`, "function") + " / " + rate("gv_request_duration_seconds_count", "function"), "{{function}}"},
+				{
+					// A function without a failure has no series of the class: its share is 0.
+					"(" + rate(`gv_request_duration_seconds_count{class="5xx"}`, "function") + " or 0 * " + rate("gv_request_duration_seconds_count", "function") + ") / " +
+						rate("gv_request_duration_seconds_count", "function"), "{{function}}",
+				},
 			}},
 			{"Answers by class", perSecond, "", []query{{rate("gv_request_duration_seconds_count", "class"), "{{class}}"}}},
 			{"Time to the answer, 95%", seconds, "", []query{{quantile("0.95", "gv_request_duration_seconds", "function"), "{{function}}"}}},
@@ -107,7 +111,7 @@ func dashboards() []dashboard {
 			{"Answers of the gate", perSecond, "", []query{{rate("gv_gate_decisions_total", "gate, decision"), "{{gate}} {{decision}}"}}},
 			{"Verdicts on ads", perSecond, "", []query{{rate("gv_fatigue_verdicts_total", "status"), "{{status}}"}}},
 			{"Changes by outcome", perSecond, "", []query{{rate("gv_changes_total", "outcome"), "{{outcome}}"}}},
-			{"Changes that were not made, and why", perSecond, "", []query{{rate(`gv_changes_total{why_not!="none"}`, "why_not"), "{{why_not}}"}}},
+			{"Changes that were not made, and why", perSecond, "", []query{{rate(`gv_changes_total{why_not!="none"}`, "why_not") + " or vector(0)", "{{why_not}}"}}},
 			{"Deals that differ from the CRM", share, "", []query{
 				{"(sum(rate(gv_reconcile_deals_total{result=\"repaired\"}[6h])) or vector(0)) / sum(rate(gv_reconcile_deals_total[6h]))", "repaired"},
 			}},
