@@ -3223,6 +3223,11 @@ export interface components {
         ConnectionsReconcile: {
             /**
              * Format: int64
+             * @description Contacts that HubSpot had erased without an event reaching us; they are erased here too.
+             */
+            erased: number;
+            /**
+             * Format: int64
              * @description Those of the repaired ones that HubSpot no longer has.
              */
             gone: number;
@@ -3244,6 +3249,13 @@ export interface components {
             last_started_at?: string;
             /** Format: date-time */
             next_at: string;
+            /**
+             * Format: int64
+             * @description Deals that HubSpot does not let us read; each later run asks for them again.
+             */
+            refused: number;
+            /** @description The first 50 of them, the oldest refusal first. */
+            refused_deals?: components["schemas"]["ConnectionsRefused"][] | null;
             /**
              * Format: int64
              * @description Those of them that had changed without an event reaching us.
@@ -3268,6 +3280,15 @@ export interface components {
              * @description Needed where several portals are connected.
              */
             portal_id?: number;
+        };
+        ConnectionsRefused: {
+            /** Format: int64 */
+            attempts: number;
+            /** Format: int64 */
+            deal_id: number;
+            reason: string;
+            /** Format: date-time */
+            since: string;
         };
         ConnectionsSlackChannel: {
             /** @description What can be chosen from. */

@@ -38,7 +38,7 @@ function Portal({ portal }: { portal: Connection }) {
     <Sheet title={`Portal ${portal.portal_id}`} beside={<Badge mood={portal.connected ? 'good' : 'bad'}>{portal.connected ? 'connected' : 'disconnected'}</Badge>}>
       <Facts of={[
         ['Since', `${time(portal.connected_at)} by ${portal.connected_by}`], ['Client secret', portal.client_secret.source === 'own' ? `your own, set ${time(portal.client_secret.set_at)}` : 'the deployment’s app'], ['Access token set', time(portal.access_token.set_at)],
-        reconcile && ['Compared with HubSpot', reconcile.last_finished_at ? `${time(reconcile.last_finished_at)}: ${plural(reconcile.seen, 'deal')} read, ${number(reconcile.repaired)} repaired` : 'not yet'],
+        reconcile && ['Compared with HubSpot', reconcile.last_finished_at ? `${time(reconcile.last_finished_at)}: ${plural(reconcile.seen, 'deal')} read, ${number(reconcile.repaired)} repaired${reconcile.erased ? `, ${plural(reconcile.erased, 'contact')} erased` : ''}` : 'not yet'],
         reconcile && ['Compared next', time(reconcile.next_at)],
       ]} />
       {backfill && (
@@ -48,6 +48,7 @@ function Portal({ portal }: { portal: Connection }) {
         </div>
       )}
       {reconcile?.last_error && <Notice mood="bad">{time(reconcile.last_error_at)}: {reconcile.last_error}</Notice>}
+      {!!reconcile?.refused && <Notice mood="warn">HubSpot does not let us read {plural(reconcile.refused, 'deal')}: {reconcile.refused_deals?.slice(0, 3).map(one => `${one.deal_id} (${one.reason})`).join('; ')}{reconcile.refused > 3 ? ' and others' : ''}. Each comparison asks for them again.</Notice>}
       {portal.write_back_error && <Notice mood="bad">Credited ads are not written to its deals: {portal.write_back_error}</Notice>}
       {portal.last_error && <Notice mood="bad">{portal.last_error}</Notice>}
       {portal.connected && <>

@@ -1,1 +1,0 @@
-export{t as HistoryTable,n as HistoryView}from"./history-p5vkI6PB.js";
