@@ -1,4 +1,5 @@
 // A table that its reader can sort. Long ones draw only the rows in sight.
+import { getCoreRowModel, getSortedRowModel, useReactTable, type ColumnDef, type RowData, type SortingState } from '@tanstack/react-table'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useMemo, useRef, type ReactNode } from 'react'
 import { useParam } from './address'
@@ -37,20 +38,29 @@ const many = 80
  */
 const sortable = (text: string) => text.normalize('NFD').replace(/[\u0300-\u036f]/g, '').toLowerCase().replace(/\d+/g, (digits) => digits.padStart(16, '0'))
 
-export function Table<T>({ caption, columns, rows, id, sorted = '', param = 'sort', height = 53 }: Props<T>) {
+export function Table<T extends RowData>({ caption, columns, rows, id, sorted = '', param = 'sort', height = 53 }: Props<T>) {
   const [order, setOrder] = useParam(param, sorted)
-  const arranged = useMemo(() => arrange(columns, rows, order), [columns, rows, order])
+  const [by, down] = [order.replace(/^-/, ''), order.startsWith('-')]
+  const sorting = useMemo((): SortingState => (columns.some((one) => one.name === by && one.by) ? [{ id: by, desc: down }] : []), [columns, by, down])
+  const defs = useMemo(() => columns.map(define), [columns])
+  const table = useReactTable({
+    data: rows, columns: defs, state: { sorting }, getRowId: id, getCoreRowModel: getCoreRowModel(), getSortedRowModel: getSortedRowModel(), enableSortingRemoval: false, enableMultiSort: false,
+    onSortingChange: (change) => {
+      const [next] = typeof change === 'function' ? change(sorting) : change
+      if (next) setOrder(next.desc ? `-${next.id}` : next.id)
+    },
+  })
+  const arranged = table.getRowModel().rows
   const scroller = useRef<HTMLDivElement>(null)
   const virtual = arranged.length > many
   const drawn = useVirtualizer({
     count: virtual ? arranged.length : 0, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: 12,
-    getItemKey: (index) => { const row = arranged[index]; return row === undefined ? index : id(row) },
+    getItemKey: (index) => arranged[index]?.id ?? index,
   })
   const items = drawn.getVirtualItems()
   const before = items[0]?.start ?? 0
   const after = virtual ? drawn.getTotalSize() - (items[items.length - 1]?.end ?? 0) : 0
   const shown = virtual ? items.map((item) => ({ row: arranged[item.index]!, index: item.index })) : arranged.map((row, index) => ({ row, index }))
-  const [by, down] = [order.replace(/^-/, ''), order.startsWith('-')]
   return (
     <div className={virtual ? 'scroll tall' : 'scroll'} ref={scroller} tabIndex={0} role="region" aria-label={caption}>
       <table aria-rowcount={arranged.length + 1} aria-label={caption}>
@@ -58,7 +68,7 @@ export function Table<T>({ caption, columns, rows, id, sorted = '', param = 'sor
           {columns.map((column) => (
             <th key={column.name} scope="col" className={kind(column)} aria-sort={by === column.name ? (down ? 'descending' : 'ascending') : undefined}>
               {column.by
-                ? <button type="button" onClick={() => setOrder(by === column.name ? (down ? column.name : `-${column.name}`) : column.number ? `-${column.name}` : column.name)}>{column.name}</button>
+                ? <button type="button" onClick={() => table.getColumn(column.name)?.toggleSorting()}>{column.name}</button>
                 : column.head ?? column.name}
             </th>
           ))}
@@ -66,8 +76,8 @@ export function Table<T>({ caption, columns, rows, id, sorted = '', param = 'sor
         <tbody>
           {before > 0 && <tr className="gap" aria-hidden="true"><td colSpan={columns.length} height={before} /></tr>}
           {shown.map(({ row, index }) => (
-            <tr key={id(row)} ref={virtual ? drawn.measureElement : undefined} data-index={index} aria-rowindex={index + 2}>
-              {columns.map((column) => <td key={column.name} className={kind(column)} data-name={column.name}>{column.show(row)}</td>)}
+            <tr key={row.id} ref={virtual ? drawn.measureElement : undefined} data-index={index} aria-rowindex={index + 2}>
+              {columns.map((column) => <td key={column.name} className={kind(column)} data-name={column.name}>{column.show(row.original)}</td>)}
             </tr>
           ))}
           {after > 0 && <tr className="gap" aria-hidden="true"><td colSpan={columns.length} height={after} /></tr>}
@@ -77,21 +87,14 @@ export function Table<T>({ caption, columns, rows, id, sorted = '', param = 'sor
   )
 }
 
+// define is a column as TanStack Table sorts it: its values are made once for each row, and what has no value comes last either way.
+const define = <T extends RowData>(column: Column<T>): ColumnDef<T> => ({
+  id: column.name, enableSorting: column.by !== undefined, sortDescFirst: column.number ?? false, sortUndefined: 'last', sortingFn: 'basic',
+  accessorFn: (row) => {
+    const value = column.by?.(row)
+    return typeof value === 'string' ? sortable(value) : value ?? undefined
+  },
+})
+
 const kind = ({ number, minor, wide }: { number?: boolean; minor?: boolean; wide?: boolean }) =>
   [number && 'number', minor && 'minor', wide && 'wide'].filter(Boolean).join(' ') || undefined
-
-// arrange sorts a copy; what has no value comes last either way.
-function arrange<T>(columns: Column<T>[], rows: T[], order: string): T[] {
-  const by = columns.find((column) => column.name === order.replace(/^-/, ''))?.by
-  if (!by) return rows
-  const sign = order.startsWith('-') ? -1 : 1
-  const keyed = rows.map((row) => {
-    const key = by(row)
-    return { row, key: typeof key === 'string' ? sortable(key) : key }
-  })
-  keyed.sort((a, b) => {
-    if (a.key == null || b.key == null) return Number(a.key == null) - Number(b.key == null)
-    return a.key === b.key ? 0 : a.key < b.key ? -sign : sign
-  })
-  return keyed.map(({ row }) => row)
-}
