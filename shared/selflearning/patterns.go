@@ -109,7 +109,7 @@ func (s *steps) crossLearning(ctx context.Context, c *learning.Cycle) (learning.
 	}}
 	switch {
 	case k.Niche == "":
-		work.Reason = "the account has no niche: PUT /api/accounts/{id} with niche sets it"
+		work.Reason = "the account has no niche, so other accounts teach it nothing: set one in the account's settings"
 	case !k.Shares:
 		work.Reason = "the account does not take part: the setting cross_learning is not 1; what it had added is removed"
 	}
