@@ -97,11 +97,15 @@ export function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** withoutNulls leaves out members that are null, at any depth. */
+/** withoutNulls takes members that are null out of a fresh answer, at any depth, and returns it. */
 export function withoutNulls<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(withoutNulls) as T
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(
-    Object.entries(value).filter(([, member]) => member !== null).map(([name, member]) => [name, withoutNulls(member)]),
-  ) as T
+  if (Array.isArray(value)) value.forEach(withoutNulls)
+  else if (typeof value === 'object' && value !== null) {
+    const members = value as Record<string, unknown>
+    for (const name in members) {
+      if (members[name] === null) delete members[name]
+      else withoutNulls(members[name])
+    }
+  }
+  return value
 }

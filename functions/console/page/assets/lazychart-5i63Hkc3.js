@@ -1,2 +1,0 @@
-const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/chart-D1BLo9l7.js","assets/rolldown-runtime-WkwZ5CU-.js","assets/first-BUm2csS9.js"])))=>i.map(i=>d[i]);
-import{n as e}from"./rolldown-runtime-WkwZ5CU-.js";import{i as t,lt as n,ut as r}from"./first-BUm2csS9.js";var i=e(r(),1),a=n(),o=(0,i.lazy)(()=>t(()=>import(`./chart-D1BLo9l7.js`),__vite__mapDeps([0,1,2]))),s=e=>(0,a.jsx)(i.Suspense,{fallback:(0,a.jsx)(`div`,{className:`loading`,role:`status`,children:`Drawing …`}),children:(0,a.jsx)(o,{...e})});export{s as t};
