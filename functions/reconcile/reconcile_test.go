@@ -261,7 +261,8 @@ func TestACancelledBackfillStopsAndWritesNoMore(t *testing.T) {
 	c.populate(t, 30, rand.New(rand.NewPCG(5, 5)))
 	w := newWorld(t, c)
 	// The search answers; then the backfill is cancelled while the deals are read.
-	c.fake.Inject(fakehubspot.Fault{Path: "/crm/v3/objects/deals/batch", Delay: 300 * time.Millisecond})
+	cancelled := make(chan struct{})
+	c.fake.Inject(fakehubspot.Fault{Path: "/crm/v3/objects/deals/batch", Until: cancelled})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -271,6 +272,7 @@ func TestACancelledBackfillStopsAndWritesNoMore(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	w.exec(`UPDATE gv.crm_syncs SET backfill_state = 'cancelled', claim = NULL, claimed_until = NULL, deals_at = now(), due_at = now() + interval '1 hour'`)
+	close(cancelled)
 	<-done
 	if state := one[string](w, `SELECT backfill_state FROM gv.crm_syncs`); state != "cancelled" {
 		t.Errorf("the backfill is %s, want cancelled", state)

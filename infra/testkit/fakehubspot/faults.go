@@ -24,6 +24,8 @@ type Fault struct {
 	// Delay passes first; a client that leaves earlier ends it. An hour is a
 	// server that hangs.
 	Delay time.Duration `json:"delay,omitempty"`
+	// Until is closed by a test when the request may go on, after the Delay.
+	Until <-chan struct{} `json:"-"`
 	// Drop closes the connection without an answer.
 	Drop bool `json:"drop,omitempty"`
 	// Truncate ends the usual answer in its middle.
@@ -62,6 +64,13 @@ func (one *Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 		case <-r.Context().Done():
 			return true
 		case <-time.After(one.Delay):
+		}
+	}
+	if one.Until != nil {
+		select {
+		case <-r.Context().Done():
+			return true
+		case <-one.Until:
 		}
 	}
 	if one.Drop {
