@@ -82,21 +82,24 @@ func (f *function) backtest(ctx context.Context, in *backtestInput) (*backtestOu
 		Outcomes: []outcome{}, Notes: []string{}, ModelVersion: modelVersion,
 	}
 	if past.to.IsZero() {
-		body.Reason = "No finished day of this account has any spend by ad and day. Import a report that is broken down by day, or connect Meta and let it sync."
+		body.Reason = "No finished day of this account has any spend by ad and day. " +
+			"Import a report that is broken down by day, or connect Meta and let it sync."
 		return &backtestOutput{body}, nil
 	}
 	body.From, body.To = past.from.Format(dateOnly), past.to.Format(dateOnly)
 	req, ago := past.request()
 	body.NumAds = len(req.Arms)
 	if !valued(&req) {
-		body.Reason = "None of these ads has brought any value that is known by day: no deal is credited to them, and their daily figures hold none. Without value no split of the budget does better than another."
+		body.Reason = "None of these ads has brought any value that is known by day: no deal is credited to them, and their daily figures hold none. " +
+			"Without value no split of the budget does better than another."
 		body.Notes = append(body.Notes, past.leftOut()...)
 		return &backtestOutput{body}, nil
 	}
 	report := backtest.Run(req, ago)
 	body.DaysReplayed, body.Spend = report.Days, report.Spend.Units(req.Currency)
 	if report.Days < enoughDays {
-		body.Reason = fmt.Sprintf("Of these %d days only %d had at least two ads that spent money and whose value is known by day. Fewer than %d prove nothing.", days, report.Days, enoughDays)
+		body.Reason = fmt.Sprintf("Of these %d days only %d had at least two ads that spent money and whose value is known by day. "+
+			"Fewer than %d prove nothing.", days, report.Days, enoughDays)
 		body.Notes = append(body.Notes, past.leftOut()...)
 		return &backtestOutput{body}, nil
 	}

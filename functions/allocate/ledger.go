@@ -217,7 +217,8 @@ func (f *function) replay(ctx context.Context, in *oneInput) (*selectOutput, err
 		return nil, fmt.Errorf("answer of decision %s: %w", d.DecisionID, err)
 	}
 	if !bytes.Equal(again, sent) {
-		return nil, fmt.Errorf("replay decision %s: the answer computed again differs from the one that was given, although model (%s) and architecture (%s) are the same",
+		return nil, fmt.Errorf("replay decision %s: the answer computed again differs from the one that was given, "+
+			"although model (%s) and architecture (%s) are the same",
 			d.DecisionID, d.ModelVersion, d.Architecture)
 	}
 	serve.Note(ctx, "decision", d.DecisionID)

@@ -85,7 +85,8 @@ func TestDecisionsAreListedNewestFirst(t *testing.T) {
 func TestADecisionSaysWhatItExpectsToGain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	good, bad := adState("good", m{"pipeline_value": 9000.0, "current_budget": 50.0}), adState("bad", m{"pipeline_value": 0.0, "current_budget": 50.0})
+	good := adState("good", m{"pipeline_value": 9000.0, "current_budget": 50.0})
+	bad := adState("bad", m{"pipeline_value": 0.0, "current_budget": 50.0})
 	sent := unmarshal[struct {
 		Account struct {
 			Expected float64 `json:"expected_return"`
@@ -104,17 +105,21 @@ func TestADecisionSaysWhatItExpectsToGain(t *testing.T) {
 	}](s, s.do(call{method: http.MethodGet, path: "/api/decisions", role: auth.Viewer})).Decisions
 	unmoved, moved := list[0], list[1]
 	if moved.Expected == nil || math.Abs(*moved.Expected-sent.Account.Expected) > 1e-6 || moved.Gain == nil || *moved.Gain <= 0 {
-		t.Errorf("of a split that moved money to the better ad: expected %v, gain %v; it answered %v", moved.Expected, moved.Gain, sent.Account.Expected)
+		t.Errorf("of a split that moved money to the better ad: expected %v, gain %v; it answered %v",
+			moved.Expected, moved.Gain, sent.Account.Expected)
 	}
-	if unmoved.Gain == nil || math.Abs(*unmoved.Gain) > 1e-6 || unmoved.Expected == nil || math.Abs(*moved.Expected-*moved.Gain-*unmoved.Expected) > 1e-6 {
-		t.Errorf("of the same budgets as before: expected %v, gain %v; the other expected %v of it", unmoved.Expected, unmoved.Gain, *moved.Expected-*moved.Gain)
+	if unmoved.Gain == nil || math.Abs(*unmoved.Gain) > 1e-6 || unmoved.Expected == nil ||
+		math.Abs(*moved.Expected-*moved.Gain-*unmoved.Expected) > 1e-6 {
+		t.Errorf("of the same budgets as before: expected %v, gain %v; the other expected %v of it",
+			unmoved.Expected, unmoved.Gain, *moved.Expected-*moved.Gain)
 	}
 }
 
 func TestADecisionShowsItsAnswerInputsAndPosterior(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	sent := s.do(call{body: m{"ad_states": append(several(3), adState(`<b>"&`, m{"excluded": true})), "total_budget": 100.0, "creative_dna_scores": m{"ad-00": 1}}})
+	states := append(several(3), adState(`<b>"&`, m{"excluded": true}))
+	sent := s.do(call{body: m{"ad_states": states, "total_budget": 100.0, "creative_dna_scores": m{"ad-00": 1}}})
 	r := s.check(sent)
 	got := unmarshal[struct {
 		DecisionID string `json:"decision_id"`
@@ -129,7 +134,8 @@ func TestADecisionShowsItsAnswerInputsAndPosterior(t *testing.T) {
 	if got.DecisionID != r.DecisionID || got.NumAds != 4 || got.Inputs["excluded"] != 1 || got.Inputs["creative_scores"] != 1 {
 		t.Errorf("shown as %+v", got)
 	}
-	if len(got.Posterior.Ads) != 4 || got.Posterior.Ads[3]["ad_id"] != `<b>"&` || got.Posterior.Account["draws"] < 1 || got.Posterior.Account["cpm"] <= 0 {
+	account := got.Posterior.Account
+	if len(got.Posterior.Ads) != 4 || got.Posterior.Ads[3]["ad_id"] != `<b>"&` || account["draws"] < 1 || account["cpm"] <= 0 {
 		t.Errorf("posterior %+v", got.Posterior)
 	}
 	if !bytes.Equal(got.Answer, bytes.TrimSpace(sent.body)) {
@@ -168,8 +174,10 @@ func TestAReplayAnswersTheSameBytes(t *testing.T) {
 	for name, request := range map[string]m{
 		"strangers": {"ad_states": several(30), "total_budget": 1000.0},
 		"stored":    {"ad_states": []m{adState("acc-00", m{"pipeline_value": nil}), adState("acc-01"), adState("acc-02")}, "total_budget": 80.0},
-		"limits":    {"ad_states": []m{adState("a<&>é\u2028", m{"current_budget": 1, "max_budget": 3.5}), adState("b", m{"excluded": true})}, "total_budget": 1000.0},
-		"many":      large(2000),
+		"limits": {"ad_states": []m{
+			adState("a<&>é\u2028", m{"current_budget": 1, "max_budget": 3.5}), adState("b", m{"excluded": true}),
+		}, "total_budget": 1000.0},
+		"many": large(2000),
 	} {
 		for _, ad := range request["ad_states"].([]m) {
 			ad["age_hours"] = 24.0
@@ -213,6 +221,7 @@ func TestALedgerThatDoesNotReproduceIsAnError(t *testing.T) {
 	}
 	s.exec(`UPDATE gv.decisions SET answer = 'torn'`)
 	s.refused(s.replay(id), http.StatusInternalServerError)
-	s.exec(`UPDATE gv.decisions SET answer = $1, inputs = $2`, []byte(decisions.Pack(sent.body)), []byte(decisions.Pack([]byte(`{"Total": "ten"}`))))
+	unreadable := decisions.Pack([]byte(`{"Total": "ten"}`))
+	s.exec(`UPDATE gv.decisions SET answer = $1, inputs = $2`, []byte(decisions.Pack(sent.body)), []byte(unreadable))
 	s.refused(s.replay(id), http.StatusInternalServerError)
 }

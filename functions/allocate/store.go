@@ -35,12 +35,14 @@ type account struct {
 
 // account returns the account with that id, or nil.
 func (s store) account(ctx context.Context, id string) (*account, error) {
-	return s.oneAccount(ctx, `SELECT account_id, currency, settings, break_even, margin FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = $1`, id)
+	return s.oneAccount(ctx, `
+		SELECT account_id, currency, settings, break_even, margin FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = $1`, id)
 }
 
 // onlyAccount returns the tenant's account where there is exactly one, or nil.
 func (s store) onlyAccount(ctx context.Context) (*account, error) {
-	return s.oneAccount(ctx, `SELECT account_id, currency, settings, break_even, margin FROM gv.accounts WHERE tenant_id = gv.tenant() LIMIT 2`)
+	return s.oneAccount(ctx, `
+		SELECT account_id, currency, settings, break_even, margin FROM gv.accounts WHERE tenant_id = gv.tenant() LIMIT 2`)
 }
 
 func (s store) oneAccount(ctx context.Context, sql string, args ...any) (*account, error) {
