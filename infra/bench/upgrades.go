@@ -56,6 +56,10 @@ func upgrades(args []string) error {
 	}
 	defer func() { _ = c.Close(); removeCluster(filepath.Join(dir, "cluster")) }()
 	u := &upgrade{c: c, dir: dir, all: all}
+	if u.admin, err = pgx.Connect(ctx, c.AdminURL()); err != nil {
+		return err
+	}
+	defer func() { _ = u.admin.Close(ctx) }()
 	if u.cli, err = exec.LookPath(*cli); *cli == "" {
 		u.cli, err = exec.LookPath("supabase")
 	}
@@ -72,10 +76,31 @@ func upgrades(args []string) error {
 }
 
 type upgrade struct {
-	c   *cluster.Cluster
-	dir string
-	cli string // empty: not there
-	all []migrations.Migration
+	c     *cluster.Cluster
+	dir   string
+	cli   string // empty: not there
+	all   []migrations.Migration
+	admin *pgx.Conn
+	// at is how many of all psql has run in the database base, of which each way gets
+	// a copy.
+	at int
+}
+
+// base is at the version that is upgraded next.
+const base = "base"
+
+// copied brings base to a version and returns the URL of a copy of it.
+func (u *upgrade) copied(ctx context.Context, before []migrations.Migration, name string) (string, error) {
+	url, err := u.c.EnsureDatabase(ctx, base)
+	if err != nil {
+		return "", err
+	}
+	if err := u.psql(ctx, url, before[u.at:]); err != nil {
+		return "", fmt.Errorf("up to %s by psql: %w", before[len(before)-1].Version, err)
+	}
+	u.at = len(before)
+	_, err = u.admin.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()+` TEMPLATE `+base)
+	return u.c.URL(name), err
 }
 
 // compare upgrades databases from version, and says where the schemas differ.
@@ -97,12 +122,10 @@ func (u *upgrade) compare(ctx context.Context, version string) error {
 	}
 	first := ""
 	for i, w := range ways {
-		url, err := u.c.EnsureDatabase(ctx, "from_"+version+"_"+w.name)
+		name := "from_" + version + "_" + w.name
+		url, err := u.copied(ctx, before, name)
 		if err != nil {
 			return err
-		}
-		if err := u.psql(ctx, url, before); err != nil {
-			return fmt.Errorf("up to %s by psql: %w", version, err)
 		}
 		// Both other ways read the history, which psql does not write.
 		if err := withConn(ctx, url, func(conn *pgx.Conn) error { _, err := migrations.Baseline(ctx, conn, version); return err }); err != nil {
@@ -113,6 +136,9 @@ func (u *upgrade) compare(ctx context.Context, version string) error {
 		}
 		dump, err := u.dump(ctx, url)
 		if err != nil {
+			return err
+		}
+		if _, err := u.admin.Exec(ctx, `DROP DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
 			return err
 		}
 		if i == 0 {
