@@ -20,8 +20,9 @@ var waiting = []struct {
 }{
 	{
 		`
-		SELECT topic, count(*)::float8, extract(epoch FROM now() - min(due_at))::float8
-		FROM   gv.outbox WHERE due_at <= now() GROUP BY topic`,
+		-- A message that was tried in vain is put off again and again: its age is since it was written.
+		SELECT topic, count(*)::float8, extract(epoch FROM now() - min(CASE WHEN last_error IS NULL THEN due_at ELSE created_at END))::float8
+		FROM   gv.outbox WHERE due_at <= now() OR last_error IS NOT NULL GROUP BY topic`,
 		telemetry.OutboxMessages, telemetry.OutboxAge,
 	},
 	{

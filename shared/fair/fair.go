@@ -8,6 +8,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Queue admits as many at once as it has slots. It is safe for concurrent use.
@@ -17,6 +18,8 @@ type Queue struct {
 	running map[string]int
 	waiting map[string][]chan struct{} // by tenant, the oldest first
 	turns   []string                   // tenants that wait; who was served last stands last
+	waits   int64
+	waited  time.Duration
 }
 
 // New returns a queue with so many slots, at least one.
@@ -42,18 +45,32 @@ func (q *Queue) Enter(ctx context.Context, tenant string) (leave func(), err err
 		q.turns = append(q.turns, tenant)
 	}
 	q.waiting[tenant] = append(q.waiting[tenant], turn)
+	q.waits++
 	q.mu.Unlock()
+	began := time.Now()
+	defer func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.waited += time.Since(began)
+	}()
 	select {
 	case <-turn:
 		return q.leaver(tenant), nil
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.mu.Unlock()          // before the other one
 	if !q.giveUp(tenant, turn) { // the slot came at the same time
 		q.release(tenant)
 	}
 	return nil, ctx.Err()
+}
+
+// Waited returns how many have had to wait so far, and how long all of them together.
+func (q *Queue) Waited() (n int64, total time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waits, q.waited
 }
 
 // Waiting counts those of tenant who wait.

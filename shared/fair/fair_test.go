@@ -67,6 +67,41 @@ func TestABurstOfOneTenantDelaysAnotherByOneTurn(t *testing.T) {
 	})
 }
 
+func TestWaitsAreCountedAndAddedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := fair.New(1)
+		leave, err := q.Enter(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, total := q.Waited(); n != 0 || total != 0 {
+			t.Errorf("%d waits of %v though nobody waited", n, total)
+		}
+		var done sync.WaitGroup
+		done.Go(func() { // gives up after 2 s
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if _, err := q.Enter(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("it ended with %v", err)
+			}
+		})
+		done.Go(func() {
+			next, err := q.Enter(t.Context(), "b")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			next()
+		})
+		time.Sleep(3 * time.Second)
+		leave()
+		done.Wait()
+		if n, total := q.Waited(); n != 2 || total != 5*time.Second {
+			t.Errorf("%d waits of %v, want 2 of 5 s", n, total)
+		}
+	})
+}
+
 func TestTwoTenantsThatBothWaitTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := fair.New(1)

@@ -44,6 +44,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Cause is for the log only.
 	Cause error
+
+	origin []uintptr // where Down was called
 }
 
 // Error returns the message, and the cause for the log where there is one.
@@ -81,7 +83,7 @@ func Unauthorizedf(format string, args ...any) *Error { return newf(Unauthorized
 // Down returns an Unavailable error for a dependency that is down: message is what
 // the caller reads, cause what the log keeps.
 func Down(message string, cause error) *Error {
-	return &Error{Kind: Unavailable, Message: message, Cause: cause, RetryAfter: 10 * time.Second}
+	return &Error{Kind: Unavailable, Message: message, Cause: cause, RetryAfter: 10 * time.Second, origin: callers()}
 }
 
 // Limited returns a TooMany error that says when to come back.

@@ -58,7 +58,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{pool, fair.New(int(pool.Config().MaxConns)), watch(ctx, pool, "app")}, nil
+	turns := fair.New(int(pool.Config().MaxConns))
+	return &DB{pool, turns, watch(ctx, pool, turns, "app")}, nil
 }
 
 // OpenWorker makes a worker's pool; it connects when first used.
@@ -67,7 +68,7 @@ func OpenWorker(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{pool, watch(ctx, pool, "worker")}, nil
+	return &Worker{pool, watch(ctx, pool, nil, "worker")}, nil
 }
 
 // Conns is how many connections the pool opens at most.
@@ -180,11 +181,11 @@ func run(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx)
 	for attempt := 1; ; attempt++ {
 		err := once(ctx, acquire, begin, fn)
 		if attempt == maxAttempts || !again(err) {
-			return classify(err)
+			return fault.Here(classify(err))
 		}
 		select {
 		case <-ctx.Done():
-			return classify(err)
+			return fault.Here(classify(err))
 		case <-time.After(time.Duration(attempt*attempt) * 10 * time.Millisecond):
 		}
 	}

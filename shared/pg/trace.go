@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/geminivideo/geminivideo/shared/fair"
 	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
@@ -94,14 +95,20 @@ func summary(text string) string {
 }
 
 // watch measures the pool before each export of metrics, for the function that opened it.
-func watch(ctx context.Context, pool *pgxpool.Pool, role string) (stop func()) {
+// turns is where requests wait before they ask the pool; nil where they ask it at once.
+func watch(ctx context.Context, pool *pgxpool.Pool, turns *fair.Queue, role string) (stop func()) {
 	function := telemetry.FunctionOf(ctx)
 	return telemetry.Watch(func() {
 		s := pool.Stat()
 		telemetry.PoolConnections.Set(float64(s.AcquiredConns()), function, role, "used")
 		telemetry.PoolConnections.Set(float64(s.IdleConns()), function, role, "idle")
 		telemetry.PoolConnections.Set(float64(s.MaxConns()), function, role, "max")
-		telemetry.PoolWaits.Set(float64(s.EmptyAcquireCount()), function, role)
-		telemetry.PoolWaitSeconds.Set(s.EmptyAcquireWaitTime().Seconds(), function, role)
+		waits, waited := s.EmptyAcquireCount(), s.EmptyAcquireWaitTime()
+		if turns != nil {
+			n, total := turns.Waited()
+			waits, waited = waits+n, waited+total
+		}
+		telemetry.PoolWaits.Set(float64(waits), function, role)
+		telemetry.PoolWaitSeconds.Set(waited.Seconds(), function, role)
 	})
 }
