@@ -8,6 +8,7 @@ import (
 
 	"github.com/geminivideo/geminivideo/functions/changes"
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
+	"github.com/geminivideo/geminivideo/infra/testkit/meter"
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -64,6 +65,37 @@ func TestAMemberQueuesAChangeAndAnAdminApprovesExactlyThat(t *testing.T) {
 		if got := a.JSON(t); a.Status != 200 || got["status"] != "pending" || got["approved_by"] != "admin@northside.example" {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
+	}
+}
+
+// TestAReviewIsCountedOnce runs alone: the metrics are the process's.
+func TestAReviewIsCountedOnce(t *testing.T) {
+	meter.Start(t)
+	w := open(t)
+	counted := func(outcome, whyNot string) float64 {
+		return meter.Value(t, "gv_changes_total", "outcome="+outcome, "why_not="+whyNot)
+	}
+	c := w.queue(60)
+	before := counted("approved", "none")
+	for range 2 {
+		if a := w.post(auth.Admin, c["id"], "approve", map[string]any{"digest": c["digest"]}); a.Status != 200 {
+			t.Fatalf("approve: %d %s", a.Status, a.Body)
+		}
+	}
+	if n := counted("approved", "none") - before; n != 1 {
+		t.Errorf("approving twice counts %v", n)
+	}
+	for range 2 {
+		if a := w.post(auth.Editor, c["id"], "reject", nil); a.Status != 200 {
+			t.Fatalf("reject: %d %s", a.Status, a.Body)
+		}
+	}
+	if n := counted("rejected", "member"); n != 1 {
+		t.Errorf("rejecting twice counts %v", n)
+	}
+	w.post(auth.Admin, c["id"], "approve", map[string]any{"digest": c["digest"]}) // it is rejected by now
+	if n := counted("approved", "none") - before; n != 1 {
+		t.Errorf("a third approval, of what is rejected, makes it %v", n)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/serve"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 type queueInput struct {
@@ -143,7 +144,7 @@ func (f *function) approve(ctx context.Context, in *approveInput) (*changeOutput
 	if err != nil {
 		return nil, fault.Field("body.digest", "must be 64 hexadecimal digits")
 	}
-	return f.review(ctx, in.ID, func(s queue.Store, id auth.Identity) (*changes.Change, error) {
+	return f.review(ctx, in.ID, "approved", "none", func(s queue.Store, id auth.Identity) (*changes.Change, error) {
 		return s.Approve(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), digest)
 	})
 }
@@ -163,7 +164,7 @@ func (in *reviewInput) reason() string {
 }
 
 func (f *function) reject(ctx context.Context, in *reviewInput) (*changeOutput, error) {
-	return f.review(ctx, in.ID, func(s queue.Store, id auth.Identity) (*changes.Change, error) {
+	return f.review(ctx, in.ID, "rejected", "member", func(s queue.Store, id auth.Identity) (*changes.Change, error) {
 		return s.Reject(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), in.reason())
 	})
 }
@@ -181,18 +182,21 @@ func (f *function) undo(ctx context.Context, in *undoInput) (*changeOutput, erro
 	if in.Body != nil {
 		reason, force = in.Body.Reason, in.Body.Force
 	}
-	return f.review(ctx, in.ID, func(s queue.Store, id auth.Identity) (*changes.Change, error) {
+	return f.review(ctx, in.ID, "undone", "none", func(s queue.Store, id auth.Identity) (*changes.Change, error) {
 		return s.Undo(ctx, id.Tenant, strings.ToLower(in.ID), id.Who(), reason, force)
 	})
 }
 
-// review works on one change and answers with it, or with its undo.
-func (f *function) review(ctx context.Context, id string,
+// review works on one change and answers with it, or with its undo. The outcome is
+// counted unless the request is a repeated one.
+func (f *function) review(ctx context.Context, id, outcome, whyNot string,
 	do func(queue.Store, auth.Identity) (*changes.Change, error),
 ) (*changeOutput, error) {
 	serve.Note(ctx, "change", id)
+	changed := false
 	body, err := write(ctx, f, func(tx pgx.Tx) (seen Change, err error) {
-		store := queue.NewStore(tx)
+		changed = false // fn runs again after a deadlock
+		store := queue.NewStore(tx).Reviewed(func() { changed = true })
 		c, err := do(store, auth.From(ctx))
 		if err != nil {
 			return seen, err
@@ -201,6 +205,9 @@ func (f *function) review(ctx context.Context, id string,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if changed {
+		telemetry.Changes.Add(ctx, 1, outcome, whyNot)
 	}
 	return &changeOutput{body}, nil
 }

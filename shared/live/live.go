@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
+
+	"github.com/geminivideo/geminivideo/shared/telemetry/rpc"
 )
 
 // Kind is what a document is the progress of.
@@ -95,7 +97,7 @@ func Open(ctx context.Context, cfg Config) *View {
 	if cfg.Project == "" {
 		return nil
 	}
-	client, err := firestore.NewClient(context.WithoutCancel(ctx), cfg.Project)
+	client, err := firestore.NewClient(context.WithoutCancel(ctx), cfg.Project, rpc.Measured("firestore"))
 	if err != nil {
 		slog.WarnContext(ctx, "there is no live view: Firestore's client cannot be made", "project", cfg.Project, "error", err.Error())
 		return nil

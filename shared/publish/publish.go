@@ -20,6 +20,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/telemetry"
+	"github.com/geminivideo/geminivideo/shared/telemetry/rpc"
 )
 
 // Config is where topics are.
@@ -53,13 +54,16 @@ const deadline = 4 * time.Second
 func (c *Client) Publish(ctx context.Context, messages ...message.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
+	began := time.Now()
 	ctx, span := telemetry.Begin(ctx, telemetry.Producer, "publish", attribute.Int("messaging.batch.message_count", len(messages)))
-	err := c.publish(ctx, messages)
+	class, err := c.publish(ctx, messages)
 	failure := ""
 	if err != nil {
 		failure = "not stored"
 	}
 	span.End(failure)
+	// Batches are sent outside of any request, so a call is measured here, not by rpc.Measured.
+	telemetry.CallSeconds.Record(ctx, time.Since(began).Seconds(), telemetry.FunctionOf(ctx), "pubsub", class)
 	unsent := message.UnsentOf(err, len(messages))
 	for i, m := range messages {
 		outcome := "stored"
@@ -71,13 +75,14 @@ func (c *Client) Publish(ctx context.Context, messages ...message.Message) error
 	return err
 }
 
-func (c *Client) publish(ctx context.Context, messages []message.Message) error {
+// publish also returns the class of the answer, of a failure where there is one.
+func (c *Client) publish(ctx context.Context, messages []message.Message) (class string, err error) {
 	traceparent := telemetry.Traceparent(ctx)
 	results := make([]*pubsub.PublishResult, len(messages))
 	for i, m := range messages {
 		topic, err := c.topic(m.Topic)
 		if err != nil {
-			return fault.Down("the message queue cannot be reached", err)
+			return "none", fault.Down("the message queue cannot be reached", err)
 		}
 		attributes := map[string]string{message.TopicAttribute: m.Topic}
 		if traceparent != "" {
@@ -92,6 +97,7 @@ func (c *Client) publish(ctx context.Context, messages []message.Message) error 
 	)
 	for i, r := range results { // CPU may stop after the answer: wait for every one
 		if _, err := r.Get(ctx); err != nil {
+			class = rpc.Class(err)
 			unsent.Indexes = append(unsent.Indexes, i)
 			if cause := fmt.Sprintf("publish to %s: %v", messages[i].Topic, err); !slices.Contains(causes, cause) {
 				causes = append(causes, cause)
@@ -100,9 +106,9 @@ func (c *Client) publish(ctx context.Context, messages []message.Message) error 
 	}
 	if len(causes) > 0 {
 		unsent.Cause = errors.New(strings.Join(causes, "; "))
-		return fault.Down("the message queue does not take messages right now", &unsent)
+		return class, fault.Down("the message queue does not take messages right now", &unsent)
 	}
-	return nil
+	return rpc.Class(nil), nil
 }
 
 // Close sends what is buffered and closes the connection.

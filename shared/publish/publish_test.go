@@ -19,9 +19,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/meter"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/publish"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 func TestMessagesAreStoredOnReturn(t *testing.T) {
@@ -59,11 +61,13 @@ func TestALoneMessageDoesNotWaitForCompany(t *testing.T) {
 
 func TestATopicThatIsNotThereFailsOnlyItsOwnMessages(t *testing.T) {
 	t.Parallel()
+	meter.Start(t)
 	for name, addr := range servers(t) {
 		c := client(t, addr)
 		admin := open(t, addr)
 		subscribe(t, admin, "there")
-		err := c.Publish(t.Context(),
+		ctx := telemetry.WithFunction(t.Context(), "publish "+name)
+		err := c.Publish(ctx,
 			message.Message{Topic: "there", Data: []byte("1")}, message.Message{Topic: "not-there", Data: []byte("2")}, message.Message{Topic: "there", Data: []byte("3")})
 		if fault.Of(err) != fault.Unavailable {
 			t.Errorf("%s: %v", name, err)
@@ -72,6 +76,14 @@ func TestATopicThatIsNotThereFailsOnlyItsOwnMessages(t *testing.T) {
 			t.Errorf("%s: unsent %v", name, unsent)
 		}
 		pull(t, admin, "there", 2)
+		if err := c.Publish(ctx, message.Message{Topic: "there", Data: []byte("4")}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, class := range []string{"4xx", "2xx"} {
+			if n := meter.Value(t, "gv_call_duration_seconds", "function=publish "+name, "service=pubsub", "class="+class); n != 1 {
+				t.Errorf("%s: %v calls of class %s are measured", name, n, class)
+			}
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/telemetry/rpc"
 )
 
 // Config says where the jobs of tenants are made.
@@ -71,7 +72,7 @@ func (j *Jobs) open(ctx context.Context) (*scheduler.CloudSchedulerClient, error
 	if j.client != nil {
 		return j.client, nil
 	}
-	var opts []option.ClientOption
+	opts := []option.ClientOption{rpc.Measured("scheduler")}
 	if j.cfg.Endpoint != "" {
 		opts = append(opts, option.WithEndpoint(j.cfg.Endpoint), option.WithoutAuthentication(),
 			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/telemetry/rpc"
 )
 
 const (
@@ -77,7 +78,7 @@ func New(opts ...option.ClientOption) *Store {
 		if client != nil {
 			return client, nil
 		}
-		made, err := secretmanager.NewClient(context.Background(), opts...)
+		made, err := secretmanager.NewClient(context.Background(), append(opts, rpc.Measured("secretmanager"))...)
 		if err == nil {
 			client = made
 		}

@@ -16,7 +16,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/meter"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
 const name = "projects/p/secrets/s"
@@ -35,6 +37,18 @@ func TestASecretIsReadOnceAMinute(t *testing.T) {
 	get(t, s, name+"/versions/latest")
 	if n := v.calls.Load(); n != 1 {
 		t.Errorf("%d calls", n)
+	}
+}
+
+func TestACallOfSecretManagerIsMeasured(t *testing.T) {
+	t.Parallel()
+	meter.Start(t)
+	_, s := open(t)
+	if _, err := s.Get(telemetry.WithFunction(t.Context(), "measured"), name); err != nil {
+		t.Fatal(err)
+	}
+	if n := meter.Value(t, "gv_call_duration_seconds", "function=measured", "service=secretmanager", "class=2xx"); n != 1 {
+		t.Errorf("%v calls are measured", n)
 	}
 }
 

@@ -208,5 +208,6 @@ func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took ti
 	if o.within != nil {
 		ctx = o.within
 	}
+	ctx = telemetry.WithOrigin(ctx, fault.Origin(o.err))
 	slog.Log(ctx, level, fmt.Sprintf("%s %s %d", r.Method, r.URL.Path, rec.status), attrs...)
 }

@@ -38,7 +38,7 @@ var (
 		answerSeconds, byFunction, upTo("route", 150), byClass)
 	RequestsInFlight = upDown("gv_requests_in_flight", "Requests that are being answered.", byFunction)
 	CallSeconds      = histogram("gv_call_duration_seconds", "How long calls of other services took, with each try on its own.",
-		answerSeconds, byFunction, oneOf("service", "hubspot", "meta", "gemini", "slack", "webhook"), byClass)
+		answerSeconds, byFunction, oneOf("service", "hubspot", "meta", "gemini", "slack", "webhook", "pubsub", "secretmanager", "scheduler", "firestore"), byClass)
 	ExportFailures = counter("gv_telemetry_export_failures_total", "Exports of metrics and traces that the collector did not take.",
 		oneOf("signal", "metrics", "traces"))
 )
@@ -61,8 +61,8 @@ var (
 // What waits in the database. The function relay measures these each minute, in one
 // place; take the maximum over instances.
 var (
-	OutboxMessages  = gauge("gv_outbox_messages", "1", "Messages in the outbox that are due and not sent.", byTopic)
-	OutboxAge       = gauge("gv_outbox_oldest_seconds", "s", "How long the oldest message of the outbox has been due; 0 where none is.", byTopic)
+	OutboxMessages  = gauge("gv_outbox_messages", "1", "Messages in the outbox that are due, or were tried in vain.", byTopic)
+	OutboxAge       = gauge("gv_outbox_oldest_seconds", "s", "How long the oldest message of the outbox has been due, or, where it was tried in vain, has been written; absent where none is.", byTopic)
 	DeadLettersOpen = gauge("gv_dead_letters_open", "1", "Dead letters that nobody has replayed.", byTopic)
 	DeadLetterAge   = gauge("gv_dead_letters_oldest_seconds", "s", "Age of the oldest dead letter that nobody has replayed; 0 where there is none.", byTopic)
 	InboxEvents     = gauge("gv_inbox_events", "1", "Events that the inbox has, as the planner estimates it.")
@@ -98,11 +98,11 @@ var (
 		oneOf("gate", "value", "ctr"), oneOf("decision", "proceed", "reject"))
 	FatigueVerdicts = counter("gv_fatigue_verdicts_total", "Verdicts on ads that run.",
 		oneOf("status", "INSUFFICIENT_DATA", "HEALTHY", "FATIGUING", "SATURATED", "AUDIENCE_EXHAUSTED"))
-	Changes = counter("gv_changes_total", "What happened to changes on the ad platform, and why where they were not carried out.",
+	Changes = counter("gv_changes_total", "What happened to changes on the ad platform, a member's approvals, rejections and undos among it, and why where they were not carried out.",
 		oneOf("outcome", "applied", "already_set", "confirmed", "dry_run", "waiting", "awaiting_approval", "held", "failed", "retry", "unknown",
-			"retry_later", "forbidden", "refused", "unreadable"),
+			"retry_later", "forbidden", "refused", "unreadable", "approved", "rejected", "undone"),
 		oneOf("why_not", "none", "gone", "paused", "not_connected", "shape", "edited", "stale", "cooling_down", "approval", "limit",
-			"tries_used_up", "platform"))
+			"tries_used_up", "platform", "member"))
 	DealsCompared = counter("gv_reconcile_deals_total", "Deals that a comparison with the CRM read, and those of them that it had to repair.", oneOf("result", "same", "repaired"))
 )
 
@@ -117,8 +117,8 @@ var (
 var (
 	PoolConnections = gauge("gv_pool_connections", "1", "Connections of a pool, by what they do; max is how many it may open.",
 		byFunction, oneOf("role", "app", "worker"), oneOf("state", "used", "idle", "max"))
-	PoolWaits       = total("gv_pool_waits_total", "Times that a request waited for a connection because all were in use.", byFunction, oneOf("role", "app", "worker"))
-	PoolWaitSeconds = total("gv_pool_wait_seconds_total", "How long requests waited for a connection.", byFunction, oneOf("role", "app", "worker"))
+	PoolWaits       = total("gv_pool_waits_total", "Times that a request waited for a connection, or for its tenant's turn at one, because all were in use.", byFunction, oneOf("role", "app", "worker"))
+	PoolWaitSeconds = total("gv_pool_wait_seconds_total", "How long requests waited for a connection, or for their tenant's turn at one.", byFunction, oneOf("role", "app", "worker"))
 )
 
 // LedgerLag records how long an event took from the queue, which stored it at that time, to

@@ -21,6 +21,8 @@ type Report struct {
 	// Function, Method and Path are of the request under way; empty outside one.
 	Function, Method, Path string
 	Trace                  Trace
+	// Origin is the stack as program counters, the innermost call first.
+	Origin []uintptr
 }
 
 var reporter atomic.Pointer[func(Report)]
@@ -38,10 +40,22 @@ func WithRequest(ctx context.Context, method, path string) context.Context {
 	return context.WithValue(ctx, requestKey{}, request{method, path})
 }
 
+type originKey struct{}
+
+// WithOrigin returns ctx with the stack of where its error was made, which its report
+// shows in the place of the stack of who logs; nil changes nothing.
+func WithOrigin(ctx context.Context, origin []uintptr) context.Context {
+	if len(origin) == 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, originKey{}, origin)
+}
+
 // reported adds to an error's line what Error Reporting groups and shows it by: the
 // type, the stack, the function and the request.
 func reported(ctx context.Context, r slog.Record) slog.Record {
 	one := Report{Message: r.Message, Function: FunctionOf(ctx), Trace: TraceOf(ctx)}
+	one.Origin, _ = ctx.Value(originKey{}).([]uintptr)
 	req, _ := ctx.Value(requestKey{}).(request)
 	one.Method, one.Path = req.method, req.path
 	status := int64(0)
@@ -60,8 +74,11 @@ func reported(ctx context.Context, r slog.Record) slog.Record {
 		}
 		return true
 	})
+	if len(one.Origin) == 0 {
+		one.Origin = callers()
+	}
 	if one.Stack == "" {
-		one.Stack = stack()
+		one.Stack = stack(one.Origin)
 	}
 	text := one.Message
 	if one.Error != "" {
@@ -85,11 +102,16 @@ func reported(ctx context.Context, r slog.Record) slog.Record {
 	return r
 }
 
-// stack is the stack of who logs, as a panic would print it, without the frames of
-// the logger itself.
-func stack() string {
+// callers is the stack of who logs.
+func callers() []uintptr {
 	counters := make([]uintptr, 64)
-	frames := runtime.CallersFrames(counters[:runtime.Callers(3, counters)])
+	return counters[:runtime.Callers(4, counters)]
+}
+
+// stack writes a stack as a panic would print it, without the frames of the logger
+// itself.
+func stack(counters []uintptr) string {
+	frames := runtime.CallersFrames(counters)
 	var b strings.Builder
 	b.WriteString("goroutine 1 [running]:\n")
 	for {

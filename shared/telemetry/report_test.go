@@ -3,10 +3,13 @@ package telemetry_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/telemetry"
 )
 
@@ -42,6 +45,23 @@ func TestALineAtErrorIsWhatErrorReportingGroups(t *testing.T) {
 	request, _ := context["httpRequest"].(map[string]any)
 	if service["service"] != "allocate" || request["method"] != "POST" || request["url"] != "/api/x" || request["responseStatusCode"] != 500.0 {
 		t.Errorf("%v %v", service, request)
+	}
+}
+
+func store() error { return fault.Down("the disk is full", io.ErrShortWrite) }
+
+func TestTheStackOfWhereTheErrorWasMadeIsReported(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := fmt.Errorf("keep the ad: %w", store())
+	telemetry.NewLogger(&out, "").Log(telemetry.WithOrigin(t.Context(), fault.Origin(err)), slog.LevelError, "cannot store", "error", err.Error())
+	line := map[string]any{}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	stack, _ := line["stack_trace"].(string)
+	if first := strings.Split(stack, "\n")[3]; !strings.Contains(first, "telemetry_test.store(") {
+		t.Errorf("the stack begins in %s", first)
 	}
 }
 

@@ -46,7 +46,17 @@ func (s Store) transit(ctx context.Context, state changes.State, o changes.Outco
 	if err != nil {
 		return nil, err
 	}
-	return &state.Change, s.Save(ctx, state, effects)
+	if err := s.Save(ctx, state, effects); err != nil {
+		return nil, err
+	}
+	s.reported()
+	return &state.Change, nil
+}
+
+func (s Store) reported() {
+	if s.reviewed != nil {
+		s.reviewed()
+	}
 }
 
 // Approve lets a change that waits for an approval go on. digest is that of the
@@ -120,7 +130,11 @@ func (s Store) Undo(ctx context.Context, tenant, id, by, why string, force bool)
 		return nil, fmt.Errorf("read account %s: %w", was.AccountID, err)
 	}
 	planned := changes.PlanUndo(u)
-	return planned.Fresh[0], s.savePlanned(ctx, tenant, planned)
+	if err := s.savePlanned(ctx, tenant, planned); err != nil {
+		return nil, err
+	}
+	s.reported()
+	return planned.Fresh[0], nil
 }
 
 // undoOf returns the undo of a change that is open or applied; nil where none is.

@@ -18,6 +18,15 @@ import (
 type Store struct {
 	tx    pgx.Tx
 	clock func(time.Time) time.Time
+	// reviewed is called where a review changes something; nil for nobody.
+	reviewed func()
+}
+
+// Reviewed returns the queue with reviewed called once Approve, Reject or Undo has
+// changed something, and not where the request is a repeated one.
+func (s Store) Reviewed(reviewed func()) Store {
+	s.reviewed = reviewed
+	return s
 }
 
 // NewStore returns the queue in tx. Its clock is the database's, which all

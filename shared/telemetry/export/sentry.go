@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/getsentry/sentry-go"
@@ -63,8 +65,25 @@ func (e *Errors) report(r telemetry.Report) {
 	if r.Method != "" {
 		kind = r.Function + " " + r.Method // a path may name a person
 	}
-	event.Exception = []sentry.Exception{{Type: kind, Value: withoutAddresses(r.Error), Stacktrace: sentry.NewStacktrace()}}
+	event.Exception = []sentry.Exception{{Type: kind, Value: withoutAddresses(r.Error), Stacktrace: stack(r.Origin)}}
 	e.client.CaptureEvent(event, nil, nil)
+}
+
+// stack is where the error was made as Sentry shows it, the innermost call last.
+func stack(origin []uintptr) *sentry.Stacktrace {
+	if len(origin) == 0 {
+		return sentry.NewStacktrace()
+	}
+	var all sentry.Stacktrace
+	frames := runtime.CallersFrames(origin)
+	for more := true; more; {
+		var f runtime.Frame
+		if f, more = frames.Next(); f.Function != "" {
+			all.Frames = append(all.Frames, sentry.NewFrame(f))
+		}
+	}
+	slices.Reverse(all.Frames)
+	return &all
 }
 
 // Flush sends what is queued, until ctx ends.
