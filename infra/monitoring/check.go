@@ -57,6 +57,9 @@ func check(ctx context.Context, o checkOptions) error {
 	}
 	defer p.stop()
 
+	if err := s.judgePredictions(ctx, database.url); err != nil {
+		return err
+	}
 	traffic, end := context.WithCancel(ctx)
 	defer end()
 	go s.traffic(traffic)

@@ -17,6 +17,12 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
 )
 
+// The models that the system uses, each with a price, so that their cost is counted.
+const (
+	writes = "gemini-3.8-flash"
+	embeds = "gemini-embedding-2"
+)
+
 // system is the local system in a process of its own, with its demo data, and with a
 // Gemini that can be made to fail.
 type system struct {
@@ -39,6 +45,7 @@ func startSystem(ctx context.Context, dir, program, database string) (*system, e
 	data := filepath.Join(dir, "data")
 	s.cmd = exec.Command(program, "-addr", "127.0.0.1:0", "-data", data, "-db", database, "-live=false", "-metrics")
 	s.cmd.Env = append(os.Environ(), "GEMINI_API_KEY="+fakegemini.Key, "GEMINI_BASE_URL="+s.model.URL,
+		"GEMINI_MODEL="+writes, "GEMINI_EMBEDDING_MODEL="+embeds, "GEMINI_PRICES="+writes+":0.5/3,"+embeds+":0.15",
 		// Nobody listens there, so that failed exports are counted, too.
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "PUBSUB_EMULATOR_HOST=")
 	var said bytes.Buffer
