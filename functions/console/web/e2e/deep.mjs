@@ -166,27 +166,29 @@ export const deep = [
       return (await tasks()) - before
     }
     const session = await context.newCDPSession(page)
-    await session.send('Performance.enable')
+    await session.send('Performance.enable', { timeDomain: 'threadTicks' }) // the thread's own time, whatever else the machine does meanwhile
     const tasks = async () => {
       const { metrics } = await session.send('Performance.getMetrics')
       const of = (name) => metrics.find((one) => one.name === name).value
       return (of('ScriptDuration') + of('LayoutDuration') + of('RecalcStyleDuration')) * 1000
     }
-    const table = page.getByRole('table', { name: 'Ads' })
+    const table = page.getByRole('table', { name: 'Ads', exact: true })
     const first = await busy(async () => {
       await page.getByRole('table', { name: 'Campaigns' }).getByRole('link').first().click()
-      await page.locator('table[aria-rowcount="10001"]').waitFor()
+      await table.getByRole('link').first().waitFor()
     })
+    const rest = await busy(() => page.locator('table[aria-rowcount="10001"]').waitFor())
     const sort = await busy(async () => {
       await table.getByRole('button', { name: 'Ad', exact: true }).click()
       await page.locator('th[aria-sort=ascending]').waitFor()
       await table.getByText('Ad number 0', { exact: true }).waitFor()
     })
     const elements = await page.evaluate(() => document.querySelectorAll('*').length)
-    console.log(`   first view ${first.toFixed(0)} ms, sort ${sort.toFixed(0)} ms of script, style and layout; ${elements} elements`)
-    // A loaded machine may take several times as long; what it froze for was ten seconds.
+    const took = `first view ${first.toFixed(0)} ms, the other ads ${rest.toFixed(0)} ms, sort ${sort.toFixed(0)} ms`
+    console.log(`   ${took} of script, style and layout; ${elements} elements`)
+    // A slower machine may take three times as long; what it froze for was ten seconds.
     check(elements < 3000, `${elements} elements`)
-    check(first < 3000 && sort < 3000, `first view ${first} ms, sort ${sort} ms`)
+    check(Math.max(first, rest, sort) < 900, took)
     await context.close()
   }],
 ]

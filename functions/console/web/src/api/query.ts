@@ -1,6 +1,6 @@
 // Reading and writing: what is read is kept and renewed by itself, what is written carries one key per intent.
 import { Problem, newKey, withoutNulls, type paths } from '@geminivideo/ml-api'
-import { QueryClient, keepPreviousData, useMutation, useQuery, type UseQueryOptions } from '@tanstack/react-query'
+import { QueryClient, keepPreviousData, useMutation, usePrefetchQuery, useQuery, type UseQueryOptions } from '@tanstack/react-query'
 import { useRef } from 'react'
 import { client } from './client'
 
@@ -42,8 +42,16 @@ type QueryOptions<T> = Partial<Pick<UseQueryOptions<T, Problem>, 'enabled' | 're
 
 /** useGet reads one operation; its key is the path and what it is asked with. */
 export function useGet<P extends PathOf<'get'>>(path: P, params?: Params<P>, options?: QueryOptions<Answer<P>>) {
-  return useQuery<Answer<P>, Problem>({ queryKey: [path, params ?? {}], queryFn: ({ signal }) => read(path, params, signal), ...options })
+  return useQuery<Answer<P>, Problem>({ ...asked(path, params), ...options })
 }
+
+/** useAhead begins to read what a part of the view will show, without drawing anything anew when it comes. */
+export function useAhead<P extends PathOf<'get'>>(path: P, params?: Params<P>) {
+  usePrefetchQuery<Answer<P>, Problem>(asked(path, params))
+}
+
+const asked = <P extends PathOf<'get'>>(path: P, params?: Params<P>) =>
+  ({ queryKey: [path, params ?? {}], queryFn: ({ signal }: { signal: AbortSignal }) => read(path, params, signal) })
 
 export const previous = keepPreviousData
 

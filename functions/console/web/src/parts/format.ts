@@ -25,6 +25,14 @@ export const signed = (amount: number, currency: string | undefined) =>
 
 /** decimals of a currency: JPY has none. */
 export function decimals(currency: string): number {
+  let known = inCurrency.get(currency)
+  if (known === undefined) inCurrency.set(currency, known = decimalsOf(currency))
+  return known
+}
+
+const inCurrency = new Map<string, number>()
+
+function decimalsOf(currency: string): number {
   try {
     return format({ style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
   } catch {

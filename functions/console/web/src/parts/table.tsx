@@ -1,7 +1,7 @@
 // A table that its reader can sort. Long ones draw only the rows in sight.
 import { createSortedRowModel, rowSortingFeature, sortFn_basic, tableFeatures, useTable, type ColumnDef, type RowData, type SortingState } from '@tanstack/react-table'
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useMemo, useRef, type ReactNode } from 'react'
+import { useVirtualizer, type Virtualizer } from '@tanstack/react-virtual'
+import { memo, useCallback, useMemo, useRef, type ReactNode, type Ref } from 'react'
 import { useParam } from './address'
 
 export interface Column<T> {
@@ -57,8 +57,10 @@ export function Table<T extends RowData>({ caption, columns, rows, id, sorted = 
   const scroller = useRef<HTMLDivElement>(null)
   const virtual = arranged.length > many
   const drawn = useVirtualizer({
-    count: virtual ? arranged.length : 0, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: 12,
-    getItemKey: (index) => arranged[index]?.id ?? index,
+    count: virtual ? arranged.length : 0, getScrollElement: () => scroller.current, overscan: 12, measureElement: seen,
+    // Functions that stay the same while the rows do: new ones would have every row's place computed anew.
+    estimateSize: useCallback(() => height, [height]),
+    getItemKey: useCallback((index: number) => arranged[index]?.id ?? index, [arranged]),
   })
   const items = drawn.getVirtualItems()
   const before = items[0]?.start ?? 0
@@ -79,15 +81,30 @@ export function Table<T extends RowData>({ caption, columns, rows, id, sorted = 
         <tbody>
           {before > 0 && <tr className="gap" aria-hidden="true"><td colSpan={columns.length} height={before} /></tr>}
           {shown.map(({ row, index }) => (
-            <tr key={row.id} ref={virtual ? drawn.measureElement : undefined} data-index={index} aria-rowindex={index + 2}>
-              {columns.map((column) => <td key={column.name} className={kind(column)} data-name={column.name}>{column.show(row.original)}</td>)}
-            </tr>
+            <Row key={row.id} of={row.original} columns={columns} index={index} measure={virtual ? drawn.measureElement : undefined} />
           ))}
           {after > 0 && <tr className="gap" aria-hidden="true"><td colSpan={columns.length} height={after} /></tr>}
         </tbody>
       </table>
     </div>
   )
+}
+
+// Row is drawn anew only where its contents or its columns change, not whenever the table is scrolled.
+const Row = memo(function Row<T>({ of, columns, index, measure }: { of: T; columns: Column<T>[]; index: number; measure?: Ref<HTMLTableRowElement> }) {
+  return (
+    <tr ref={measure} data-index={index} aria-rowindex={index + 2}>
+      {columns.map((column) => <td key={column.name} className={kind(column)} data-name={column.name}>{column.show(of)}</td>)}
+    </tr>
+  )
+}) as <T>(props: { of: T; columns: Column<T>[]; index: number; measure?: Ref<HTMLTableRowElement> }) => ReactNode
+
+// seen is a row's height as the browser reports it once it is laid out; asking for it before would have it laid out for each row.
+const seen = (row: Element, entry: ResizeObserverEntry | undefined, { indexFromElement, itemSizeCache, options }: Virtualizer<HTMLDivElement, Element>) => {
+  const height = entry?.borderBoxSize[0]?.blockSize
+  if (height !== undefined) return Math.round(height)
+  const index = indexFromElement(row)
+  return itemSizeCache.get(options.getItemKey(index)) ?? options.estimateSize(index)
 }
 
 // define is a column as TanStack Table sorts it: its values are made once for each row, and what has no value comes last either way.

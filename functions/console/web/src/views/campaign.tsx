@@ -1,8 +1,10 @@
 // One campaign: its days, its ads, and the way to splitting its budget anew.
+import { usePrefetchQuery } from '@tanstack/react-query'
+import { useMemo } from 'react'
 import { Link, useParams } from 'wouter'
 import type { Ad } from '@geminivideo/ml-api'
-import { tiring, useAds } from '../api/ads'
-import { useGet } from '../api/query'
+import { adsOf, tiring, useAds } from '../api/ads'
+import { useAhead, useGet, type Answer } from '../api/query'
 import { may } from '../auth/session'
 import { useParam } from '../parts/address'
 import { Badge, Empty, Field, Load, Sheet, View } from '../parts/basic'
@@ -13,39 +15,81 @@ import { HistoryTable } from './changes/history'
 import { CreditedDeals, Differs } from './deals'
 import { DayCharts } from './series'
 
+type Campaign = Answer<'/api/campaigns/{id}'>
+
+const asked = {
+  days: (id: string) => ({ path: { id } }),
+  history: (id: string) => ({ query: { campaign_id: id, limit: 200 } }),
+  deals: (id: string) => ({ path: { id } }),
+}
+
 export function CampaignView() {
   const id = decodeURIComponent(useParams().id ?? '')
   const campaign = useGet('/api/campaigns/{id}', { path: { id }, query: { limit: 1 } })
-  const ads = useAds(id)
-  const days = useGet('/api/campaigns/{id}/days', { path: { id } })
-  const history = useGet('/api/ads/history', { query: { campaign_id: id, limit: 200 } })
-  const deals = useGet('/api/campaigns/{id}/deals', { path: { id } })
-  const [find, setFind] = useParam('find')
+  // All of it is asked for at once; each part below is drawn by itself when its own answer comes.
+  usePrefetchQuery(adsOf(id))
+  useAhead('/api/campaigns/{id}/days', asked.days(id))
+  useAhead('/api/ads/history', asked.history(id))
+  useAhead('/api/campaigns/{id}/deals', asked.deals(id))
   return (
     <Load of={campaign} what="the campaign">{(one) => (
       <View key={id} title={one.name} crumbs={[['Campaigns', '/campaigns']]} beside={<Badge of={one.status} />}
         lead={<>{one.name !== one.id && <span className="id">{one.id}</span>} {money(one.total_budget, one.currency)} a day. {may('editor') && <Link href={`/budget?campaign=${encodeURIComponent(id)}`}>Optimize budget</Link>}</>}>
-        <Load of={ads} what="its ads">{(all) => <Totals rows={all} currency={one.currency} what="Ads" />}</Load>
-        <Sheet title="Day by day"><Load of={days} what="its days">{(told) => <DayCharts days={told.days} currency={one.currency} history={history.data?.history} />}</Load></Sheet>
-        <Load of={ads} what="its ads">{(all) => {
-          if (all.length === 0) return <Sheet><Empty title="No ads yet" hint="This campaign’s ads appear here with the next report that names them." to={may('editor') && ['Import a report', '/setup/import']} /></Sheet>
-          const shown = found(all, find)
-          return (
-            <>
-              <div className="row"><Field label="Find an ad"><input type="search" value={find} onChange={(event) => setFind(event.target.value)} /></Field></div>
-              <Sheet flush><Table caption="Ads" rows={shown} id={(ad) => ad.id} sorted="-Spend" columns={columns(one.currency)} height={66} /></Sheet>
-            </>
-          )
-        }}</Load>
-        <Load of={deals} what="its deals">{(told) => <>
-          <Differs deals={told.deals} left={told.deals_left} currency={told.currency} />
-          <CreditedDeals several deals={told.deals} left={told.deals_left} currency={told.currency} />
-        </>}</Load>
-        <Load of={history} what="its changes">{({ history: entries }) => (entries.length === 0
-          ? <Sheet title="Changes"><p className="soft">Nothing was changed in this campaign by this system.</p></Sheet>
-          : <Sheet flush title="Changes"><HistoryTable entries={entries} /></Sheet>)}</Load>
+        <Totals rows={[one]} currency={one.currency} of={['Ads', one.num_ads]} />
+        <Sheet title="Day by day"><Days campaign={one} /></Sheet>
+        <AdsOf campaign={one} />
+        <Deals id={id} />
+        <Changes id={id} />
       </View>
     )}</Load>
+  )
+}
+
+function Days({ campaign: { id, currency } }: { campaign: Campaign }) {
+  const days = useGet('/api/campaigns/{id}/days', asked.days(id))
+  const history = useGet('/api/ads/history', asked.history(id))
+  return <Load of={days} what="its days">{(told) => <DayCharts days={told.days} currency={currency} history={history.data?.history} />}</Load>
+}
+
+function AdsOf({ campaign }: { campaign: Campaign }) {
+  const ads = useAds(campaign.id)
+  return (
+    <Load of={ads} what="its ads">{({ ads: all, more }) => (all.length === 0
+      ? <Sheet><Empty title="No ads yet" hint="This campaign’s ads appear here with the next report that names them." to={may('editor') && ['Import a report', '/setup/import']} /></Sheet>
+      : <AdTable all={all} more={more} campaign={campaign} />)}</Load>
+  )
+}
+
+function AdTable({ all, more, campaign }: { all: Ad[]; more: boolean; campaign: Campaign }) {
+  const [find, setFind] = useParam('find')
+  const shown = useMemo(() => found(all, find), [all, find])
+  return (
+    <>
+      <div className="row">
+        <Field label="Find an ad"><input type="search" value={find} onChange={(event) => setFind(event.target.value)} /></Field>
+        <span className="small soft" role="status">{more && `The first ${number(all.length)} of ${plural(campaign.num_ads, 'ad')}; the others are on their way.`}</span>
+      </div>
+      <Sheet flush><Table caption="Ads" rows={shown} id={(ad) => ad.id} sorted="-Spend" columns={columns(campaign.currency)} height={66} /></Sheet>
+    </>
+  )
+}
+
+function Deals({ id }: { id: string }) {
+  const deals = useGet('/api/campaigns/{id}/deals', asked.deals(id))
+  return (
+    <Load of={deals} what="its deals">{(told) => <>
+      <Differs deals={told.deals} left={told.deals_left} currency={told.currency} />
+      <CreditedDeals several deals={told.deals} left={told.deals_left} currency={told.currency} />
+    </>}</Load>
+  )
+}
+
+function Changes({ id }: { id: string }) {
+  const history = useGet('/api/ads/history', asked.history(id))
+  return (
+    <Load of={history} what="its changes">{({ history: entries }) => (entries.length === 0
+      ? <Sheet title="Changes"><p className="soft">Nothing was changed in this campaign by this system.</p></Sheet>
+      : <Sheet flush title="Changes"><HistoryTable entries={entries} /></Sheet>)}</Load>
   )
 }
 

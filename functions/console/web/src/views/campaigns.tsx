@@ -24,7 +24,7 @@ export function CampaignsView() {
         const shown = all.filter((one) => `${one.name} ${one.id}`.toLowerCase().includes(find.toLowerCase()))
         return (
           <>
-            {currencies.map((currency) => <Totals key={currency} rows={all.filter((one) => one.currency === currency)} currency={currency} what="Campaigns" />)}
+            {currencies.map((currency) => <Totals key={currency} rows={all.filter((one) => one.currency === currency)} currency={currency} />)}
             <div className="row"><Field label="Find by name or id"><input type="search" value={find} onChange={(event) => setFind(event.target.value)} /></Field></div>
             <Sheet flush><Table caption="Campaigns" columns={columns} rows={shown} id={(one) => one.id} sorted="-Spend" /></Sheet>
           </>
@@ -48,18 +48,18 @@ const columns: Column<Campaign>[] = [
 
 interface Did { spend: number; pipeline_value: number; revenue: number; impressions: number; clicks: number }
 
-/** Totals adds up campaigns or ads of one currency. */
-export function Totals({ rows, currency, what }: { rows: Did[]; currency: string; what: string }) {
-  const of = { spend: 0, pipeline_value: 0, revenue: 0, impressions: 0, clicks: 0 }
+/** Totals adds up campaigns of one currency, and says how many there are of them or of what they consist of. */
+export function Totals({ rows, currency, of: [what, count] = ['Campaigns', rows.length] }: { rows: Did[]; currency: string; of?: [string, number] }) {
+  const sum = { spend: 0, pipeline_value: 0, revenue: 0, impressions: 0, clicks: 0 }
   for (const row of rows) {
-    of.spend += row.spend
-    of.pipeline_value += row.pipeline_value
-    of.revenue += row.revenue
-    of.impressions += row.impressions
-    of.clicks += row.clicks
+    sum.spend += row.spend
+    sum.pipeline_value += row.pipeline_value
+    sum.revenue += row.revenue
+    sum.impressions += row.impressions
+    sum.clicks += row.clicks
   }
   return <Tiles of={[
-    ['Spend', money(of.spend, currency, true)], ['Pipeline value', money(of.pipeline_value, currency, true)], ['Won', money(of.revenue, currency, true)],
-    ['Pipeline ROAS', times(roas(of))], ['CTR', share(ctr(of), 2)], [what, number(rows.length)],
+    ['Spend', money(sum.spend, currency, true)], ['Pipeline value', money(sum.pipeline_value, currency, true)], ['Won', money(sum.revenue, currency, true)],
+    ['Pipeline ROAS', times(roas(sum))], ['CTR', share(ctr(sum), 2)], [what, number(count)],
   ]} />
 }

@@ -9,7 +9,9 @@ type Entry = Answer<'/api/ads/history'>['history'][number]
 
 const at = (day: string) => Date.parse(`${day}T00:00:00Z`) / 1000
 
-export function DayCharts({ days, currency, history = [], fatigue }: { days: Day[]; currency: string; history?: Entry[]; fatigue?: boolean }) {
+const none: Entry[] = []
+
+export function DayCharts({ days, currency, history = none, fatigue }: { days: Day[]; currency: string; history?: Entry[]; fatigue?: boolean }) {
   const x = useMemo(() => days.map((one) => at(one.day)), [days])
   const markers = useMemo(() => history.filter((one) => one.outcome === 'applied' && one.before_budget && one.after_budget !== undefined)
     .map((one) => ({ x: Date.parse(one.at) / 1000, label: `${money(one.before_budget, one.currency)} → ${money(one.after_budget, one.currency)} (${change(((one.after_budget ?? 0) / (one.before_budget ?? 1) - 1) * 100)}): ${one.reason}` })), [history])

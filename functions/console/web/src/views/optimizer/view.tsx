@@ -39,7 +39,9 @@ function Chosen({ campaigns }: { campaigns: Campaign[] }) {
         </select></Field>
         <Facts of={[['Ads', number(campaign.num_ads)], ['Total budget a day', money(campaign.total_budget, campaign.currency)]]} />
       </div>
-      <Load of={ads} what="the campaign’s ads">{(all) => <Optimizer key={campaign.id} campaign={campaign} ads={all} />}</Load>
+      <Load of={ads} what="the campaign’s ads">{({ ads: all, more }) => (more
+        ? <div className="loading" role="status">Loading the campaign’s ads …</div>
+        : <Optimizer key={campaign.id} campaign={campaign} ads={all} />)}</Load>
       <Earlier account={campaign.account_id} />
     </>
   )
@@ -68,6 +70,7 @@ export function Optimizer({ campaign, ads }: { campaign: Campaign; ads: Ad[] }) 
   const [unspent, setUnspent] = useParam('unspent')
   const select = useSend('post', '/api/ml/battle-hardened/select', ['/api/decisions'])
   const [split, setSplit] = useState<Split>()
+  const [choosing, setChoosing] = useState(false)
   const candidates = ads.filter((ad) => ad.status === 'ACTIVE' || (paused && ad.status === 'PAUSED'))
   const excluded = readIds(out)
   const limits = readLimits(limitText)
@@ -104,9 +107,9 @@ export function Optimizer({ campaign, ads }: { campaign: Campaign; ads: Ad[] }) 
           </div>
           {chosen.length === 0 && <Notice>{ads.length === 0 ? 'This campaign has no ads yet.' : 'No ad is chosen. Tick the box to look at the paused ones, or include some below.'}</Notice>}
         </form>
-        <details>
+        <details onToggle={(event) => setChoosing(event.currentTarget.open)}>
           <summary>Choose ads, floors and ceilings: {plural(chosen.length, 'ad')} of {number(candidates.length)}{limits.size > 0 && `, ${plural(limits.size, 'limit')}`}</summary>
-          <Table caption="Ads to split across" param="ads" rows={candidates} id={(ad) => ad.id} sorted="-Spend" columns={choose(excluded, limits, include, limit, candidates, campaign.currency)} />
+          {choosing && <Table caption="Ads to split across" param="ads" rows={candidates} id={(ad) => ad.id} sorted="-Spend" columns={choose(excluded, limits, include, limit, candidates, campaign.currency)} />}
         </details>
       </Sheet>
       {split && <Result split={split} ads={ads} campaign={campaign} excluded={excluded} />}

@@ -1,0 +1,1 @@
+export{t as HistoryTable,n as HistoryView}from"./history-Wi3bdhRf.js";

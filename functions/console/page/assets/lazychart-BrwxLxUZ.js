@@ -1,2 +1,0 @@
-const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/chart-BzTH1gKK.js","assets/rolldown-runtime-WkwZ5CU-.js","assets/first-Dde0GlZD.js"])))=>i.map(i=>d[i]);
-import{n as e}from"./rolldown-runtime-WkwZ5CU-.js";import{a as t,dt as n,ut as r}from"./first-Dde0GlZD.js";var i=e(n(),1),a=r(),o=(0,i.lazy)(()=>t(()=>import(`./chart-BzTH1gKK.js`),__vite__mapDeps([0,1,2]))),s=e=>(0,a.jsx)(i.Suspense,{fallback:(0,a.jsx)(`div`,{className:`loading`,role:`status`,children:`Drawing …`}),children:(0,a.jsx)(o,{...e})});export{s as t};
