@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
@@ -67,6 +68,7 @@ type function struct {
 	vault     *secrets.Store
 	uri       string
 	ownSecret string
+	lookups   singleflight.Group
 }
 
 // New returns the function's handler. publicURL is scheme://host[:port] as
@@ -167,7 +169,7 @@ func (f *function) verified(r *http.Request, body []byte) ([]message.Message, er
 			portals = append(portals, e.PortalID)
 		}
 	}
-	connections, err := hubspotconn.Find(r.Context(), f.db, portals...)
+	connections, err := f.find(r.Context(), portals)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +192,25 @@ func (f *function) verified(r *http.Request, body []byte) ([]message.Message, er
 		}
 	}
 	return messages, nil
+}
+
+// find looks the portals up. Batches of the same portals that are here at once share
+// one look, so that a burst does not wait for the database once a batch; nothing of it
+// stays for a later batch, and a portal that is disconnected is refused at once.
+func (f *function) find(ctx context.Context, portals []int64) (map[int64]hubspotconn.Connection, error) {
+	looked := f.lookups.DoChan(fmt.Sprint(portals), func() (any, error) {
+		// The batch that began the look may be given up while others wait for it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		return hubspotconn.Find(ctx, f.db, portals...)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case got := <-looked:
+		connections, _ := got.Val.(map[int64]hubspotconn.Connection)
+		return connections, got.Err
+	}
 }
 
 func (f *function) signedFor(r *http.Request, body []byte, c hubspotconn.Connection) error {

@@ -2,11 +2,13 @@ package hubspot
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/segmentio/encoding/json"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
@@ -152,6 +154,11 @@ func (n *numbers) UnmarshalJSON(raw []byte) error {
 type text string
 
 func (t *text) UnmarshalJSON(raw []byte) error {
+	// Nearly every text is plain: no escape to undo, no letter to mend.
+	if inner := raw[1:max(len(raw)-1, 1)]; raw[0] == '"' && bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		*t = text(inner)
+		return nil
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		s = string(bytes.TrimSpace(raw))

@@ -64,29 +64,38 @@ type Event struct {
 // property the value that may travel in a message. A key that would be too long
 // for a message's attribute is its hash.
 func (e Event) Key() string {
-	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	parts := []string{
-		number(e.PortalID), strconv.Quote(e.Type), number(e.ObjectID),
-		strconv.Quote(e.PropertyName), number(e.EventID), number(millis(e.OccurredAt)),
-	}
+	key := make([]byte, 0, 128)
+	number := func(n int64) { key = append(strconv.AppendInt(key, n, 10), '|') }
+	quoted := func(s string) { key = append(strconv.AppendQuote(key, s), '|') }
+	boolean := func(b bool) { key = append(strconv.AppendBool(key, b), '|') }
+	number(e.PortalID)
+	quoted(e.Type)
+	number(e.ObjectID)
+	quoted(e.PropertyName)
+	number(e.EventID)
+	number(millis(e.OccurredAt))
 	switch _, action, _ := strings.Cut(e.Type, "."); action {
 	case "associationChange":
-		parts = append(parts, number(e.FromObjectID), number(e.ToObjectID), strconv.Quote(strings.ToUpper(e.AssociationType)),
-			strconv.FormatBool(e.AssociationRemoved), strconv.FormatBool(e.PrimaryAssociation))
+		number(e.FromObjectID)
+		number(e.ToObjectID)
+		quoted(strings.ToUpper(e.AssociationType))
+		boolean(e.AssociationRemoved)
+		boolean(e.PrimaryAssociation)
 	case "merge":
-		parts = append(parts, number(e.PrimaryObjectID), number(e.NewObjectID))
+		number(e.PrimaryObjectID)
+		number(e.NewObjectID)
 		for _, id := range slices.Sorted(slices.Values(e.MergedObjectIDs)) {
-			parts = append(parts, number(id))
+			number(id)
 		}
 	case "propertyChange":
-		parts = append(parts, strconv.Quote(e.Redacted().PropertyValue))
+		quoted(e.Redacted().PropertyValue)
 	}
-	key := strings.Join(parts, "|")
+	key = key[:len(key)-1] // the last part's separator
 	if len(key) > maxKey {
-		sum := sha256.Sum256([]byte(key))
+		sum := sha256.Sum256(key)
 		return "sha256:" + hex.EncodeToString(sum[:])
 	}
-	return key
+	return string(key)
 }
 
 // maxKey is the longest key that is written out. Pub/Sub refuses an attribute of
