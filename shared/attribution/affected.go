@@ -38,7 +38,7 @@ func (s Store) AffectedByAd(ctx context.Context, ad string, before Position,
 		WHERE  k.tenant_id = gv.tenant() AND k.ad_id = @ad AND (k.clicked_at, k.click_id) < (@at, @click)
 		ORDER  BY k.clicked_at DESC, k.click_id DESC LIMIT @limit`,
 		pgx.StrictNamedArgs{"ad": ad, "at": before.At, "click": before.ClickID, "limit": limit})
-	clicks, err := pgx.CollectRows(rows, scanClick)
+	clicks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Click, error) { return scanClick(row) })
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("read the clicks of ad %s: %w", ad, err)
 	}
@@ -53,13 +53,39 @@ func (s Store) AffectedByAd(ctx context.Context, ad string, before Position,
 	return deals, conversions, next, err
 }
 
-func (s Store) affected(ctx context.Context, clicks []Click, recorded bool) ([]DealRef, []string, error) {
-	deals, err := s.affectedDeals(ctx, clicks, recorded)
-	if err != nil {
-		return nil, nil, err
+func (s Store) affected(ctx context.Context, clicks []Click, recorded bool) (deals []DealRef, conversions []string, err error) {
+	ofDeal, ofConversion, err := s.mayAffect(ctx, clicks)
+	if err == nil && ofDeal {
+		deals, err = s.affectedDeals(ctx, clicks, recorded)
 	}
-	conversions, err := s.affectedConversions(ctx, clicks)
+	if err == nil && ofConversion {
+		conversions, err = s.affectedConversions(ctx, clicks)
+	}
 	return deals, conversions, err
+}
+
+// mayAffect says whether any deal's contact has a key of the clicks, and whether any
+// conversion comes after them: nearly always neither, and then the two statements
+// that find which are saved, whose planning alone costs more than the rest of a click.
+func (s Store) mayAffect(ctx context.Context, clicks []Click) (deal, conversion bool, err error) {
+	kinds, values, since := []string{}, []string{}, clicks[0].ClickedAt
+	for _, c := range clicks {
+		own, of := c.Keys().listed()
+		kinds, values = append(kinds, own...), append(values, of...)
+		if c.ClickedAt.Before(since) {
+			since = c.ClickedAt
+		}
+	}
+	err = s.tx.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT FROM unnest(@kinds::text[], @values::text[]) AS mine (kind, value)
+			CROSS  JOIN LATERAL (SELECT FROM gv.contact_keys k WHERE k.tenant_id = gv.tenant() AND k.kind = mine.kind AND k.value = mine.value LIMIT 1) AS k),
+		       EXISTS (SELECT FROM gv.conversions v WHERE v.tenant_id = gv.tenant() AND v.converted_until >= @since)`,
+		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "since": since}).Scan(&deal, &conversion)
+	if err != nil {
+		return false, false, fmt.Errorf("look for what clicks may change: %w", err)
+	}
+	return deal, conversion, nil
 }
 
 // affectedDeals takes deals that have recorded a click only where asked to. Outside

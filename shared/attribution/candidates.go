@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -42,7 +43,12 @@ func (s *search) sql() string { return strings.Join(s.parts, " UNION ALL ") }
 func (s Store) owners(ctx context.Context, keys []Keys) (owners, error) {
 	find := newSearch()
 	for _, p := range platforms {
-		ids := distinct(keys, func(k Keys) string { return *p.of(&k.PlatformIDs) })
+		var ids []string
+		for _, k := range keys {
+			if id := *p.of(&k.PlatformIDs); id != "" && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
 		if len(ids) == 0 {
 			continue
 		}
@@ -69,89 +75,123 @@ func (s Store) owners(ctx context.Context, keys []Keys) (owners, error) {
 	return o, nil
 }
 
-// candidates returns the clicks among which the best is, and whose their platform
-// ids are. touches decides between them.
-func (s Store) candidates(ctx context.Context, keys []Keys, m ConvertedAt) ([]Click, owners, error) {
-	o, err := s.owners(ctx, keys)
+// Subject is somebody who converted, and all that they are known by.
+type Subject struct {
+	Keys []Keys
+	At   ConvertedAt
+}
+
+// sought are the values of one kind of key that clicks are looked for by: whose each
+// is, between which times the clicks lie, and what else they must have.
+type sought struct {
+	of           []int32
+	values, also []string
+	since, until []time.Time
+}
+
+func (s *sought) add(of int, value, also string, since, until time.Time) {
+	s.of, s.values, s.also = append(s.of, int32(of)), append(s.values, value), append(s.also, also)
+	s.since, s.until = append(s.since, since), append(s.until, until)
+}
+
+// part adds to the search the clicks that meet condition, up to perKey of each value,
+// those that are first in order.
+func (s *search) part(name string, by sought, condition, order string) {
+	if len(by.of) == 0 {
+		return
+	}
+	s.add(fmt.Sprintf(`
+		SELECT mine.subject, k.* FROM unnest(@%[1]s_of::int[], @%[1]s::text[], @%[1]s_also::text[], @%[1]s_since::timestamptz[], @%[1]s_until::timestamptz[])
+		       AS mine (subject, value, also, since, until)
+		CROSS  JOIN LATERAL (
+			SELECT %[2]s FROM gv.clicks k
+			WHERE  k.tenant_id = gv.tenant() AND %[3]s AND k.clicked_at BETWEEN mine.since AND mine.until
+			ORDER  BY %[4]sk.clicked_at DESC, k.click_id COLLATE "C" DESC LIMIT %[5]d) AS k`, name, clickColumns, condition, order, perKey),
+		pgx.StrictNamedArgs{
+			name + "_of": by.of, name: by.values, name + "_also": by.also, name + "_since": by.since, name + "_until": by.until,
+		})
+}
+
+// candidates returns for each subject the clicks among which the best is, and whose
+// their platform ids are. touches decides between them.
+func (s Store) candidates(ctx context.Context, subjects []Subject) ([][]Click, owners, error) {
+	var all []Keys
+	for _, one := range subjects {
+		all = append(all, one.Keys...)
+	}
+	o, err := s.owners(ctx, all)
 	if err != nil {
 		return nil, nil, err
 	}
 	find := newSearch()
-	// Few clicks share a platform's id, so those of known ads are put first among them.
-	between := func(condition, since, until, order string, args pgx.StrictNamedArgs) {
-		find.add(fmt.Sprintf(`(SELECT %s FROM gv.clicks k
-			WHERE  k.tenant_id = gv.tenant() AND %s AND k.clicked_at BETWEEN %s AND %s
-			ORDER  BY %sk.clicked_at DESC, k.click_id COLLATE "C" DESC LIMIT %d)`, clickColumns, condition, since, until, order, perKey), args)
-	}
-	part := func(condition, since, order string, args pgx.StrictNamedArgs) {
-		between(condition, since, "@until", order, args)
-		find.args["until"] = m.Until
-	}
-	for _, l := range leads {
-		if values := distinct(keys, func(k Keys) string { return *l.of(&k.LeadKeys) }); len(values) > 0 {
-			at := m.ofLead()
-			between(fmt.Sprintf(`k.%[1]s = ANY (@%[1]s)`, l.column), "@lead_since", "@lead_until", "",
-				pgx.StrictNamedArgs{l.column: values, "lead_since": at.From.Add(-Lookback), "lead_until": at.Until})
-		}
-	}
-	lookback := m.From.Add(-Lookback)
-	if ids := distinct(keys, func(k Keys) string { return k.ClickID }); len(ids) > 0 {
-		part(`k.click_id = ANY (@clicks)`, "@since", "", pgx.StrictNamedArgs{"clicks": ids, "since": lookback})
-	}
-	for _, p := range platforms {
-		ids := distinct(keys, func(k Keys) string { return *p.of(&k.PlatformIDs) })
-		if len(ids) == 0 {
-			continue
-		}
-		owned, ads := []string{}, []string{}
-		for _, id := range ids {
-			if ad, known := o[platformID{p.column, id}]; known {
-				owned, ads = append(owned, id), append(ads, ad)
+	// by collects a kind of key; also returns what else its clicks must have.
+	by := func(of func(Keys) string, also func(Keys) string, lookback time.Duration, at func(ConvertedAt) ConvertedAt) (found sought) {
+		for i, one := range subjects {
+			m := at(one.At)
+			for _, pair := range distinct(one.Keys, of, also) {
+				found.add(i, pair[0], pair[1], m.From.Add(-lookback), m.Until)
 			}
 		}
+		return found
+	}
+	converted := func(m ConvertedAt) ConvertedAt { return m }
+	nothing := func(Keys) string { return "" }
+	for _, l := range leads {
+		find.part(l.column, by(func(k Keys) string { return *l.of(&k.LeadKeys) }, nothing, Lookback, ConvertedAt.ofLead), `k.`+l.column+` = mine.value`, "")
+	}
+	find.part("clicks", by(func(k Keys) string { return k.ClickID }, nothing, Lookback, converted), `k.click_id = mine.value`, "")
+	for _, p := range platforms {
+		id := func(k Keys) string { return *p.of(&k.PlatformIDs) }
+		owner := func(k Keys) string { return o[platformID{p.column, id(k)}] }
 		// Another ad's click with an id that has an owner never wins, however often it comes.
-		part(fmt.Sprintf(`k.%[1]s = ANY (@%[1]s) AND NOT EXISTS (
-				SELECT FROM unnest(@%[1]s_owned::text[], @%[1]s_ads::text[]) AS o (id, ad) WHERE o.id = k.%[1]s AND o.ad <> k.ad_id)`, p.column),
-			"@since", `known DESC, (k.ad_id <> '') DESC, `,
-			pgx.StrictNamedArgs{p.column: ids, p.column + "_owned": owned, p.column + "_ads": ads, "since": lookback})
+		// Few clicks share a platform's id, so those of known ads are put first among them.
+		find.part(p.column, by(id, owner, Lookback, converted), `k.`+p.column+` = mine.value AND mine.also IN ('', k.ad_id)`,
+			`known DESC, (k.ad_id <> '') DESC, `)
 	}
-	for i, print := range distinct(keys, func(k Keys) string { return k.FingerprintHash }) {
-		name := fmt.Sprintf("print%d", i)
-		part(`k.fingerprint_hash = @`+name, "@since", "", pgx.StrictNamedArgs{name: print, "since": lookback})
-	}
-	for i, k := range keys {
-		if k.IP == "" || k.UserAgent == "" {
-			continue
+	find.part("prints", by(func(k Keys) string { return k.FingerprintHash }, nothing, Lookback, converted), `k.fingerprint_hash = mine.value`, "")
+	address := func(k Keys) string {
+		if k.UserAgent == "" {
+			return ""
 		}
-		ip, agent := fmt.Sprintf("ip%d", i), fmt.Sprintf("agent%d", i)
-		part(fmt.Sprintf(`k.ip_address = @%s AND md5(k.user_agent) = md5(@%s::text)`, ip, agent), "@device_since", "",
-			pgx.StrictNamedArgs{ip: k.IP, agent: k.UserAgent, "device_since": m.From.Add(-deviceWindow)})
+		return k.IP
 	}
+	find.part("addresses", by(address, func(k Keys) string { return k.UserAgent }, deviceWindow, converted),
+		`k.ip_address = mine.value AND md5(k.user_agent) = md5(mine.also)`, "")
+	clicks := make([][]Click, len(subjects))
 	if len(find.parts) == 0 {
-		return nil, o, nil
+		return clicks, o, nil
 	}
 	rows, _ := s.tx.Query(ctx, find.sql(), find.args)
-	clicks, err := pgx.CollectRows(rows, scanClick)
-	if err != nil {
-		return nil, nil, fmt.Errorf("find clicks of a conversion: %w", err)
+	defer rows.Close()
+	for rows.Next() {
+		var of int32
+		c, err := scanClick(rows, &of)
+		if err != nil {
+			return nil, nil, fmt.Errorf("find clicks of conversions: %w", err)
+		}
+		clicks[of] = append(clicks[of], c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, fmt.Errorf("find clicks of conversions: %w", err)
 	}
 	return clicks, o, nil
 }
 
-// scanClick reads a row of clickColumns.
-func scanClick(row pgx.CollectableRow) (c Click, err error) {
-	err = row.Scan(&c.ClickID, &c.AdID, &c.CampaignID, &c.ClickedAt, &c.FBCLID, &c.GCLID, &c.GBRAID, &c.WBRAID, &c.TTCLID,
-		&c.FingerprintHash, &c.IP, &c.UserAgent, &c.LeadID, &c.EmailHash, &c.PhoneHash, &c.Known)
+// scanClick reads a row of clickColumns, after what comes before them.
+func scanClick(row pgx.CollectableRow, before ...any) (c Click, err error) {
+	err = row.Scan(append(before, &c.ClickID, &c.AdID, &c.CampaignID, &c.ClickedAt, &c.FBCLID, &c.GCLID, &c.GBRAID, &c.WBRAID, &c.TTCLID,
+		&c.FingerprintHash, &c.IP, &c.UserAgent, &c.LeadID, &c.EmailHash, &c.PhoneHash, &c.Known)...)
 	return c, err
 }
 
-// distinct returns the values of one kind that there are, each once.
-func distinct(keys []Keys, of func(Keys) string) []string {
-	var values []string
+// distinct returns the values of one kind that there are, each once, with what also
+// returns of their keys.
+func distinct(keys []Keys, of, also func(Keys) string) [][2]string {
+	var pairs [][2]string
 	for _, k := range keys {
-		if value := of(k); value != "" && !slices.Contains(values, value) {
-			values = append(values, value)
+		if pair := [2]string{of(k), also(k)}; pair[0] != "" && !slices.Contains(pairs, pair) {
+			pairs = append(pairs, pair)
 		}
 	}
-	return values
+	return pairs
 }

@@ -65,15 +65,17 @@ func (s Store) MatchLead(ctx context.Context, click string, portal, contact int6
 	return found[0], nil
 }
 
-// LeadsOf returns the ids of the leads that were found to be a contact, which its
-// portal knows by any of contacts, in order.
-func (s Store) LeadsOf(ctx context.Context, portal int64, contacts ...int64) ([]string, error) {
+// LeadsOf returns, by contact, the ids of the leads that were found to be one of a
+// portal's contacts, in order.
+func (s Store) LeadsOf(ctx context.Context, portal int64, contacts []int64) (map[int64][]string, error) {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT lead_id FROM gv.clicks
+		SELECT lead_contact_id, lead_id FROM gv.clicks
 		WHERE  tenant_id = gv.tenant() AND lead_portal_id = @portal AND lead_contact_id = ANY (@contacts) AND lead_id IS NOT NULL ORDER BY lead_id`,
 		pgx.StrictNamedArgs{"portal": portal, "contacts": contacts})
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
+	found := map[int64][]string{}
+	var contact int64
+	var lead string
+	if _, err := pgx.ForEachRow(rows, []any{&contact, &lead}, func() error { found[contact] = append(found[contact], lead); return nil }); err != nil {
 		return nil, fmt.Errorf("find the leads of contacts %v: %w", contacts, err)
 	}
 	return found, nil

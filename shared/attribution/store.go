@@ -132,27 +132,38 @@ func (s Store) Match(ctx context.Context, keys Keys, at time.Time) (Result, erro
 // MatchAny is Match for somebody known by several keys of a kind: the best match
 // of any of them counts.
 func (s Store) MatchAny(ctx context.Context, keys []Keys, m ConvertedAt) (Result, error) {
-	known := normalised(keys)
-	clicks, o, err := s.candidates(ctx, known, m)
+	one := Subject{Keys: normalised(keys), At: m}
+	clicks, o, err := s.candidates(ctx, []Subject{one})
 	if err != nil {
 		return Result{}, err
 	}
-	return credit(known, m, clicks, o), nil
+	return credit(one.Keys, m, clicks[0], o), nil
 }
 
-// Touches returns every click of somebody known by keys in the Lookback before m,
-// best first, and why none is to be credited, empty where one is.
-func (s Store) Touches(ctx context.Context, keys []Keys, m ConvertedAt) (found []Touch, why string, err error) {
-	known := normalised(keys)
-	clicks, o, err := s.candidates(ctx, known, m)
+// Found are the clicks that somebody made in the Lookback before a conversion, best first.
+type Found struct {
+	Touches []Touch
+	Why     string // why none is to be credited, empty where one is
+}
+
+// Touches returns what is found for each of the subjects, in their order.
+func (s Store) Touches(ctx context.Context, subjects []Subject) ([]Found, error) {
+	all := make([]Subject, len(subjects))
+	for i, one := range subjects {
+		all[i] = Subject{Keys: normalised(one.Keys), At: one.At}
+	}
+	clicks, o, err := s.candidates(ctx, all)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	found, _ = touches(known, m, clicks, o)
-	if Best(found) == nil {
-		why = credit(known, m, clicks, o).Reason
+	found := make([]Found, len(all))
+	for i, one := range all {
+		found[i].Touches, _ = touches(one.Keys, one.At, clicks[i], o)
+		if Best(found[i].Touches) == nil {
+			found[i].Why = credit(one.Keys, one.At, clicks[i], o).Reason
+		}
 	}
-	return found, why, nil
+	return found, nil
 }
 
 func normalised(keys []Keys) []Keys {

@@ -53,62 +53,102 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 	if err != nil {
 		return false, err
 	}
+	live := slices.DeleteFunc(slices.Sorted(maps.Keys(locked)), func(id int64) bool { return !locked[id].Live })
+	if len(live) == 0 {
+		return false, nil
+	}
+	contacts, err := store.Contacts(ctx, live)
+	if err != nil {
+		return false, err
+	}
+	all := make([]creditable, len(live))
 	affected := map[string]bool{}
-	for _, id := range slices.Sorted(maps.Keys(locked)) {
-		if !locked[id].Live {
-			continue
-		}
-		contacts, err := store.Contacts(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		ads, err := credit(ctx, tx, portal, id, contacts)
-		if err != nil {
-			return false, err
-		}
-		for _, ad := range append(ads, locked[id].AdIDs...) {
+	for i, id := range live {
+		all[i] = creditable{id, locked[id].CreatedAt, contacts[id]}
+		for _, ad := range locked[id].AdIDs {
 			affected[ad] = true
 		}
+	}
+	credited, err := credit(ctx, tx, portal, all)
+	if err != nil {
+		return false, err
+	}
+	for _, ad := range credited {
+		affected[ad] = true
 	}
 	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 
-// credit derives what a deal is credited to and returns the ads. It is a function
-// of the deal's recorded contacts, the clicks, and the clicks that were found
+// creditable is a live, locked and recorded deal with what its credit follows from.
+type creditable struct {
+	id        int64
+	createdAt time.Time // zero where it is not known; leads alone are compared with it
+	contacts  []ledger.Contact
+}
+
+// credit derives what deals are credited to and returns the ads. It is a function
+// of each deal's recorded contacts, the clicks, and the clicks that were found
 // before and whose evidence is gone, as of each contact's first conversion: the
 // deal keeps its credit however long it takes, and however often this is repeated.
-func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledger.Contact) ([]string, error) {
-	store := ledger.NewStore(tx, portal)
-	c := ledger.Credit{Method: attribution.Unattributed, Reason: "the deal has no contact in the CRM"}
-	if len(contacts) > 0 {
-		c.ContactID, c.ConvertedAt = &contacts[0].ID, &contacts[0].ConvertedAt
-		c.Reason = "none of the deal's contacts is known by a click id, a fingerprint or a lead form"
+func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (credited []string, err error) {
+	ids := make([]int64, len(deals))
+	for i, d := range deals {
+		ids[i] = d.id
 	}
-	before, err := store.Touches(ctx, deal)
+	found, err := find(ctx, tx, portal, deals)
+	if err != nil {
+		return nil, fmt.Errorf("credit deals %v: %w", ids, err)
+	}
+	if contested(found) {
+		// The deal with the smaller id takes the lead, as when they come one after another.
+		for _, d := range deals {
+			ads, err := credit(ctx, tx, portal, []creditable{d})
+			if err != nil {
+				return nil, err
+			}
+			credited = append(credited, ads...)
+		}
+		return credited, nil
+	}
+	store := ledger.NewStore(tx, portal)
+	before, err := store.Touches(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	var created time.Time // leads alone are compared with it
-	if slices.ContainsFunc(contacts, byLead) || slices.ContainsFunc(before, func(t ledger.Touch) bool { return t.Method == attribution.LeadID }) {
-		if created, err = store.CreatedAt(ctx, deal); err != nil {
+	touches := map[int64][]ledger.Touch{}
+	for i, d := range deals {
+		if err := recordLeads(ctx, tx, portal, found[i].touches); err != nil {
+			return nil, fmt.Errorf("credit deal %d: %w", d.id, err)
+		}
+		if all := withStanding(found[i].touches, before[d.id], d.createdAt, d.contacts); len(all)+len(before[d.id]) > 0 {
+			touches[d.id] = all
+		}
+	}
+	recorded := map[int64][]ledger.Touch{}
+	if len(touches) > 0 {
+		if recorded, err = store.SaveTouches(ctx, touches); err != nil {
 			return nil, err
 		}
 	}
-	found, why, err := find(ctx, tx, portal, created, contacts)
-	if err != nil {
-		return nil, fmt.Errorf("credit deal %d: %w", deal, err)
+	credits := make(map[int64]ledger.Credit, len(deals))
+	for i, d := range deals {
+		c := creditOf(d, found[i].why, recorded[d.id])
+		telemetry.Attributions.Add(ctx, 1, "deal", c.Method)
+		credits[d.id] = c
+		if c.AdID != nil {
+			credited = append(credited, *c.AdID)
+		}
+		for _, s := range c.Shares {
+			credited = append(credited, s.AdID)
+		}
 	}
-	if why != "" {
-		c.Reason = why
-	}
-	if err := recordLeads(ctx, tx, portal, found); err != nil {
-		return nil, fmt.Errorf("credit deal %d: %w", deal, err)
-	}
-	recorded, err := store.SaveTouches(ctx, deal, withStanding(found, before, created, contacts))
-	if err != nil {
-		return nil, err
-	}
+	return credited, store.SetCredit(ctx, credits)
+}
+
+// creditOf returns what a deal's recorded clicks come to; why says that none of those
+// found is to be credited, where that can be said.
+func creditOf(d creditable, why string, recorded []ledger.Touch) ledger.Credit {
 	touches := make([]attribution.Touch, len(recorded))
 	for i, t := range recorded {
 		touches[i] = attribution.Touch{
@@ -118,82 +158,139 @@ func credit(ctx context.Context, tx pgx.Tx, portal, deal int64, contacts []ledge
 	}
 	best := attribution.Best(touches)
 	if best == nil {
-		telemetry.Attributions.Add(ctx, 1, "deal", c.Method)
-		return nil, store.SetCredit(ctx, deal, c)
+		c := ledger.Credit{Method: attribution.Unattributed, Reason: "the deal has no contact in the CRM"}
+		if len(d.contacts) > 0 {
+			c.ContactID, c.ConvertedAt = &d.contacts[0].ID, &d.contacts[0].ConvertedAt
+			c.Reason = "none of the deal's contacts is known by a click id, a fingerprint or a lead form"
+		}
+		if why != "" {
+			c.Reason = why
+		}
+		return c
 	}
 	of := func(click string) ledger.Touch {
 		return recorded[slices.IndexFunc(recorded, func(t ledger.Touch) bool { return t.ClickID == click })]
 	}
 	credited, shares := attribution.Share(of(best.ClickID).Model, touches)
 	from := of(credited.ClickID)
-	c = ledger.Credit{
+	c := ledger.Credit{
 		ContactID: from.ContactID, ClickID: &credited.ClickID, AdID: &credited.AdID, CampaignID: &credited.CampaignID,
 		Method: credited.Method, Confidence: credited.Confidence, Reason: credited.Reason,
 	}
-	telemetry.Attributions.Add(ctx, 1, "deal", c.Method)
-	for _, contact := range contacts {
+	for _, contact := range d.contacts {
 		if from.ContactID != nil && contact.ID == *from.ContactID {
 			c.ConvertedAt = &contact.ConvertedAt
 		}
 	}
-	all := []string{credited.AdID}
 	for _, s := range shares {
-		c.Shares, all = append(c.Shares, ledger.Share{AdID: s.AdID, From: s.From, To: s.To}), append(all, s.AdID)
+		c.Shares = append(c.Shares, ledger.Share{AdID: s.AdID, From: s.From, To: s.To})
 	}
-	return all, store.SetCredit(ctx, deal, c)
+	return c
 }
 
-// find returns the clicks of the contacts of a deal that was made at created, and why
-// none is to be credited, where that can be said.
-func find(ctx context.Context, tx pgx.Tx, portal int64, created time.Time, contacts []ledger.Contact) (all []ledger.Touch, why string, err error) {
-	for _, contact := range contacts {
-		if len(contact.Keys) == 0 {
-			continue
-		}
-		var keys []attribution.Keys
-		for _, k := range contact.Keys {
-			if one, ok := attribution.KeyOf(k.Kind, k.Value); ok {
-				keys = append(keys, one)
+// foundClicks are the clicks of a deal's contacts, and why none is to be credited, where
+// that can be said.
+type foundClicks struct {
+	touches []ledger.Touch
+	why     string
+}
+
+// find returns the clicks of each deal's contacts.
+func find(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) ([]foundClicks, error) {
+	var (
+		subjects []attribution.Subject
+		of       []int   // by subject: its deal
+		people   []int64 // by subject: its contact
+		keys     []attribution.Keys
+		byLeads  = map[int]int64{} // contacts that a lead may be of, by subject
+	)
+	for i, d := range deals {
+		for _, contact := range d.contacts {
+			if len(contact.Keys) == 0 {
+				continue
 			}
-		}
-		store := attribution.NewStore(tx)
-		if err := store.Lock(ctx, keys...); err != nil {
-			return nil, "", err
-		}
-		if byLead(contact) {
-			theirs, err := store.LeadsOf(ctx, portal, contact.ID) // another deal of theirs may have found one just now
-			if err != nil {
-				return nil, "", err
+			one := attribution.Subject{At: attribution.At(contact.ConvertedAt)}
+			one.At.Lead = d.createdAt
+			for _, k := range contact.Keys {
+				if key, ok := attribution.KeyOf(k.Kind, k.Value); ok {
+					one.Keys = append(one.Keys, key)
+				}
 			}
-			for _, id := range theirs {
-				keys = append(keys, attribution.Keys{LeadKeys: attribution.LeadKeys{LeadID: id}})
+			if byLead(contact) {
+				byLeads[len(subjects)] = contact.ID
 			}
+			subjects, of, people, keys = append(subjects, one), append(of, i), append(people, contact.ID), append(keys, one.Keys...)
 		}
-		at := attribution.At(contact.ConvertedAt)
-		at.Lead = created
-		touches, reason, err := store.Touches(ctx, keys, at)
+	}
+	all := make([]foundClicks, len(deals))
+	if len(subjects) == 0 {
+		return all, nil
+	}
+	store := attribution.NewStore(tx)
+	if err := store.Lock(ctx, keys...); err != nil {
+		return nil, err
+	}
+	if len(byLeads) > 0 {
+		leads, err := store.LeadsOf(ctx, portal, slices.Collect(maps.Values(byLeads))) // another deal of theirs may have found one just now
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		if why == "" {
-			why = reason
-		}
-		for _, t := range touches {
-			one := ledger.Touch{
-				ClickID: t.ClickID, ContactID: &contact.ID, AdID: t.AdID, CampaignID: t.CampaignID, ClickedAt: t.ClickedAt, Method: t.Method,
-				Layer: t.Layer, Confidence: t.Confidence, Reason: t.Reason, Eligible: t.Eligible,
-			}
-			// Two contacts may have one click: the surer match of the two counts, then the first contact's.
-			i := slices.IndexFunc(all, func(o ledger.Touch) bool { return o.ClickID == t.ClickID })
-			switch {
-			case i < 0:
-				all = append(all, one)
-			case one.Eligible && !all[i].Eligible, one.Eligible == all[i].Eligible && one.Layer < all[i].Layer:
-				all[i] = one
+		for i, contact := range byLeads {
+			for _, id := range leads[contact] {
+				subjects[i].Keys = append(subjects[i].Keys, attribution.Keys{LeadKeys: attribution.LeadKeys{LeadID: id}})
 			}
 		}
 	}
-	return all, why, nil
+	found, err := store.Touches(ctx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range found {
+		all[of[i]].add(people[i], f)
+	}
+	return all, nil
+}
+
+// add adds what was found of a further contact of the deal.
+func (all *foundClicks) add(contact int64, f attribution.Found) {
+	if all.why == "" {
+		all.why = f.Why
+	}
+	for _, t := range f.Touches {
+		one := ledger.Touch{
+			ClickID: t.ClickID, ContactID: &contact, AdID: t.AdID, CampaignID: t.CampaignID, ClickedAt: t.ClickedAt, Method: t.Method,
+			Layer: t.Layer, Confidence: t.Confidence, Reason: t.Reason, Eligible: t.Eligible,
+		}
+		// Two contacts may have one click: the surer match of the two counts, then the first contact's.
+		i := slices.IndexFunc(all.touches, func(o ledger.Touch) bool { return o.ClickID == t.ClickID })
+		switch {
+		case i < 0:
+			all.touches = append(all.touches, one)
+		case one.Eligible && !all.touches[i].Eligible, one.Eligible == all.touches[i].Eligible && one.Layer < all.touches[i].Layer:
+			all.touches[i] = one
+		}
+	}
+}
+
+// contested reports whether two contacts of different deals were found by one lead, which
+// is the first one's alone.
+func contested(found []foundClicks) bool {
+	if len(found) < 2 {
+		return false
+	}
+	of := map[string]int64{}
+	for _, f := range found {
+		for _, t := range f.touches {
+			if t.Method != attribution.LeadID || t.ContactID == nil {
+				continue
+			}
+			if contact, known := of[t.ClickID]; known && contact != *t.ContactID {
+				return true
+			}
+			of[t.ClickID] = *t.ContactID
+		}
+	}
+	return false
 }
 
 // withStanding adds to the clicks that were found those that were found before and

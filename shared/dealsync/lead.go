@@ -8,36 +8,49 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/attribution"
-	"github.com/geminivideo/geminivideo/shared/hubspot"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 )
 
-// withLeads returns a deal's contacts as they are to be recorded: with the leads that
+// withLeads returns deals' contacts as they are to be recorded: with the leads that
 // were found to be theirs, and with hashes of their addresses only while a lead may
 // still be found by them.
-func withLeads(ctx context.Context, tx pgx.Tx, portal int64, deal hubspot.Deal, contacts []ledger.Contact,
-	read map[int64]hubspot.Contact,
-) ([]ledger.Contact, error) {
-	saved := slices.Clone(contacts)
-	store := attribution.NewStore(tx)
-	for i, c := range saved {
-		found, err := store.LeadsOf(ctx, portal, append([]int64{c.ID}, read[c.ID].MergedIDs...)...)
-		if err != nil {
-			return nil, err
+func withLeads(ctx context.Context, tx pgx.Tx, portal int64, r reading, contacts map[int64][]ledger.Contact) (map[int64][]ledger.Contact, error) {
+	var ids []int64 // under all of which the portal has known them
+	for _, theirs := range contacts {
+		for _, c := range theirs {
+			ids = append(append(ids, c.ID), r.contacts[c.ID].MergedIDs...)
 		}
-		keys := slices.Clone(c.Keys)
-		for _, id := range found {
-			if key := (ledger.Key{Kind: ledger.KeyLead, Value: id}); !slices.Contains(keys, key) {
-				keys = append(keys, key)
-			}
-		}
-		since := time.Now().Add(-attribution.PeopleRetention)
-		if len(found) > 0 || c.ConvertedAt.Before(since) && deal.CreatedAt.Before(since) {
-			keys = slices.DeleteFunc(keys, ofPerson)
-		}
-		saved[i].Keys = keys
 	}
-	return saved, nil
+	if len(ids) == 0 {
+		return contacts, nil
+	}
+	leads, err := attribution.NewStore(tx).LeadsOf(ctx, portal, ids)
+	if err != nil {
+		return nil, err
+	}
+	since := time.Now().Add(-attribution.PeopleRetention)
+	all := make(map[int64][]ledger.Contact, len(contacts))
+	for deal, theirs := range contacts {
+		saved := slices.Clone(theirs)
+		for i, c := range saved {
+			found := slices.Clone(leads[c.ID])
+			for _, merged := range r.contacts[c.ID].MergedIDs {
+				found = append(found, leads[merged]...)
+			}
+			keys := slices.Clone(c.Keys)
+			for _, id := range slices.Sorted(slices.Values(found)) {
+				if key := (ledger.Key{Kind: ledger.KeyLead, Value: id}); !slices.Contains(keys, key) {
+					keys = append(keys, key)
+				}
+			}
+			if len(found) > 0 || c.ConvertedAt.Before(since) && r.deals[deal].CreatedAt.Before(since) {
+				keys = slices.DeleteFunc(keys, ofPerson)
+			}
+			saved[i].Keys = keys
+		}
+		all[deal] = saved
+	}
+	return all, nil
 }
 
 // ofPerson reports whether a key is a hash of somebody's address.

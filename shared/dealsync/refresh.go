@@ -160,15 +160,15 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 			return err
 		}
 	}
+	credited, err := w.recordLive(ctx, tx, r)
+	if err != nil {
+		return err
+	}
+	for _, ad := range credited {
+		affected[ad] = true
+	}
 	for _, id := range r.ids {
-		if deal, live := r.deals[id]; live {
-			ads, err := w.recordLive(ctx, tx, deal, r)
-			if err != nil {
-				return err
-			}
-			for _, ad := range ads {
-				affected[ad] = true
-			}
+		if _, live := r.deals[id]; live {
 			continue
 		}
 		_, recorded := locked[id]
@@ -217,37 +217,56 @@ func (w *work) recordHashes(ctx context.Context, store ledger.Store, r reading) 
 	return nil
 }
 
-// recordLive records a deal that the CRM has and returns the ads that it is
-// credited to.
-func (w *work) recordLive(ctx context.Context, tx pgx.Tx, deal hubspot.Deal, r reading) ([]string, error) {
+// recordLive records the deals that the CRM has and returns the ads that they are
+// credited to. Each step is taken for all of them at once.
+func (w *work) recordLive(ctx context.Context, tx pgx.Tx, r reading) ([]string, error) {
+	live := slices.DeleteFunc(slices.Clone(r.ids), func(id int64) bool { _, is := r.deals[id]; return !is })
+	if len(live) == 0 {
+		return nil, nil
+	}
 	store := ledger.NewStore(tx, w.event.PortalID)
-	latest, err := store.AddStages(ctx, deal.ID, w.moves(deal), deal.Stage, time.Now())
+	moves := make([]ledger.Moves, len(live))
+	for i, id := range live {
+		moves[i] = ledger.Moves{Deal: id, Stages: w.moves(r.deals[id]), Current: r.deals[id].Stage}
+	}
+	latest, err := store.AddStages(ctx, moves, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	d := ledger.Deal{ID: deal.ID, PipelineID: deal.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
-	d.Amount, d.AmountIssue = amount(deal, money.Currency(w.connection.Currency))
-	if err := appraise(ctx, tx, store, &d); err != nil {
-		return nil, err
-	}
-	if err := store.Save(ctx, d); err != nil {
-		return nil, err
-	}
-	if parted := r.parted[deal.ID]; len(parted) > 0 {
-		if err := store.DropTouches(ctx, deal.ID, parted); err != nil {
+	rows, appraiser := make([]ledger.Deal, len(live)), newAppraiser(tx, store)
+	for i, id := range live {
+		deal := r.deals[id]
+		rows[i] = ledger.Deal{ID: id, PipelineID: deal.Pipeline, Stage: latest[id], CreatedAt: deal.CreatedAt}
+		rows[i].Amount, rows[i].AmountIssue = amount(deal, money.Currency(w.connection.Currency))
+		if err := appraiser.appraise(ctx, &rows[i]); err != nil {
 			return nil, err
 		}
 	}
-	contacts := known(deal, r.contacts)
+	if err := store.Save(ctx, rows...); err != nil {
+		return nil, err
+	}
+	contacts := make(map[int64][]ledger.Contact, len(live))
+	for _, id := range live {
+		if parted := r.parted[id]; len(parted) > 0 {
+			if err := store.DropTouches(ctx, id, parted); err != nil {
+				return nil, err
+			}
+		}
+		contacts[id] = known(r.deals[id], r.contacts)
+	}
 	saved := contacts
 	if w.connection.LeadKey != nil {
-		if saved, err = withLeads(ctx, tx, w.event.PortalID, deal, contacts, r.contacts); err != nil {
+		if saved, err = withLeads(ctx, tx, w.event.PortalID, r, contacts); err != nil {
 			return nil, err
 		}
 	}
-	recorded, err := store.SaveContacts(ctx, deal.ID, saved)
+	recorded, err := store.SaveContacts(ctx, saved)
 	if err != nil {
 		return nil, err
 	}
-	return credit(ctx, tx, w.event.PortalID, deal.ID, withPeople(recorded, contacts))
+	deals := make([]creditable, len(live))
+	for i, id := range live {
+		deals[i] = creditable{id, r.deals[id].CreatedAt.Truncate(time.Microsecond), withPeople(recorded[id], contacts[id])}
+	}
+	return credit(ctx, tx, w.event.PortalID, deals)
 }

@@ -120,7 +120,7 @@ func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal deals
 	for i, m := range deal.Moves {
 		moves[i] = ledger.StageAt{ID: m.Stage, At: m.At}
 	}
-	latest, err := store.AddStages(ctx, id, moves, deal.Stage, time.Now())
+	latest, err := store.AddStages(ctx, []ledger.Moves{{Deal: id, Stages: moves, Current: deal.Stage}}, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +128,9 @@ func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal deals
 	if err != nil {
 		return nil, err
 	}
-	d := ledger.Deal{ID: id, PipelineID: dealsource.Pipeline, Stage: latest, CreatedAt: deal.CreatedAt}
+	d := ledger.Deal{ID: id, PipelineID: dealsource.Pipeline, Stage: latest[id], CreatedAt: deal.CreatedAt}
 	d.Amount, d.AmountIssue = reportedAmount(deal, home)
-	if err := appraise(ctx, tx, store, &d); err != nil {
+	if err := newAppraiser(tx, store).appraise(ctx, &d); err != nil {
 		return nil, err
 	}
 	if err := store.Save(ctx, d); err != nil {
@@ -151,11 +151,11 @@ func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal deals
 			return nil, err
 		}
 	}
-	recorded, err := store.SaveContacts(ctx, id, contacts)
+	recorded, err := store.SaveContacts(ctx, map[int64][]ledger.Contact{id: contacts})
 	if err != nil {
 		return nil, err
 	}
-	return credit(ctx, tx, portal, id, recorded)
+	return credit(ctx, tx, portal, []creditable{{id, deal.CreatedAt.Truncate(time.Microsecond), recorded[id]}})
 }
 
 // dropOthers takes the clicks of other contacts from a deal whose source names

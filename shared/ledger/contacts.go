@@ -3,156 +3,200 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// SaveContacts records who a deal's contacts are, in their order, and returns
+// SaveContacts records who deals' contacts are, in their order, and returns
 // them as recorded: contacts whose data was erased are left out, and those that no
 // deal has any more are deleted, but for the hashes of what they were known by.
-func (s Store) SaveContacts(ctx context.Context, deal int64, contacts []Contact) ([]Contact, error) {
-	contacts, err := s.withoutErased(ctx, contacts)
-	if err != nil {
-		return nil, err
+func (s Store) SaveContacts(ctx context.Context, of map[int64][]Contact) (map[int64][]Contact, error) {
+	var erased []int64
+	recorded := map[int64][]Contact{}
+	batch := &pgx.Batch{}
+	s.queueErased(batch, idsOf(of), &erased)
+	s.queueContacts(batch, slices.Sorted(maps.Keys(of)), recorded)
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read contacts of deals: %w", err)
 	}
-	recorded, err := s.Contacts(ctx, deal)
-	if err != nil {
-		return nil, err
-	}
-	if slices.EqualFunc(contacts, recorded, Contact.equal) {
-		return recorded, nil // as it nearly always is
-	}
-	ids := make([]int64, len(contacts))
-	for i, c := range contacts {
-		ids[i] = c.ID
-	}
-	if err := s.unlink(ctx, deal, ids); err != nil {
-		return nil, fmt.Errorf("save contacts of deal %d: %w", deal, err)
-	}
-	// An erasure may have come between: now the contacts are locked.
-	if contacts, err = s.withoutErased(ctx, contacts); err != nil {
-		return nil, err
-	}
-	for position, c := range contacts {
-		if err := s.saveContact(ctx, c); err != nil {
-			return nil, fmt.Errorf("save contact %d: %w", c.ID, err)
-		}
-		_, err = s.tx.Exec(ctx, `
-			INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position)
-			VALUES (gv.tenant(), @portal, @deal, @contact, @position)`,
-			pgx.StrictNamedArgs{"portal": s.portal, "deal": deal, "contact": c.ID, "position": position})
-		if err != nil {
-			return nil, fmt.Errorf("save contact %d of deal %d: %w", c.ID, deal, err)
+	of = without(of, erased)
+	changed := map[int64][]Contact{} // nearly always none
+	for deal, contacts := range of {
+		if !slices.EqualFunc(contacts, recorded[deal], Contact.equal) {
+			changed[deal] = contacts
+		} else {
+			of[deal] = recorded[deal]
 		}
 	}
-	return contacts, nil
+	if len(changed) == 0 {
+		return of, nil
+	}
+	deals := slices.Sorted(maps.Keys(changed))
+	batch = &pgx.Batch{}
+	s.queueUnlink(batch, deals, idsOf(changed))
+	s.queueErased(batch, idsOf(changed), &erased) // one may have come between: now the contacts are locked
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("save contacts of deals %v: %w", deals, err)
+	}
+	changed = without(changed, erased)
+	if err := s.link(ctx, deals, changed); err != nil {
+		return nil, fmt.Errorf("save contacts of deals %v: %w", deals, err)
+	}
+	maps.Copy(of, changed)
+	return of, nil
 }
 
-func (s Store) withoutErased(ctx context.Context, contacts []Contact) ([]Contact, error) {
-	if len(contacts) == 0 {
-		return nil, nil
+// link records contacts, and that they are the deals'.
+func (s Store) link(ctx context.Context, deals []int64, contacts map[int64][]Contact) error {
+	var (
+		one                map[int64]Contact = map[int64]Contact{}
+		linked, of, places []int64
+	)
+	for _, deal := range deals {
+		for place, c := range contacts[deal] {
+			one[c.ID] = c
+			linked, of, places = append(linked, c.ID), append(of, deal), append(places, int64(place))
+		}
 	}
-	ids := make([]int64, len(contacts))
-	for i, c := range contacts {
-		ids[i] = c.ID
+	if len(linked) == 0 {
+		return nil
 	}
-	erased, err := s.Erased(ctx, ids...)
-	if err != nil {
-		return nil, err
+	var ids []int64
+	var ats []time.Time
+	all := make([]Contact, 0, len(one))
+	for _, id := range slices.Sorted(maps.Keys(one)) {
+		ids, ats, all = append(ids, id), append(ats, one[id].ConvertedAt), append(all, one[id])
 	}
-	return slices.DeleteFunc(slices.Clone(contacts), func(c Contact) bool { return slices.Contains(erased, c.ID) }), nil
-}
-
-// unlink takes its contacts from the deal and deletes those that no deal has any
-// more, other than keep. Contacts are locked, so that one is not deleted while
-// another deal gains it.
-func (s Store) unlink(ctx context.Context, deal int64, keep []int64) error {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT contact_id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
-	linked, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return err
-	}
-	if err := s.lock(ctx, "contact", append(linked, keep...)); err != nil {
-		return err
-	}
-	if _, err := s.tx.Exec(ctx, `
-		DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal}); err != nil {
-		return err
-	}
-	_, err = s.tx.Exec(ctx, `
-		DELETE FROM gv.contacts c
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@linked) AND contact_id <> ALL (coalesce(@keep::bigint[], '{}'))
-		AND    NOT EXISTS (SELECT FROM gv.deal_contacts dc WHERE dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.contact_id = c.contact_id)`,
-		pgx.StrictNamedArgs{"portal": s.portal, "linked": linked, "keep": keep})
-	return err
-}
-
-func (s Store) saveContact(ctx context.Context, c Contact) error {
-	_, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.contacts AS c (tenant_id, portal_id, contact_id, converted_at) VALUES (gv.tenant(), @portal, @contact, @at)
+	keys := keysOf(all...)
+	args := pgx.StrictNamedArgs{"portal": s.portal, "ids": ids, "contacts": keys.contacts, "kinds": keys.kinds, "values": keys.values}
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		INSERT INTO gv.contacts AS c (tenant_id, portal_id, contact_id, converted_at)
+		SELECT gv.tenant(), @portal, id, at FROM unnest(@ids::bigint[], @ats::timestamptz[]) AS n (id, at)
 		ON CONFLICT (tenant_id, portal_id, contact_id) DO UPDATE SET converted_at = excluded.converted_at
 		WHERE c.converted_at <> excluded.converted_at`,
-		pgx.StrictNamedArgs{"portal": s.portal, "contact": c.ID, "at": c.ConvertedAt})
-	if err != nil {
-		return err
-	}
-	kinds, values := make([]string, len(c.Keys)), make([]string, len(c.Keys))
-	for i, k := range c.Keys {
-		kinds[i], values[i] = k.Kind, k.Value
-	}
-	args := pgx.StrictNamedArgs{"portal": s.portal, "contact": c.ID, "kinds": kinds, "values": values}
-	_, err = s.tx.Exec(ctx, `
+		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids, "ats": ats})
+	batch.Queue(`
 		DELETE FROM gv.contact_keys
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact
-		AND    (kind, value) NOT IN (SELECT * FROM unnest(@kinds::text[], @values::text[]))`, args)
-	if err != nil {
-		return err
-	}
-	_, err = s.tx.Exec(ctx, `
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@ids)
+		AND    (contact_id, kind, value) NOT IN (SELECT * FROM unnest(@contacts::bigint[], @kinds::text[], @values::text[]))`, args)
+	batch.Queue(`
 		INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value)
-		SELECT gv.tenant(), @portal, @contact, kind, value FROM unnest(@kinds::text[], @values::text[]) AS k (kind, value)
-		ON CONFLICT DO NOTHING`, args)
-	if err != nil {
-		return err
-	}
-	return s.SaveHashes(ctx, c, nil)
+		SELECT gv.tenant(), @portal, k.* FROM unnest(@contacts::bigint[], @kinds::text[], @values::text[]) AS k
+		ON CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contacts": keys.contacts, "kinds": keys.kinds, "values": keys.values})
+	s.queueHashes(batch, keys)
+	batch.Queue(`
+		INSERT INTO gv.deal_contacts (tenant_id, portal_id, deal_id, contact_id, position)
+		SELECT gv.tenant(), @portal, l.* FROM unnest(@deals::bigint[], @linked::bigint[], @places::bigint[]) AS l`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": of, "linked": linked, "places": places})
+	return s.tx.SendBatch(ctx, batch).Close()
 }
 
-// Contacts returns the deal's recorded contacts in their order.
-func (s Store) Contacts(ctx context.Context, deal int64) ([]Contact, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT   c.contact_id, c.converted_at, coalesce(k.kind, ''), coalesce(k.value, '')
+// contactKeys are the keys of several contacts, side by side.
+type contactKeys struct {
+	contacts      []int64
+	kinds, values []string
+}
+
+func keysOf(contacts ...Contact) (k contactKeys) {
+	k = contactKeys{[]int64{}, []string{}, []string{}}
+	for _, c := range contacts {
+		for _, key := range c.Keys {
+			k.contacts, k.kinds, k.values = append(k.contacts, c.ID), append(k.kinds, key.Kind), append(k.values, key.Value)
+		}
+	}
+	return k
+}
+
+// idsOf returns the contacts of all the deals, each once.
+func idsOf(of map[int64][]Contact) []int64 {
+	ids := map[int64]bool{}
+	for _, contacts := range of {
+		for _, c := range contacts {
+			ids[c.ID] = true
+		}
+	}
+	return slices.AppendSeq([]int64{}, maps.Keys(ids))
+}
+
+// without returns the deals' contacts without those that were erased.
+func without(of map[int64][]Contact, erased []int64) map[int64][]Contact {
+	left := make(map[int64][]Contact, len(of))
+	for deal, contacts := range of {
+		left[deal] = slices.DeleteFunc(slices.Clone(contacts), func(c Contact) bool { return slices.Contains(erased, c.ID) })
+	}
+	return left
+}
+
+// queueUnlink takes their contacts from the deals and deletes those that no deal has
+// any more, other than keep. Contacts are locked, so that one is not deleted while
+// another deal gains it.
+func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
+	if keep == nil {
+		keep = []int64{}
+	}
+	batch.Queue(`
+		SELECT pg_advisory_xact_lock(key)
+		FROM  (SELECT DISTINCT hashtextextended('contact ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || id::text, 0) AS key
+		       FROM (SELECT contact_id AS id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals)
+		             UNION
+		             SELECT unnest(@keep::bigint[])) AS concerned
+		       ORDER BY key) AS ordered`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals, "keep": keep})
+	batch.Queue(`
+		WITH unlinked AS (
+			DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals) RETURNING contact_id
+		)
+		DELETE FROM gv.contacts c
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id IN (SELECT contact_id FROM unlinked) AND contact_id <> ALL (@keep)
+		AND    NOT EXISTS (SELECT FROM gv.deal_contacts dc
+		                   WHERE dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.contact_id = c.contact_id AND dc.deal_id <> ALL (@deals))`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals, "keep": keep})
+}
+
+// Contacts returns deals' recorded contacts in their order.
+func (s Store) Contacts(ctx context.Context, deals []int64) (map[int64][]Contact, error) {
+	batch, all := &pgx.Batch{}, map[int64][]Contact{}
+	s.queueContacts(batch, deals, all)
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read contacts of deals %v: %w", deals, err)
+	}
+	return all, nil
+}
+
+// queueContacts reads deals' recorded contacts into all.
+func (s Store) queueContacts(batch *pgx.Batch, deals []int64, all map[int64][]Contact) {
+	batch.Queue(`
+		SELECT   dc.deal_id, c.contact_id, c.converted_at, coalesce(k.kind, ''), coalesce(k.value, '')
 		FROM     gv.deal_contacts dc
 		JOIN     gv.contacts c USING (tenant_id, portal_id, contact_id)
 		LEFT     JOIN gv.contact_keys k USING (tenant_id, portal_id, contact_id)
-		WHERE    dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.deal_id = @deal
-		ORDER BY dc.position, c.contact_id, k.kind, k.value`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
-	var (
-		all []Contact
-		id  int64
-		at  time.Time
-		key Key
-	)
-	_, err := pgx.ForEachRow(rows, []any{&id, &at, &key.Kind, &key.Value}, func() error {
-		if len(all) == 0 || all[len(all)-1].ID != id {
-			all = append(all, Contact{ID: id, ConvertedAt: at})
-		}
-		if key.Kind != "" {
-			last := &all[len(all)-1]
-			last.Keys = append(last.Keys, key)
-		}
-		return nil
+		WHERE    dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.deal_id = ANY (@deals)
+		ORDER BY dc.deal_id, dc.position, c.contact_id, k.kind, k.value`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals}).Query(func(rows pgx.Rows) error {
+		var (
+			deal, id int64
+			at       time.Time
+			key      Key
+		)
+		_, err := pgx.ForEachRow(rows, []any{&deal, &id, &at, &key.Kind, &key.Value}, func() error {
+			theirs := all[deal]
+			if len(theirs) == 0 || theirs[len(theirs)-1].ID != id {
+				theirs = append(theirs, Contact{ID: id, ConvertedAt: at})
+			}
+			if key.Kind != "" {
+				last := &theirs[len(theirs)-1]
+				last.Keys = append(last.Keys, key)
+			}
+			all[deal] = theirs
+			return nil
+		})
+		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read contacts of deal %d: %w", deal, err)
-	}
-	return all, nil
 }
 
 // DealsOfContact returns the recorded deals that the contact belongs to.
@@ -169,13 +213,20 @@ func (s Store) DealsOfContact(ctx context.Context, contact int64) ([]int64, erro
 }
 
 // Erased returns those of the contacts whose data was erased.
-func (s Store) Erased(ctx context.Context, contacts ...int64) ([]int64, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT contact_id FROM gv.erasures WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@contacts)`,
-		pgx.StrictNamedArgs{"portal": s.portal, "contacts": contacts})
-	erased, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
+func (s Store) Erased(ctx context.Context, contacts ...int64) (erased []int64, err error) {
+	batch := &pgx.Batch{}
+	s.queueErased(batch, contacts, &erased)
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("look up erasures of contacts %v: %w", contacts, err)
 	}
 	return erased, nil
+}
+
+// queueErased looks up which of the contacts were erased.
+func (s Store) queueErased(batch *pgx.Batch, contacts []int64, erased *[]int64) {
+	batch.Queue(`SELECT contact_id FROM gv.erasures WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@contacts)`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contacts": contacts}).Query(func(rows pgx.Rows) (err error) {
+		*erased, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
 }

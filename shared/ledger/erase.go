@@ -18,23 +18,31 @@ type Hash struct {
 // finds the clicks by them when nothing else of the contact is left. A contact
 // whose data was erased is left out.
 func (s Store) SaveHashes(ctx context.Context, c Contact, merged []int64) error {
-	kinds, values := make([]string, len(c.Keys)), make([]string, len(c.Keys))
-	for i, k := range c.Keys {
-		kinds[i], values[i] = k.Kind, k.Value
+	batch := &pgx.Batch{}
+	s.queueHashes(batch, keysOf(c))
+	if len(merged) > 0 {
+		batch.Queue(`
+			INSERT INTO gv.contact_hashes (tenant_id, portal_id, contact_id, kind, hash)
+			SELECT DISTINCT gv.tenant(), @portal::bigint, @contact::bigint, kind, hash FROM gv.contact_hashes
+			WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@merged)
+			AND    NOT EXISTS (SELECT FROM gv.erasures e WHERE e.tenant_id = gv.tenant() AND e.portal_id = @portal AND e.contact_id = @contact)
+			ON     CONFLICT DO NOTHING`,
+			pgx.StrictNamedArgs{"portal": s.portal, "contact": c.ID, "merged": merged})
 	}
-	_, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.contact_hashes (tenant_id, portal_id, contact_id, kind, hash)
-		SELECT gv.tenant(), @portal, @contact, k.kind, k.hash
-		FROM  (SELECT kind, gv.key_hash(gv.tenant(), kind, value) AS hash FROM unnest(@kinds::text[], @values::text[]) AS given (kind, value)
-		       UNION
-		       SELECT kind, hash FROM gv.contact_hashes WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (coalesce(@merged::bigint[], '{}'))) AS k
-		WHERE  NOT EXISTS (SELECT FROM gv.erasures e WHERE e.tenant_id = gv.tenant() AND e.portal_id = @portal AND e.contact_id = @contact)
-		ON     CONFLICT DO NOTHING`,
-		pgx.StrictNamedArgs{"portal": s.portal, "contact": c.ID, "kinds": kinds, "values": values, "merged": merged})
-	if err != nil {
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("record what contact %d is known by: %w", c.ID, err)
 	}
 	return nil
+}
+
+func (s Store) queueHashes(batch *pgx.Batch, k contactKeys) {
+	batch.Queue(`
+		INSERT INTO gv.contact_hashes (tenant_id, portal_id, contact_id, kind, hash)
+		SELECT DISTINCT gv.tenant(), @portal::bigint, k.contact_id, k.kind, gv.key_hash(gv.tenant(), k.kind, k.value)
+		FROM   unnest(@contacts::bigint[], @kinds::text[], @values::text[]) AS k (contact_id, kind, value)
+		WHERE  NOT EXISTS (SELECT FROM gv.erasures e WHERE e.tenant_id = gv.tenant() AND e.portal_id = @portal AND e.contact_id = k.contact_id)
+		ON     CONFLICT DO NOTHING`,
+		pgx.StrictNamedArgs{"portal": s.portal, "contacts": k.contacts, "kinds": k.kinds, "values": k.values})
 }
 
 // Erase deletes what the ledger has of the contact and leaves a tombstone, so that
@@ -42,7 +50,9 @@ func (s Store) SaveHashes(ctx context.Context, c Contact, merged []int64) error 
 // contact was known by, for the clicks that carry it, and the deals that lose the
 // contact: they keep the credit that was found.
 func (s Store) Erase(ctx context.Context, contact int64) (hashes []Hash, deals []int64, err error) {
-	if err := s.lock(ctx, "contact", []int64{contact}); err != nil {
+	lock := &pgx.Batch{}
+	s.queueLock(lock, "contact", []int64{contact})
+	if err := s.tx.SendBatch(ctx, lock).Close(); err != nil {
 		return nil, nil, fmt.Errorf("erase contact %d: %w", contact, err)
 	}
 	args := pgx.StrictNamedArgs{"portal": s.portal, "contact": contact}

@@ -123,9 +123,10 @@ type Versions map[int64]string
 
 // Row is what the ledger has of a deal, under lock.
 type Row struct {
-	Version string
-	Live    bool
-	AdIDs   []string // the ads that have credit for it
+	Version   string
+	Live      bool
+	CreatedAt time.Time // zero where it is not known
+	AdIDs     []string  // the ads that have credit for it
 }
 
 // prefilled maps the stage ids that every portal starts with.

@@ -11,7 +11,7 @@ import (
 // LeadFound makes a lead's id the key of a contact, in the place of the hashes of its
 // addresses. A contact that is no longer recorded stays so.
 func (s Store) LeadFound(ctx context.Context, contact int64, lead string) error {
-	args := pgx.NamedArgs{"portal": s.portal, "contact": contact, "lead": lead}
+	args, batch := pgx.NamedArgs{"portal": s.portal, "contact": contact, "lead": lead}, &pgx.Batch{}
 	for _, sql := range []string{
 		`DELETE FROM gv.contact_keys WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact AND kind IN ('email_hash', 'phone_hash')`,
 		`INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value)
@@ -22,25 +22,12 @@ func (s Store) LeadFound(ctx context.Context, contact int64, lead string) error 
 		 WHERE  NOT EXISTS (SELECT FROM gv.erasures e WHERE e.tenant_id = gv.tenant() AND e.portal_id = @portal AND e.contact_id = @contact)
 		 ON     CONFLICT DO NOTHING`,
 	} {
-		if _, err := s.tx.Exec(ctx, sql, args); err != nil {
-			return fmt.Errorf("record the lead of contact %d: %w", contact, err)
-		}
+		batch.Queue(sql, args)
+	}
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("record the lead of contact %d: %w", contact, err)
 	}
 	return nil
-}
-
-// CreatedAt returns when the CRM made a recorded deal, zero where that is not known.
-func (s Store) CreatedAt(ctx context.Context, deal int64) (time.Time, error) {
-	var at *time.Time
-	err := s.tx.QueryRow(ctx, `
-		SELECT (SELECT created_at FROM gv.deals WHERE tenant_id = gv.tenant() AND portal_id = $1 AND deal_id = $2)`, s.portal, deal).Scan(&at)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read when deal %d was made: %w", deal, err)
-	}
-	if at == nil {
-		return time.Time{}, nil
-	}
-	return *at, nil
 }
 
 // RetainPeople deletes, across tenants, up to n hashes of e-mail addresses and phone

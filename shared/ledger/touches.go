@@ -3,62 +3,95 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// Touches returns the deal's recorded clicks, the latest first.
-func (s Store) Touches(ctx context.Context, deal int64) ([]Touch, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT   t.click_id, t.contact_id, t.ad_id, t.campaign_id, t.clicked_at, t.method, t.layer::int, t.confidence::float8, t.reason, t.eligible,
+// Touches returns deals' recorded clicks, each deal's latest first.
+func (s Store) Touches(ctx context.Context, deals []int64) (map[int64][]Touch, error) {
+	batch, all := &pgx.Batch{}, map[int64][]Touch{}
+	s.queueTouches(batch, deals, all)
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read the clicks of deals %v: %w", deals, err)
+	}
+	return all, nil
+}
+
+// queueTouches reads deals' recorded clicks into all.
+func (s Store) queueTouches(batch *pgx.Batch, deals []int64, all map[int64][]Touch) {
+	batch.Queue(`
+		SELECT   t.deal_id, t.click_id, t.contact_id, t.ad_id, t.campaign_id, t.clicked_at, t.method, t.layer::int, t.confidence::float8, t.reason, t.eligible,
 		         k.click_id IS NULL OR t.click_id LIKE 'erased%' OR t.method IN ('fingerprint', 'probabilistic') AND k.cleared_at IS NOT NULL AS cleared,
 		         a.ad_id IS NOT NULL AS known, coalesce(acc.attribution_model, 'last') AS model
 		FROM     gv.deal_touches t
 		LEFT     JOIN gv.clicks k ON k.tenant_id = t.tenant_id AND k.click_id = t.click_id
 		LEFT     JOIN gv.ads a ON a.tenant_id = t.tenant_id AND a.ad_id = t.ad_id
 		LEFT     JOIN gv.accounts acc ON acc.tenant_id = a.tenant_id AND acc.account_id = a.account_id
-		WHERE    t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = @deal
+		WHERE    t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = ANY (@deals)
 		ORDER BY t.clicked_at DESC, t.click_id`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deal": deal})
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Touch])
-	if err != nil {
-		return nil, fmt.Errorf("read the clicks of deal %d: %w", deal, err)
-	}
-	return all, nil
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals}).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[dealTouch])
+		for _, t := range found {
+			all[t.Deal] = append(all[t.Deal], t.Touch)
+		}
+		return err
+	})
 }
 
-// SaveTouches makes found the deal's recorded clicks, and returns them as they are
-// recorded.
-func (s Store) SaveTouches(ctx context.Context, deal int64, found []Touch) ([]Touch, error) {
-	n := len(found)
-	ids, contacts, ads, campaigns := make([]string, n), make([]*int64, n), make([]string, n), make([]string, n)
-	ats, methods, layers, confidences := make([]time.Time, n), make([]string, n), make([]int16, n), make([]float64, n)
-	reasons, eligible := make([]string, n), make([]bool, n)
-	for i, t := range found {
-		ids[i], contacts[i], ads[i], campaigns[i], ats[i] = t.ClickID, t.ContactID, t.AdID, t.CampaignID, t.ClickedAt
-		methods[i], layers[i], confidences[i], reasons[i], eligible[i] = t.Method, int16(t.Layer), t.Confidence, t.Reason, t.Eligible
+type dealTouch struct {
+	Deal int64
+	Touch
+}
+
+// SaveTouches makes found the deals' recorded clicks, and returns them as they are
+// recorded. A deal of found that has none loses those that are recorded.
+func (s Store) SaveTouches(ctx context.Context, found map[int64][]Touch) (map[int64][]Touch, error) {
+	var (
+		deals                                 = slices.Sorted(maps.Keys(found))
+		of                                    []int64
+		contacts                              []*int64
+		ids, ads, campaigns, methods, reasons []string
+		ats                                   []time.Time
+		layers                                []int16
+		confidences                           []float64
+		eligible                              []bool
+	)
+	for _, deal := range deals {
+		for _, t := range found[deal] {
+			of, ids, contacts, ads, campaigns = append(of, deal), append(ids, t.ClickID), append(contacts, t.ContactID), append(ads, t.AdID), append(campaigns, t.CampaignID)
+			ats, methods, layers = append(ats, t.ClickedAt), append(methods, t.Method), append(layers, int16(t.Layer))
+			confidences, reasons, eligible = append(confidences, t.Confidence), append(reasons, t.Reason), append(eligible, t.Eligible)
+		}
 	}
-	args := pgx.StrictNamedArgs{
-		"portal": s.portal, "deal": deal, "ids": ids, "contacts": contacts, "ads": ads, "campaigns": campaigns, "ats": ats,
-		"methods": methods, "layers": layers, "confidences": confidences, "reasons": reasons, "eligible": eligible,
-	}
-	_, err := s.tx.Exec(ctx, `
-		WITH others AS (
-			DELETE FROM gv.deal_touches WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal AND click_id <> ALL (@ids)
+	batch, recorded := &pgx.Batch{}, map[int64][]Touch{}
+	batch.Queue(`
+		WITH found AS MATERIALIZED (
+			SELECT * FROM unnest(@of::bigint[], @ids::text[], @contacts::bigint[], @ads::text[], @campaigns::text[], @ats::timestamptz[],
+				@methods::text[], @layers::smallint[], @confidences::float8[], @reasons::text[], @eligible::boolean[])
+			       AS f (deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer, confidence, reason, eligible)
+		), others AS (
+			DELETE FROM gv.deal_touches t WHERE t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = ANY (@deals)
+			AND    NOT EXISTS (SELECT FROM found f WHERE f.deal_id = t.deal_id AND f.click_id = t.click_id)
 		)
 		INSERT INTO gv.deal_touches AS t (tenant_id, portal_id, deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer, confidence, reason, eligible)
-		SELECT gv.tenant(), @portal, @deal, f.* FROM unnest(@ids::text[], @contacts::bigint[], @ads::text[], @campaigns::text[], @ats::timestamptz[],
-			@methods::text[], @layers::smallint[], @confidences::float8[], @reasons::text[], @eligible::boolean[]) AS f
+		SELECT gv.tenant(), @portal, f.* FROM found f
 		ON CONFLICT (tenant_id, portal_id, deal_id, click_id) DO UPDATE
 		SET contact_id = excluded.contact_id, ad_id = excluded.ad_id, campaign_id = excluded.campaign_id, clicked_at = excluded.clicked_at,
 		    method = excluded.method, layer = excluded.layer, confidence = excluded.confidence, reason = excluded.reason, eligible = excluded.eligible
 		WHERE (t.contact_id, t.method, t.layer, t.confidence, t.reason, t.eligible)
-		      IS DISTINCT FROM (excluded.contact_id, excluded.method, excluded.layer, excluded.confidence, excluded.reason, excluded.eligible)`, args)
-	if err != nil {
-		return nil, fmt.Errorf("record the clicks of deal %d: %w", deal, err)
+		      IS DISTINCT FROM (excluded.contact_id, excluded.method, excluded.layer, excluded.confidence, excluded.reason, excluded.eligible)`,
+		pgx.StrictNamedArgs{
+			"portal": s.portal, "deals": deals, "of": of, "ids": ids, "contacts": contacts, "ads": ads, "campaigns": campaigns, "ats": ats,
+			"methods": methods, "layers": layers, "confidences": confidences, "reasons": reasons, "eligible": eligible,
+		})
+	s.queueTouches(batch, deals, recorded)
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("record the clicks of deals %v: %w", deals, err)
 	}
-	return s.Touches(ctx, deal)
+	return recorded, nil
 }
 
 // DropTouches deletes the recorded clicks of contacts that somebody took from the
