@@ -1,6 +1,7 @@
 package changes
 
 import (
+	"cmp"
 	"encoding/hex"
 	"time"
 
@@ -52,7 +53,7 @@ type Change struct {
 func shown(l queue.Listed) Change {
 	c := l.Present()
 	out := Change{
-		ID: c.ChangeID, AdID: c.AdID, AdName: l.AdName, Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
+		ID: c.ChangeID, AdID: c.AdID, AdName: cmp.Or(l.AdName, l.AdID), Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
 		Kind: string(c.Kind), Currency: string(c.Currency), Before: units(c.BeforeMinor, c.Currency),
 		Target: units(c.TargetMinor, c.Currency),
 		Step:   units(c.StepMinor, c.Currency), BeforeStatus: c.BeforeStatus, TargetStatus: c.TargetStatus, StepsDone: c.Steps,

@@ -169,7 +169,7 @@ func (a *account) read(ctx context.Context, c *queue.Claim) (live *changes.Live,
 		}
 		return nil, &changes.Outcome{
 			Kind: changes.Unreadable, Wait: longWait,
-			Reason: "outcome unknown; " + changes.NotConnected(c.AccountID),
+			Reason: "outcome unknown; " + changes.NotConnected(c.Account()),
 		}
 	}
 	state, err := a.meta.Read(ctx, c.BudgetObject)

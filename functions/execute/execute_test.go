@@ -93,7 +93,7 @@ func TestADryRunSaysWhatItWouldDoAndWritesNothing(t *testing.T) {
 	for range 3 {
 		w.run()
 	}
-	w.is(id, "dry_run", "would set adset/511 from 100.00 USD to 120.00 USD, then on to 150.00 USD in 2 more steps")
+	w.is(id, "dry_run", "would set ad set 511 from 100.00 USD to 120.00 USD, then on to 150.00 USD in 2 more steps")
 	if writes := w.fake.Writes(""); len(writes) != 2 || !writes[0].ValidateOnly || !writes[1].ValidateOnly {
 		t.Errorf("%+v", writes)
 	}
@@ -107,10 +107,10 @@ func TestADryRunSaysWhatItWouldDoAndWritesNothing(t *testing.T) {
 		defer w.run()
 		return w.queue(tenant, to("11", 9_000))
 	}()
-	w.is(unconnected, "dry_run", "would set adset/511 from 100.00 USD to 90.00 USD; Meta could not be asked: account act_1 is not connected")
+	w.is(unconnected, "dry_run", "would set ad set 511 from 100.00 USD to 90.00 USD; Meta could not be asked: account act_1 is not connected")
 	stop := w.queue(tenant, to("12", 0))
 	w.run()
-	w.is(stop, "dry_run", "would set ad/12 from ACTIVE to PAUSED; Meta could not be asked")
+	w.is(stop, "dry_run", "would set ad 12 from ACTIVE to PAUSED; Meta could not be asked")
 }
 
 func TestWithoutAConnectionALiveChangeIsHeld(t *testing.T) {

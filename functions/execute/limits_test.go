@@ -180,7 +180,7 @@ func TestALifetimeBudgetIsRefusedWhenItIsQueued(t *testing.T) {
 	m := &mix{world: w}
 	for _, in := range []changes.Intent{to("11", 9_000), cut("11")} {
 		done := m.ask(in)
-		if done[0].Status != changes.StatusRefused || !matches(done[0].Reason, "adset/511 has a lifetime budget", "only daily budgets can be changed") {
+		if done[0].Status != changes.StatusRefused || !matches(done[0].Reason, "ad set 511 has a lifetime budget", "only daily budgets can be changed") {
 			t.Errorf("%+v", done[0])
 		}
 	}

@@ -23,7 +23,7 @@ func TestATenantsWebhookIsSentCutsHoldsAndFailures(t *testing.T) {
 		}
 	}
 	text := w.text(`SELECT convert_from(data, 'UTF8')::jsonb ->> 'text' FROM gv.outbox WHERE convert_from(data, 'UTF8')::jsonb ->> 'kind' = 'change.held'`)
-	if !matches(text, "adset/512 held: somebody else changed adset/512", "it has 500.00 USD, and 100.00 USD was known") {
+	if !matches(text, "ad set 512 held: somebody else changed ad set 512", "it has 500.00 USD, and 100.00 USD was known") {
 		t.Error(text)
 	}
 }

@@ -42,7 +42,7 @@ func TestAWriteThatDidNotArriveIsSentAgainOnceThatIsRead(t *testing.T) {
 	w.run()
 	w.is(id, "unknown", "")
 	w.run()
-	w.is(id, "pending", "not made: adset/511 still has 100.00 USD; next try at")
+	w.is(id, "pending", "not made: ad set 511 still has 100.00 USD; next try at")
 	w.pass(time.Minute)
 	w.run()
 	w.is(id, "applied", "")

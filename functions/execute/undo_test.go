@@ -210,7 +210,7 @@ func TestWhatASyncSawOfSomebodyElseIsRespected(t *testing.T) {
 		})
 	})
 	w.run()
-	w.is(waiting, "held", "somebody else changed adset/511 from 99.00 USD to 200.00 USD")
+	w.is(waiting, "held", "somebody else changed ad set 511 from 99.00 USD to 200.00 USD")
 	w.pass(time.Minute)
 	late := int64(9_900) // a sync that began to read before we set the budget knows nothing
 	w.across(func(s queue.Store) error {
@@ -259,7 +259,7 @@ func TestAnExecutorThatDiedBetweenTheCallAndTheRecordIsRepaired(t *testing.T) {
 	w.fake.Edit("511", &budget, "") // one call had got through, one had not
 	w.run()
 	w.is(made, "applied", "")
-	w.is(lost, "pending", "not made: adset/512 still has 100.00 USD")
+	w.is(lost, "pending", "not made: ad set 512 still has 100.00 USD")
 	w.pass(time.Minute)
 	w.run()
 	w.is(lost, "applied", "")

@@ -26,7 +26,7 @@ func liveOf(c *queue.Claim, s meta.State) *changes.Live {
 // write sends a step, or has it validated, and reads it back.
 func (a *account) write(ctx context.Context, c *queue.Claim, v changes.Outcome) changes.Outcome {
 	if a.meta == nil { // a dry run
-		return changes.Outcome{Kind: changes.RetryLater, Reason: changes.NotConnected(c.AccountID)}
+		return changes.Outcome{Kind: changes.RetryLater, Reason: changes.NotConnected(c.Account())}
 	}
 	began := time.Now()
 	validate := v.Kind == changes.Validate
@@ -93,7 +93,7 @@ func (a *account) readBack(ctx context.Context, c *queue.Claim, v changes.Outcom
 	case c.Kind == changes.KindLimits && live.Amount == nil && v.Step == changes.NoLimits:
 	default:
 		o.Kind, o.Wait = changes.OutcomeUnknown, a.opts.ReadAfter
-		o.Reason = fmt.Sprintf("Meta accepted it, but shows something else for %s", c.BudgetObject)
+		o.Reason = fmt.Sprintf("Meta accepted it, but shows something else for %s", c.Object())
 	}
 }
 

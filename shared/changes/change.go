@@ -158,8 +158,12 @@ type Change struct {
 	CampaignID   string
 	AdID         string
 	BudgetObject string // adset/ID, or ad/ID for a status
-	Kind         Kind
-	Currency     money.Currency
+	// ObjectName, AdName, CampaignName and AccountName are what people call them, ""
+	// where nobody named them: reasons say these.
+	ObjectName, AdName, CampaignName, AccountName string
+
+	Kind     Kind
+	Currency money.Currency
 	// BeforeMinor is the amount that the object had when the change was queued or
 	// approved; nil where it was not known, and for a status. For an undo it is the
 	// amount that the undone change left.

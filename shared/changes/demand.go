@@ -14,7 +14,9 @@ type Ad struct {
 	AdID, AccountID, CampaignID string
 	// AdsetID is "" where it is not known which ad set the ad is in.
 	AdsetID string
-	Status  string
+	// Name and AdsetName are "" where nobody named them.
+	Name, AdsetName string
+	Status          string
 	// DailyBudget is the ad's own part of its ad set's budget; nil where not known.
 	DailyBudget *int64
 	// AdsetBudget is the whole ad set's, as the last sync found it.
@@ -105,6 +107,16 @@ type demand struct {
 	learned bool
 }
 
+// called is what people call the object.
+func (w *demand) called() string { return called(w.object, w.objectName(), w.ad.Name) }
+
+func (w *demand) objectName() string {
+	if w.kind == KindStatus {
+		return w.ad.Name
+	}
+	return w.ad.AdsetName
+}
+
 // demands turns intents into demands on objects.
 type demands struct {
 	ads     map[string]*Ad
@@ -178,7 +190,7 @@ func (d *demands) refuse(ad *Ad, in Intent, seen map[string]bool) string {
 	case money && ad.AdsetID == "" && (in.Target == nil || *in.Target > 0):
 		return "the ad set of the ad is not known, and the ad set holds the budget: connect the Meta account, or import a report with ad set ids"
 	case money && ad.LifetimeBudget && (in.Target == nil || *in.Target > 0):
-		return LifetimeReason(ad.adset())
+		return LifetimeReason(called(ad.adset(), ad.AdsetName, ad.Name))
 	case money && ad.Status == paused && in.Cut > 0:
 		return "the ad is paused and spends nothing"
 	case money && ad.Status == paused && in.Target != nil && *in.Target > 0 && !d.pausedByUs(ad):

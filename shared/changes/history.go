@@ -65,5 +65,5 @@ type Notice struct {
 
 // notice returns the notice of an event of the change.
 func (c *Change) notice(kind NoticeKind, text string, at time.Time) Notice {
-	return Notice{Kind: kind, Change: *c, Text: c.BudgetObject + " " + text, At: at}
+	return Notice{Kind: kind, Change: *c, Text: c.Object() + " " + text, At: at}
 }

@@ -74,7 +74,7 @@ func (s State) WithLive(live Live) State {
 func Judge(s State) Outcome {
 	c := &s.Change
 	if s.Live.Status == "ARCHIVED" || s.Live.Status == "DELETED" {
-		return Outcome{Kind: Fail, Reason: c.BudgetObject + " is " + s.Live.Status + " on Meta and can no longer be changed", Rule: "gone"}
+		return Outcome{Kind: Fail, Reason: c.Object() + " is " + s.Live.Status + " on Meta and can no longer be changed", Rule: "gone"}
 	}
 	if c.Status == StatusApplying || c.Status == StatusUnknown {
 		o := s.resolve()
@@ -85,7 +85,7 @@ func Judge(s State) Outcome {
 		return Outcome{Kind: Wait, Until: s.Now.Add(time.Minute), Reason: s.Paused, Rule: "paused"}
 	}
 	if s.Live.Offline && Careful(s.Mode, c.Mode) != ModeDryRun {
-		return Outcome{Kind: Hold, Reason: NotConnected(c.AccountID), Rule: "not_connected"}
+		return Outcome{Kind: Hold, Reason: NotConnected(c.Account()), Rule: "not_connected"}
 	}
 	for _, rule := range []struct {
 		name  string
@@ -111,7 +111,7 @@ func (s State) resolve() Outcome {
 	c := &s.Change
 	if c.Kind == KindStatus {
 		if s.Live.Status == c.TargetStatus {
-			return Outcome{Kind: Confirmed, Reason: "confirmed by reading: " + c.BudgetObject + " is " + s.Live.Status}
+			return Outcome{Kind: Confirmed, Reason: "confirmed by reading: " + c.Object() + " is " + s.Live.Status}
 		}
 		return s.retry("is " + s.Live.Status)
 	}
@@ -119,20 +119,20 @@ func (s State) resolve() Outcome {
 	case s.has(c.StepMinor):
 		return Outcome{
 			Kind: Confirmed, Step: *c.StepMinor,
-			Reason: "confirmed by reading: " + c.BudgetObject + " has " + c.Amount(c.StepMinor),
+			Reason: "confirmed by reading: " + c.Object() + " has " + c.Amount(c.StepMinor),
 		}
 	case same(s.Live.Amount, c.StepBefore), s.Live.Amount == nil:
 		return s.retry("has " + c.Amount(s.Live.Amount))
 	}
 	return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf(
 		"somebody else changed %s: it has %s, neither the %s that it had nor the %s that we were setting; whether our write arrived first is unknown",
-		c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(c.StepBefore), c.Amount(c.StepMinor))}
+		c.Object(), c.Amount(s.Live.Amount), c.Amount(c.StepBefore), c.Amount(c.StepMinor))}
 }
 
 // retry sends a write again that reading has shown not to be made.
 func (s State) retry(is string) Outcome {
 	c := &s.Change
-	reason := "not made: " + c.BudgetObject + " still " + is
+	reason := "not made: " + c.Object() + " still " + is
 	if c.Sends >= MaxSends {
 		return Outcome{Kind: Fail, Reason: fmt.Sprintf("%s after %d tries; no more are made", reason, c.Sends)}
 	}
@@ -146,14 +146,14 @@ func (s State) shape() (Outcome, bool) {
 	why := ""
 	switch {
 	case c.Kind != KindStatus && s.Live.LifetimeBudget:
-		why = LifetimeReason(c.BudgetObject)
+		why = LifetimeReason(c.Object())
 		return Outcome{Kind: Hold, Reason: why}, true
 	case c.Kind == KindBudget && s.Live.CampaignBudget:
-		why = "the campaign holds the budget now: " + c.BudgetObject + " has none of its own"
+		why = "the campaign holds the budget now: " + c.Object() + " has none of its own"
 	case c.Kind == KindLimits && !s.Live.CampaignBudget:
-		why = "the campaign no longer holds the budget: " + c.BudgetObject + " has its own"
+		why = "the campaign no longer holds the budget: " + c.Object() + " has its own"
 	case c.Kind == KindBudget && s.Live.Amount == nil:
-		why = c.BudgetObject + " has no daily budget on Meta"
+		why = c.Object() + " has no daily budget on Meta"
 	}
 	return Outcome{Kind: Hold, Reason: why + "; sync the account, then decide again"}, why != ""
 }
@@ -174,15 +174,15 @@ func (s State) edited() (Outcome, bool) {
 		return Outcome{}, false
 	case c.Kind == KindStatus && o.KnownStatus != "" && s.Live.Status != o.KnownStatus && s.Live.Status != c.TargetStatus:
 		return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again, knowing this",
-			c.BudgetObject, o.KnownStatus, s.Live.Status)}, true
+			c.Object(), o.KnownStatus, s.Live.Status)}, true
 	case c.Kind != KindStatus && o.KnownMinor != nil && !same(s.Live.Amount, o.KnownMinor):
 		return Outcome{
 			Kind: Hold, Foreign: true,
 			Reason: fmt.Sprintf("somebody else changed %s: it has %s, and %s was known; decide again, knowing this",
-				c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(o.KnownMinor)),
+				c.Object(), c.Amount(s.Live.Amount), c.Amount(o.KnownMinor)),
 		}, true
 	case o.ForeignAt != nil && o.ForeignAt.After(c.decided()):
-		return Outcome{Kind: Hold, Reason: foreignEdit(o, c.Currency) + ", after this was decided; decide again, knowing this"}, true
+		return Outcome{Kind: Hold, Reason: foreignEdit(c.Object(), o, c.Currency) + ", after this was decided; decide again, knowing this"}, true
 	}
 	return Outcome{}, false
 }
@@ -200,12 +200,12 @@ func (s State) editedSinceUndone() (Outcome, bool) {
 	case c.Kind == KindStatus:
 		return Outcome{
 			Kind: Hold, Foreign: true,
-			Reason: UndoHeldReason(c.BudgetObject, s.Live.Status, c.BeforeStatus, c.TargetStatus),
+			Reason: UndoHeldReason(c.Object(), s.Live.Status, c.BeforeStatus, c.TargetStatus),
 		}, true
 	case c.BeforeMinor == nil || s.has(c.BeforeMinor) || s.has(c.TargetMinor):
 		return Outcome{}, false
 	}
-	return Outcome{Kind: Hold, Foreign: foreign, Reason: UndoHeldReason(c.BudgetObject, c.Amount(s.Live.Amount), c.From(), c.To())}, true
+	return Outcome{Kind: Hold, Foreign: foreign, Reason: UndoHeldReason(c.Object(), c.Amount(s.Live.Amount), c.From(), c.To())}, true
 }
 
 // UndoHeldReason is the reason of an undo that somebody else's edit holds.
@@ -218,11 +218,11 @@ func (s State) alreadySet() (Outcome, bool) {
 	c := &s.Change
 	switch {
 	case c.Kind == KindStatus && s.Live.Status == c.TargetStatus:
-		return Outcome{Kind: AlreadySet, Reason: c.BudgetObject + " is " + s.Live.Status + " already: nothing was written"}, true
+		return Outcome{Kind: AlreadySet, Reason: c.Object() + " is " + s.Live.Status + " already: nothing was written"}, true
 	case c.Kind != KindStatus && s.has(c.TargetMinor):
 		return Outcome{
 			Kind: AlreadySet, Step: *c.TargetMinor,
-			Reason: c.BudgetObject + " has " + c.To() + " already: nothing was written",
+			Reason: c.Object() + " has " + c.To() + " already: nothing was written",
 		}, true
 	}
 	return Outcome{}, false
@@ -244,7 +244,7 @@ func (s State) banned() (Outcome, bool) {
 	if c.Source == Undo || !forbidden || !c.raises(most) {
 		return Outcome{}, false
 	}
-	return Outcome{Kind: Hold, Reason: fatigueBan(c.BudgetObject, ban)}, true
+	return Outcome{Kind: Hold, Reason: fatigueBan(c.Object(), ban)}, true
 }
 
 // unapproved asks for an approval where the plan has none, or is not the one that
@@ -283,10 +283,10 @@ func (s State) next() Outcome {
 		return o
 	}
 	if at := Admit(s.Now, s.Campaign, CampaignActions, ActionWindow); !at.IsZero() {
-		return s.wait(at, fmt.Sprintf("campaign %s had %d changes within the hour, our limit", c.CampaignID, CampaignActions))
+		return s.wait(at, fmt.Sprintf("campaign %s had %d changes within the hour, our limit", c.Campaign(), CampaignActions))
 	}
 	if at := Admit(s.Now, s.Writes, ObjectActions, ActionWindow); !at.IsZero() && c.Kind != KindStatus {
-		return s.wait(at, fmt.Sprintf("%s had %d changes within the hour, Meta's limit", c.BudgetObject, ObjectActions))
+		return s.wait(at, fmt.Sprintf("%s had %d changes within the hour, Meta's limit", c.Object(), ObjectActions))
 	}
 	return o
 }
@@ -301,10 +301,10 @@ func (s State) step() (int64, Outcome) {
 	switch {
 	case !until.IsZero():
 		return next, s.wait(until, fmt.Sprintf("%s has moved by a fifth within 6 hours, our limit; it has %s and goes on to %s",
-			c.BudgetObject, c.Amount(from), c.To()))
+			c.Object(), c.Amount(from), c.To()))
 	case next == *from:
 		return next, Outcome{Kind: Hold, Reason: fmt.Sprintf("%s has %s: a fifth of that, the most in 6 hours, is less than the smallest step of its currency",
-			c.BudgetObject, c.Amount(from))}
+			c.Object(), c.Amount(from))}
 	}
 	return next, Outcome{}
 }
@@ -332,14 +332,14 @@ func (s State) has(minor *int64) bool {
 func (s State) Describe(o Outcome) string {
 	c := &s.Change
 	if c.Kind == KindStatus {
-		return fmt.Sprintf("set %s from %s to %s", c.BudgetObject, s.Live.Status, c.TargetStatus)
+		return fmt.Sprintf("set %s from %s to %s", c.Object(), s.Live.Status, c.TargetStatus)
 	}
 	if c.Kind == KindLimits && *c.TargetMinor == NoLimits {
-		return fmt.Sprintf("remove the spend limits of %s (now at most %s a day)", c.BudgetObject, c.Amount(s.Live.Amount))
+		return fmt.Sprintf("remove the spend limits of %s (now at most %s a day)", c.Object(), c.Amount(s.Live.Amount))
 	}
-	text := fmt.Sprintf("set %s from %s to %s", c.BudgetObject, c.Amount(s.Live.Amount), c.Amount(&o.Step))
+	text := fmt.Sprintf("set %s from %s to %s", c.Object(), c.Amount(s.Live.Amount), c.Amount(&o.Step))
 	if c.Kind == KindLimits {
-		text = fmt.Sprintf("limit %s to at most %s a day (now %s)", c.BudgetObject, c.Amount(&o.Step), c.Amount(s.Live.Amount))
+		text = fmt.Sprintf("limit %s to at most %s a day (now %s)", c.Object(), c.Amount(&o.Step), c.Amount(s.Live.Amount))
 		if o.Floor != nil {
 			text += ", at least " + c.Amount(o.Floor)
 		}

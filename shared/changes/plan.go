@@ -210,9 +210,9 @@ func (p *planner) outdated(w *demand, in Intent, o *Object, decided time.Time) s
 	case !within(decided, p.Now, Stale):
 		return fmt.Sprintf("the decision was made at %s, and its figures are too old now: ask for a new one", clock(decided))
 	case o.DecidedAt != nil && o.DecidedAt.After(decided):
-		return fmt.Sprintf("a newer decision was made for %s at %s, after this one (%s)", w.object, clock(*o.DecidedAt), clock(decided))
+		return fmt.Sprintf("a newer decision was made for %s at %s, after this one (%s)", w.called(), clock(*o.DecidedAt), clock(decided))
 	case o.ForeignAt != nil && o.ForeignAt.After(decided):
-		return foreignEdit(o, w.ad.Currency) + ", after this decision: ask for a new one"
+		return foreignEdit(w.called(), o, w.ad.Currency) + ", after this decision: ask for a new one"
 	}
 	return ""
 }
@@ -232,7 +232,7 @@ func (p *planner) banned(w *demand, in Intent, o *Object) string {
 	if !raise {
 		return ""
 	}
-	return fatigueBan(w.object, ban)
+	return fatigueBan(w.called(), ban)
 }
 
 // leadsThere reports whether c leads to what is demanded or, for a fatigue cut, lower.
@@ -259,7 +259,7 @@ func setAlready(w *demand) string {
 	if w.kind == KindStatus {
 		return "the ad is " + w.status + " already"
 	}
-	return w.object + " has " + amount(w.target, w.ad.Currency) + " already"
+	return w.called() + " has " + amount(w.target, w.ad.Currency) + " already"
 }
 
 // add queues a change in place of the one that waits.
@@ -312,7 +312,7 @@ func (p *planner) note(o *Object, c *Change, at time.Time) {
 func (p *planner) draft(w *demand, in Intent, o *Object, decided time.Time) *Change {
 	c := &Change{
 		ChangeID: uuid.NewString(), TenantID: p.Tenant, AccountID: w.ad.AccountID, CampaignID: w.ad.CampaignID, AdID: w.ad.AdID,
-		BudgetObject: w.object, Kind: w.kind, Currency: w.ad.Currency, Splits: w.splits, Reason: in.Reason, Source: in.Source,
+		BudgetObject: w.object, ObjectName: w.objectName(), AdName: w.ad.Name, Kind: w.kind, Currency: w.ad.Currency, Splits: w.splits, Reason: in.Reason, Source: in.Source,
 		DecisionID: in.Decision, RequestedBy: in.By, Mode: w.ad.Mode, Status: StatusPending,
 		DecidedAt: decided, CreatedAt: p.Now, ProgressAt: p.Now,
 	}
@@ -320,7 +320,7 @@ func (p *planner) draft(w *demand, in Intent, o *Object, decided time.Time) *Cha
 		c.Splits = map[string]int64{}
 	}
 	if len(w.splits) > 1 {
-		c.Reason = fmt.Sprintf("%s is shared by %d ads: %s. %s", w.object, len(w.splits), listed(w.splits, w.ad.Currency), in.Reason)
+		c.Reason = fmt.Sprintf("%s is shared by %d ads: %s. %s", w.called(), len(w.splits), p.listed(w.splits, w.ad.Currency), in.Reason)
 	}
 	if w.kind == KindStatus {
 		c.TargetStatus, c.BeforeStatus = w.status, cmp.Or(o.KnownStatus, w.ad.Status)
@@ -335,15 +335,19 @@ func (p *planner) draft(w *demand, in Intent, o *Object, decided time.Time) *Cha
 }
 
 // listed writes the first few parts of a split for people.
-func listed(splits map[string]int64, c money.Currency) string {
+func (p *planner) listed(splits map[string]int64, c money.Currency) string {
 	const most = 5
+	names := make(map[string]string, len(p.Ads))
+	for _, ad := range p.Ads {
+		names[ad.AdID] = ad.Name
+	}
 	var parts []string
 	for _, id := range sortedKeys(splits) {
 		if len(parts) == most {
 			parts = append(parts, fmt.Sprintf("and %d more", len(splits)-most))
 			break
 		}
-		parts = append(parts, id+" "+money.Amount(splits[id]).Format(c))
+		parts = append(parts, quoted(names[id], id)+" "+money.Amount(splits[id]).Format(c))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/money"
@@ -41,19 +42,49 @@ func (c *Change) To() string {
 	return c.Amount(c.TargetMinor)
 }
 
+// Object, Campaign and Account are what people read of them: a name, or the id
+// where nobody named it.
+func (c *Change) Object() string { return called(c.BudgetObject, c.ObjectName, c.AdName) }
+
+// Campaign is the campaign's name, or its id.
+func (c *Change) Campaign() string { return quoted(c.CampaignName, c.CampaignID) }
+
+// Account is the account's name, or its id.
+func (c *Change) Account() string { return quoted(c.AccountName, c.AccountID) }
+
+// called is what people call an object: ad set "Lookalike", or by its ad where the
+// ad set has no name of its own, as one that only an import knows.
+func called(object, name, ad string) string {
+	kind, id, _ := strings.Cut(object, "/")
+	if kind != "adset" {
+		return kind + " " + quoted(name, id)
+	}
+	if name == "" && ad != "" {
+		return `ad set of "` + ad + `"`
+	}
+	return "ad set " + quoted(name, id)
+}
+
+func quoted(name, id string) string {
+	if name == "" || name == id {
+		return id
+	}
+	return `"` + name + `"`
+}
+
 // clock writes a time for people, to the minute.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") + " UTC" }
 
 // exactly writes a time for people, to the second.
 func exactly(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }
 
-// foreignEdit says which edit of somebody else was found.
-func foreignEdit(o *Object, c money.Currency) string {
+// foreignEdit says which edit of somebody else was found on an object.
+func foreignEdit(object string, o *Object, c money.Currency) string {
 	if o.ForeignWasMinor != nil || o.ForeignMinor != nil {
-		return fmt.Sprintf("somebody else changed %s from %s to %s (found at %s)", o.BudgetObject,
+		return fmt.Sprintf("somebody else changed %s from %s to %s (found at %s)", object,
 			amount(o.ForeignWasMinor, c), amount(o.ForeignMinor, c), clock(*o.ForeignAt))
 	}
-	return fmt.Sprintf("somebody else set %s to %s (found at %s)", o.BudgetObject, o.KnownStatus, clock(*o.ForeignAt))
+	return fmt.Sprintf("somebody else set %s to %s (found at %s)", object, o.KnownStatus, clock(*o.ForeignAt))
 }
 
 // NotConnected is the reason of a change whose account has no connection.

@@ -202,7 +202,7 @@ func TestAnUndoIsHeldForAnEditUntilItIsForced(t *testing.T) {
 		}
 	}
 	held := changes.Judge(undo(func(s *changes.State) { s.Live.Amount, s.Object.KnownMinor = ptr(55_000), ptr(55_000) }))
-	if want := "somebody else changed adset/1 since: it has 550.00 USD, and the change to undo left 80.00 USD; undo with force to set 100.00 USD all the same"; held.Reason != want {
+	if want := "somebody else changed ad set 1 since: it has 550.00 USD, and the change to undo left 80.00 USD; undo with force to set 100.00 USD all the same"; held.Reason != want {
 		t.Errorf("%q, want %q", held.Reason, want)
 	}
 }

@@ -47,10 +47,10 @@ func (u Undoing) heldReason(back *Change, o *Object) string {
 	case u.Force || o.ForeignAt == nil || !o.ForeignAt.After(u.Was.ProgressAt):
 		return ""
 	case back.Kind == KindStatus && o.KnownStatus != back.BeforeStatus && o.KnownStatus != back.TargetStatus:
-		return UndoHeldReason(back.BudgetObject, o.KnownStatus, back.BeforeStatus, back.TargetStatus)
+		return UndoHeldReason(back.Object(), o.KnownStatus, back.BeforeStatus, back.TargetStatus)
 	case back.Kind != KindStatus && back.BeforeMinor != nil && !same(o.KnownMinor, back.BeforeMinor) &&
 		!same(o.KnownMinor, back.TargetMinor):
-		return UndoHeldReason(back.BudgetObject, back.Amount(o.KnownMinor), back.From(), back.To())
+		return UndoHeldReason(back.Object(), back.Amount(o.KnownMinor), back.From(), back.To())
 	}
 	return ""
 }
@@ -60,7 +60,8 @@ func (u Undoing) wayBack() *Change {
 	was, now := u.Was, u.Now
 	back := &Change{
 		ChangeID: uuid.NewString(), TenantID: was.TenantID, AccountID: was.AccountID, CampaignID: was.CampaignID, AdID: was.AdID,
-		BudgetObject: was.BudgetObject, Kind: was.Kind, Currency: was.Currency, Splits: map[string]int64{}, Source: Undo,
+		BudgetObject: was.BudgetObject, ObjectName: was.ObjectName, AdName: was.AdName, CampaignName: was.CampaignName, AccountName: was.AccountName,
+		Kind: was.Kind, Currency: was.Currency, Splits: map[string]int64{}, Source: Undo,
 		Reason: u.Reason, RequestedBy: u.By, Mode: u.Mode, Status: StatusPending, UndoOf: &was.ChangeID, Forced: u.Force,
 		DecidedAt: now, CreatedAt: now, ProgressAt: now,
 	}
@@ -90,7 +91,7 @@ func Undoable(was *Change, newer string) string {
 	case was.Steps == 0:
 		return fmt.Sprintf("this change is %s: nothing was written that could be undone", was.Status)
 	case newer != "":
-		return fmt.Sprintf("%s was changed again later, by change %s: undo that one first", was.BudgetObject, newer)
+		return fmt.Sprintf("%s was changed again later, by change %s: undo that one first", was.Object(), newer)
 	}
 	return ""
 }

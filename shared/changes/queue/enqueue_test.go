@@ -225,7 +225,7 @@ func TestYenHaveNoMinorUnits(t *testing.T) {
 	w := open(t)
 	w.exec(`UPDATE gv.accounts SET currency = 'JPY' WHERE tenant_id = $1`, tenant)
 	w.ad(tenant, "a", "s1", 1_001)
-	if got := w.enqueue(tenant, to("a", 1_001))[0]; got.Reason != "adset/s1 has 1,001 JPY already" {
+	if got := w.enqueue(tenant, to("a", 1_001))[0]; got.Reason != "ad set s1 has 1,001 JPY already" {
 		t.Errorf("%+v", got)
 	}
 	w.enqueue(tenant, cut("a"))
@@ -262,5 +262,37 @@ func TestTheWorkerQueuesForAnyTenantInAConstantNumberOfStatements(t *testing.T) 
 	}
 	if one, many := count(1), count(300); one != many {
 		t.Errorf("%d statements for one, %d for 300", one, many)
+	}
+}
+
+func TestReasonsSayNamesWhereSomebodyGaveThem(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.ad(tenant, "a", "s1", 1_000)
+	w.exec(`UPDATE gv.ads SET name = 'Morning run' WHERE tenant_id = $1`, tenant)
+	if got := w.enqueue(tenant, to("a", 1_000))[0]; got.Reason != `ad set of "Morning run" has 10.00 USD already` {
+		t.Errorf("%+v", got)
+	}
+	w.exec(`INSERT INTO gv.ad_sets (tenant_id, adset_id, account_id, campaign_id, name) SELECT tenant_id, adset_id, account_id, campaign_id, 'Runners' FROM gv.ads`)
+	if got := w.enqueue(tenant, to("a", 1_000))[0]; got.Reason != `ad set "Runners" has 10.00 USD already` {
+		t.Errorf("%+v", got)
+	}
+	w.exec(`UPDATE gv.campaigns SET name = 'Winter'`)
+	w.exec(`UPDATE gv.accounts SET name = 'Northside'`)
+	w.ad(tenant, "b", "s1", 500)
+	w.enqueue(tenant, to("a", 900), to("b", 400))
+	var listed queue.Listed
+	w.in(tenant, func(s queue.Store) error {
+		all, err := s.List(t.Context(), tenant, queue.Filter{Limit: 1})
+		if err == nil {
+			listed = all[0]
+		}
+		return err
+	})
+	if listed.Object() != `ad set "Runners"` || listed.Campaign() != `"Winter"` || listed.Account() != `"Northside"` {
+		t.Errorf("%s, campaign %s, account %s", listed.Object(), listed.Campaign(), listed.Account())
+	}
+	if want := `ad set "Runners" is shared by 2 ads: "Morning run" 9.00 USD, b 4.00 USD`; !strings.HasPrefix(listed.Reason, want) {
+		t.Errorf("%q, want %q", listed.Reason, want)
 	}
 }

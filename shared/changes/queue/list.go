@@ -48,8 +48,6 @@ type Listed struct {
 	AllPaused   bool
 	// Ads are those whose requests became the change.
 	Ads []string
-	// AdName is what the ad is called, or its id where nobody named it.
-	AdName string
 }
 
 // Present is the change as an approval would bind it now. A finished one stays as
@@ -68,7 +66,7 @@ func (l *Listed) WhyNot() string {
 	case changes.StatusApplied, changes.StatusUndone:
 		return ""
 	case changes.StatusPending:
-		if why := changes.PauseReason(l.AccountID, l.Paused, l.AllPaused); why != "" {
+		if why := changes.PauseReason(l.Account(), l.Paused, l.AllPaused); why != "" {
 			return why
 		}
 	case changes.StatusAwaiting:
@@ -85,13 +83,11 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 	args["status"] = f.Status
 	rows, _ := s.tx.Query(ctx, `
 		SELECT `+changeColumns+`, o.known_minor AS known, a.mode AS account_mode, a.paused, t.paused AS all_paused,
-		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads,
-		       coalesce(nullif(b.name, ''), p.ad_id) AS ad_name
+		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads
 		FROM   gv.pending_ad_changes p
 		JOIN   gv.accounts a USING (tenant_id, account_id)
 		JOIN   gv.tenants t USING (tenant_id)
 		LEFT   JOIN gv.budget_objects o ON o.tenant_id = p.tenant_id AND o.budget_object = p.budget_object
-		LEFT   JOIN gv.ads b ON b.tenant_id = p.tenant_id AND b.ad_id = p.ad_id
 		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status
 		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown')) AND (@account = '' OR p.account_id = @account)
 		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)

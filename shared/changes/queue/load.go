@@ -142,7 +142,7 @@ func (s Store) account(ctx context.Context, c *Claim, state *changes.State) erro
 	if err != nil {
 		return fmt.Errorf("read account %s: %w", c.AccountID, err)
 	}
-	state.Paused = changes.PauseReason(c.AccountID, own, all)
+	state.Paused = changes.PauseReason(c.Account(), own, all)
 	return nil
 }
 

@@ -7,6 +7,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,12 +54,22 @@ func (s Store) Now(ctx context.Context) (now time.Time, err error) {
 
 // changeColumns are those of a Change, from gv.pending_ad_changes p and its
 // account a.
-const changeColumns = `
+var changeColumns = nameOf("p") + ` AS object_name, a.name AS account_name,
+	coalesce((SELECT x.name FROM gv.ads x WHERE x.tenant_id = p.tenant_id AND x.ad_id = p.ad_id), '') AS ad_name,
+	coalesce((SELECT x.name FROM gv.campaigns x WHERE x.tenant_id = p.tenant_id AND x.campaign_id = p.campaign_id), '') AS campaign_name,
 	p.change_id, p.tenant_id, p.account_id, p.campaign_id, p.ad_id, p.budget_object, p.kind, a.currency, p.before_minor, p.target_minor,
 	p.before_status, coalesce(p.target_status, '') AS target_status, p.splits, p.step_minor, p.step_before, p.floor_minor, p.steps, p.sends,
 	p.reason, p.source, p.decision_id, p.requested_by, p.mode, p.status, p.plan_digest, coalesce(p.approved_by, '') AS approved_by,
 	coalesce(p.held_reason, '') AS held_reason, p.due_at, p.sent_at, p.attempt, p.decided_at, p.created_at, p.approved_at, p.progress_at,
 	p.finished_at, p.undo_of, p.superseded_by, p.forced`
+
+// nameOf is what the ad or the ad set is called that a row's budget_object names;
+// ” where nobody named it.
+func nameOf(row string) string {
+	return strings.ReplaceAll(`coalesce(CASE WHEN r.budget_object LIKE 'ad/%'
+		THEN (SELECT x.name FROM gv.ads x WHERE x.tenant_id = r.tenant_id AND x.ad_id = substr(r.budget_object, 4))
+		ELSE (SELECT x.name FROM gv.ad_sets x WHERE x.tenant_id = r.tenant_id AND x.adset_id = substr(r.budget_object, 7)) END, '')`, "r.", row+".")
+}
 
 // objectColumns are those of an Object, from gv.budget_objects o.
 const objectColumns = `
