@@ -339,9 +339,9 @@ func TestIntervalsWidenWithEachOutcomeOutsideAndNarrowWithEachInside(t *testing.
 	}{
 		{"none", nil, 1},
 		{"too few clicks", repeat(50, few), 1},
-		{"one outside", repeat(1, outside), math.Exp(0.072)},
-		{"one inside after it", append(repeat(1, outside), inside), math.Exp(0.985*0.072 - 0.008)},
-		{"all outside", repeat(300, outside), 2.5},
+		{"one outside", repeat(1, outside), math.Exp(0.135)},
+		{"one inside after it", append(repeat(1, outside), inside), math.Exp(0.98*0.135 - 0.015)},
+		{"all outside", repeat(300, outside), 3},
 		{"all inside", repeat(300, inside), 0.9},
 	} {
 		if got := oracle.Widening(c.of); math.Abs(got-c.want) > 1e-9 {

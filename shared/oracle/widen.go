@@ -16,12 +16,12 @@ type Outcome struct {
 
 const (
 	// widenRate is by how much the logarithm of the intervals' width moves with an outcome.
-	widenRate = 0.08
+	widenRate = 0.15
 	// widenFades is the share of it that an outcome takes away: a new model's own intervals
 	// follow a change, and the widening for it must end.
-	widenFades = 0.015
+	widenFades = 0.02
 	// leastWiden and mostWiden bound the width over the model's own.
-	leastWiden, mostWiden = 0.9, 2.5
+	leastWiden, mostWiden = 0.9, 3
 	// widenSaid is from where on a prediction names it.
 	widenSaid = 1.1
 	// widenDays and widenOutcomes are how far back outcomes count.
