@@ -265,6 +265,7 @@ func TestWhatWasReportedOfOtherAdsLongAgoDoesNotHideAWinner(t *testing.T) {
 }
 
 func TestTheSameTotalsReportedAgainShakeNothing(t *testing.T) {
+	before := money.Amount(0)
 	for known := range 8 {
 		req := grown()
 		for i := range req.Arms {
@@ -277,9 +278,15 @@ func TestTheSameTotalsReportedAgainShakeNothing(t *testing.T) {
 			}
 		}
 		split := Allocate(req)
-		if got := split.Recommendations[0]; got.Recommended < 60_000 || got.PBest < 0.95 || split.Posterior.DealSize < 5_000 || split.Posterior.DealSize > 40_000 {
-			t.Errorf("reported %d times: %d, the best with %v, a deal of %v", known, got.Recommended, got.PBest, split.Posterior.DealSize)
+		got, size := split.Recommendations[0], split.Posterior.DealSize
+		if known == 0 {
+			before = got.Recommended
 		}
+		if moved := before - got.Recommended; moved < -2_000 || moved > 2_000 || got.Recommended < 59_000 || got.PBest < 0.95 ||
+			size < 5_000 || size > 40_000 {
+			t.Errorf("reported %d times: %d after %d, the best with %v, a deal of %v", known, got.Recommended, before, got.PBest, size)
+		}
+		before = got.Recommended
 	}
 }
 
@@ -373,6 +380,43 @@ func TestAHundredYenAreNoTest(t *testing.T) {
 	for currency, want := range map[money.Currency]money.Amount{"USD": 10_000, "JPY": 15_000, "KWD": 30_000} {
 		if got := hundredDollars(currency); got != want {
 			t.Errorf("%s: a test costs %d, want %d", currency, got, want)
+		}
+	}
+}
+
+func TestAHistoryOfManyShortDaysIsManyStretches(t *testing.T) {
+	t.Parallel()
+	for _, days := range []int{20, 63, 65, 90, 200, 400} {
+		zero := money.Amount(0)
+		a := Arm{ID: "a", AgeHours: 24 * float64(days), Impressions: int64(1000 * days), Clicks: int64(20 * days), Spend: 100, Cash: &zero}
+		for d := 1; d < days; d++ {
+			a.Past = append(a.Past, Observation{
+				AgeHours: 24 * float64(d), Impressions: int64(1000 * d), Clicks: int64(20 * d), Spend: 100, Cash: &zero,
+			})
+		}
+		m := fit(&Request{Currency: "USD", Total: 100, Arms: []Arm{a}})
+		all := m.stretches(0)
+		if len(all) < 10 || len(all) > mostStretches+1 {
+			t.Errorf("%d days are %d stretches", days, len(all))
+		}
+		for _, s := range all {
+			if s.to-s.from > a.AgeHours/6 {
+				t.Errorf("of %d days one stretch is %v h long", days, s.to-s.from)
+			}
+		}
+	}
+}
+
+func TestTheOlderTheClicksTheLessIsOpen(t *testing.T) {
+	t.Parallel()
+	open, won := usualCurve(2).steps()
+	for b := range open { // increments that do not come back to zero, as noise leaves them
+		open[b] += 0.1
+	}
+	c := stepped(open, won)
+	for d := range c.open {
+		if c.open[d] > mostOpen*(1-c.won[d])+1e-9 {
+			t.Errorf("at day %d %.2f is open where %.2f is won", d, c.open[d], c.won[d])
 		}
 	}
 }

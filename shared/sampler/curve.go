@@ -32,12 +32,19 @@ func usualCurve(slower float64) *curve {
 	return c
 }
 
+// mostOpen is how far open deals may be counted above what they will bring: an open
+// deal is won or lost in the end, so the older the clicks, the less is open.
+const mostOpen = 2
+
 // finish makes the curve end where it must and sums it up.
 func (c *curve) finish() {
 	end := math.Max(c.won[horizon], 0.05)
 	for d := range c.won {
 		c.won[d] /= end
 		c.open[d] /= end
+	}
+	for d := range c.open {
+		c.open[d] = math.Min(c.open[d], mostOpen*(1-math.Min(1, c.won[d])))
 	}
 	c.open[horizon] = 0
 	for d := 1; d <= horizon; d++ {

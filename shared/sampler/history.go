@@ -172,8 +172,13 @@ func (m *model) stretches(i int) []stretch {
 	for k := range legs {
 		l := &legs[k]
 		s := stretch{from: l.from, to: l.to, clicks: hat(l), pipe: l.pipe, cash: l.cash}
-		if n := len(out); n > 0 && (out[n-1].to-out[n-1].from < least || s.to-s.from < least/4) && out[n-1].joins(&s) {
-			continue
+		if n := len(out); n > 0 {
+			// A short leg goes to a stretch that is long enough already, so that asking once
+			// more begins no new one, but only until that is half as long again.
+			long, short := out[n-1].to-out[n-1].from, s.to-s.from < least/4
+			if (long < least || short && long < 1.5*least) && out[n-1].joins(&s) {
+				continue
+			}
 		}
 		out = append(out, s)
 	}
