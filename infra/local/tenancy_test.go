@@ -16,7 +16,7 @@ import (
 func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p := launch(t, "-addr", anyPort, "-db", pgtest.Empty(t).AdminURL, "-data", dir, "-demo=false").ready(dir)
+	p := launch(t, "-addr", anyPort, "-db", pgtest.Empty(t).AdminURL, "-data", dir, "-demo=false", "-metrics").ready(dir)
 	p.importAds()
 	var made struct {
 		DecisionID string `json:"decision_id"`
@@ -47,6 +47,8 @@ func TestNoPathShowsOrChangesAnotherTenantsData(t *testing.T) {
 	})
 	plan, refresh := planned.PlanID, query[string](p, "ADMIN_DATABASE_URL", `SELECT refresh_id::text FROM gv.refreshes`)
 	video := p.uploadVideo(dir)
+	p.want(200, "POST", "/api/ml/predict-creative", "TOKEN", `{"creative_dna": {"hook_type": "question"}, "account_id": "`+p.env["ACCOUNT_ID"]+`"}`)
+	p.metered() // while a system of this test has done something of everything
 	before := p.everything()
 
 	own := `"tenant_id": "` + p.env["TENANT_ID"] + `"`

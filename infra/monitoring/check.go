@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
@@ -14,10 +15,11 @@ import (
 
 const (
 	defaultTraffic = 10 * time.Minute
-	// scrapeEvery is in place of the usual half a minute, and shorter divides the
-	// rules' windows, so that a fault shows within minutes.
-	scrapeEvery = 5 * time.Second
-	shorter     = 10
+	// scrapeEvery is in place of the usual half a minute. The rules' windows of minutes
+	// are divided by shorter, those of hours and days by muchShorter, so that a fault
+	// shows, and is forgotten, within minutes.
+	scrapeEvery          = 5 * time.Second
+	shorter, muchShorter = 10, 60
 	// patience bounds how long an alert may take to fire, or to clear.
 	patience = 8 * time.Minute
 )
@@ -26,6 +28,7 @@ type checkOptions struct {
 	traffic    time.Duration
 	program    string // empty: built here
 	panelsOnly bool
+	only       string // the alert whose fault alone is injected; empty: all
 }
 
 // check runs the local system under demo traffic beside a real Prometheus: every panel
@@ -73,7 +76,12 @@ func check(ctx context.Context, o checkOptions) error {
 	if o.panelsOnly {
 		return wrong
 	}
+	s.odd.Store(false)
+	wrong = errors.Join(wrong, database.handleDeadLetters(ctx))
 	for _, f := range faults(s, database) {
+		if o.only != "" && !slices.Contains(slices.Concat(f.alerts, f.late), o.only) {
+			continue
+		}
 		wrong = errors.Join(wrong, p.sees(ctx, f))
 	}
 	return wrong

@@ -72,12 +72,3 @@ func (s *system) learn(ctx context.Context) (c cycle, err error) {
 	}
 	return c, err
 }
-
-// asOwner does what only time, or somebody with a console of the database, can do.
-func asOwner(ctx context.Context, url string, do func(*pgx.Conn) error) error {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(conn), conn.Close(ctx))
-}

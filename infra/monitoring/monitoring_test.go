@@ -128,9 +128,28 @@ func TestEachAlertHasASectionInTheRunbook(t *testing.T) {
 		if !strings.HasSuffix(r.For, "m") {
 			t.Errorf("%s: for is %q, and Terraform reads minutes", r.Alert, r.For)
 		}
-		if want := r.Annotations["threshold"]; want != "" && !strings.Contains(r.Expr, "> "+want) {
+		if want := r.Annotations["threshold"]; want != "" && !strings.Contains(r.Expr, "> "+want) && !strings.Contains(r.Expr, ">= "+want) {
 			t.Errorf("%s has no threshold of %s", r.Alert, want)
 		}
+	}
+}
+
+func TestEachAlertHasAFaultThatTheCheckInjects(t *testing.T) {
+	t.Parallel()
+	fired := map[string]bool{}
+	for _, f := range faults(nil, nil) {
+		for _, name := range slices.Concat(f.alerts, f.late) {
+			fired[name] = true
+		}
+	}
+	for _, r := range rules(t).all() {
+		if !fired[r.Alert] {
+			t.Errorf("no fault of the check fires %s", r.Alert)
+		}
+		delete(fired, r.Alert)
+	}
+	if len(fired) > 0 {
+		t.Errorf("faults fire %v, which are no alerts", fired)
 	}
 }
 

@@ -96,10 +96,14 @@ func (f *ruleFile) shorten() {
 			r.Expr = windows.ReplaceAllStringFunc(r.Expr, func(text string) string {
 				part := windows.FindStringSubmatch(text)
 				n, _ := strconv.Atoi(part[1])
-				return fmt.Sprintf("[%ds]", max(n*unit[part[2]]/shorter, 6*int(scrapeEvery.Seconds())))
+				divided := n * unit[part[2]] / muchShorter
+				if part[2] == "m" {
+					divided = n * unit[part[2]] / shorter
+				}
+				return fmt.Sprintf("[%ds]", max(divided, 6*int(scrapeEvery.Seconds())))
 			})
 			if from, to := r.Annotations["threshold"], r.Annotations["short_threshold"]; from != "" {
-				r.Expr = strings.ReplaceAll(r.Expr, "> "+from, "> "+to)
+				r.Expr = strings.NewReplacer("> "+from, "> "+to, ">= "+from, ">= "+to).Replace(r.Expr)
 			}
 		}
 	}
@@ -187,30 +191,41 @@ func (p *prometheus) firing(ctx context.Context, alerts []string) ([]string, err
 // sees injects a fault, waits until each of its alerts fires, takes it back and waits
 // until all have cleared.
 func (p *prometheus) sees(ctx context.Context, f fault) error {
-	before, err := p.firing(ctx, f.alerts)
-	if err != nil || len(before) > 0 {
-		return errors.Join(err, fmt.Errorf("%s: %v fire before it", f.name, before))
+	all := slices.Concat(f.alerts, f.late)
+	if err := p.until(ctx, all, 0, nil); err != nil { // of an earlier fault
+		return fmt.Errorf("before %s: %w", f.name, err)
 	}
 	began := time.Now()
 	if err := f.begin(ctx); err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
 	}
-	wrong := p.until(ctx, f.alerts, len(f.alerts))
+	wrong := p.until(ctx, f.alerts, len(f.alerts), f.again)
 	fired := time.Since(began)
+	time.Sleep(f.lasts - fired)
 	if wrong = errors.Join(wrong, f.end(ctx)); wrong != nil {
 		return fmt.Errorf("%s: %w", f.name, wrong)
 	}
 	began = time.Now()
-	if err := p.until(ctx, f.alerts, 0); err != nil {
+	if err := p.until(ctx, f.late, len(f.late), nil); err != nil {
 		return fmt.Errorf("after %s: %w", f.name, err)
 	}
-	fmt.Printf("%s: %s fired after %s and cleared %s after it ended\n", f.name, strings.Join(f.alerts, ", "),
+	if len(f.late) > 0 {
+		fired = time.Since(began)
+	}
+	if err := p.until(ctx, all, 0, nil); err != nil {
+		return fmt.Errorf("after %s: %w", f.name, err)
+	}
+	fmt.Printf("%s: %s fired within %s and cleared %s after it ended\n", f.name, strings.Join(all, ", "),
 		fired.Round(time.Second), time.Since(began).Round(time.Second))
 	return nil
 }
 
-// until waits until so many of the alerts fire.
-func (p *prometheus) until(ctx context.Context, alerts []string, n int) error {
+// until waits until so many of the alerts fire, and calls again meanwhile, if there is
+// something to do.
+func (p *prometheus) until(ctx context.Context, alerts []string, n int, again func(context.Context) error) error {
+	if len(alerts) == 0 {
+		return nil
+	}
 	for deadline := time.Now().Add(patience); ; {
 		names, err := p.firing(ctx, alerts)
 		if err == nil && len(names) == n {
@@ -218,6 +233,11 @@ func (p *prometheus) until(ctx context.Context, alerts []string, n int) error {
 		}
 		if ctx.Err() != nil || time.Now().After(deadline) {
 			return errors.Join(err, ctx.Err(), fmt.Errorf("%d of %v were to fire within %s; %v do", n, alerts, patience, names))
+		}
+		if again != nil {
+			if err := again(ctx); err != nil {
+				return err
+			}
 		}
 		time.Sleep(scrapeEvery)
 	}

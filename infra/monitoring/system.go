@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/fakegemini"
@@ -30,6 +31,7 @@ type system struct {
 	cmd    *exec.Cmd
 	gemini *fakegemini.Fake
 	model  *httptest.Server
+	odd    atomic.Bool // whether the traffic has messages that nobody understands
 }
 
 func startSystem(ctx context.Context, dir, program, database string) (*system, error) {
@@ -41,6 +43,7 @@ func startSystem(ctx context.Context, dir, program, database string) (*system, e
 		}
 	}
 	s := &system{gemini: fakegemini.New()}
+	s.odd.Store(true)
 	s.model = httptest.NewServer(s.gemini)
 	data := filepath.Join(dir, "data")
 	s.cmd = exec.Command(program, "-addr", "127.0.0.1:0", "-data", data, "-db", database, "-live=false", "-metrics")

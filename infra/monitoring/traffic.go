@@ -21,15 +21,21 @@ func (s *system) traffic(ctx context.Context) {
 			for _, function := range []string{"sync", "reconcile", "sweep", "cycle", "execute", "relay"} {
 				_, _ = s.ask(ctx, "POST", "/_local/run/"+function, "", "")
 			}
-			// A message of no known form becomes a dead letter.
-			_, _ = s.ask(ctx, "POST", "/_local/deliver/crmevent", "",
-				fmt.Sprintf(`{"message": {"data": "e30=", "messageId": "odd-%d", "attributes": {"topic": "crm-events"}}, "subscription": "s"}`, round))
+			if s.odd.Load() {
+				s.deliverOdd(ctx, fmt.Sprint(round))
+			}
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(every):
 		}
 	}
+}
+
+// deliverOdd delivers a message of no known form, which becomes a dead letter.
+func (s *system) deliverOdd(ctx context.Context, id string) {
+	_, _ = s.ask(ctx, "POST", "/_local/deliver/crmevent", "",
+		fmt.Sprintf(`{"message": {"data": "e30=", "messageId": "odd-%s", "attributes": {"topic": "crm-events"}}, "subscription": "s"}`, id))
 }
 
 // clickAndDeal has somebody click an ad and become a deal, which then moves; HubSpot

@@ -32,6 +32,7 @@ const controlHelp = `A HubSpot to play with. Every change here is saved and send
   POST $P/deliver             {"events": [...]}  sends these events (a redelivery, an old one) as they are
   POST /control/faults        {"path": "/crm/v3/objects/deals", "times": 3, "status": 429, "retry_after": "1"}
                                                 also "delay" (nanoseconds), "drop", "truncate", "policy": "DAILY"
+  DELETE /control/faults                        all is well again
 
 "at" is RFC 3339 and may be left out for now. Every answer names the id and the events that were sent.
 Stages of a new portal: appointmentscheduled, qualifiedtobuy, presentationscheduled, decisionmakerboughtin, contractsent, closedwon, closedlost.
@@ -66,6 +67,10 @@ func (f *Fake) control(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /control/portals/{portal}", f.show)
 	mux.HandleFunc("POST /control/faults", f.addFault)
+	mux.HandleFunc("DELETE /control/faults", func(w http.ResponseWriter, _ *http.Request) {
+		f.Heal()
+		w.WriteHeader(http.StatusNoContent)
+	})
 
 	do := func(path string, change func(*Portal, command) (int64, []Event, error)) {
 		mux.HandleFunc("POST /control/portals/{portal}/"+path, func(w http.ResponseWriter, r *http.Request) {
