@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,7 +61,7 @@ func coldstart(args []string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	starts := &starts{work: work, runs: *runs}
+	starts := &starts{work: work, runs: *runs, hellos: map[string]string{}}
 	if !*sizes {
 		if starts.db, err = private(ctx); err != nil {
 			return err
@@ -77,6 +76,8 @@ type starts struct {
 	work string
 	runs int
 	db   *database // nil: only sizes
+	// hellos are the programs of the hellos that are built, by their libraries.
+	hellos map[string]string
 }
 
 // start is what was measured of one program.
@@ -90,10 +91,10 @@ type start struct {
 func (s *starts) print(ctx context.Context, chosen []functions.Function) error {
 	fmt.Printf("Programs as the buildpack builds them, stripped. Processor time from the start to the first answer of /health, which asks the\n"+
 		"database; median of %d. Memory: peak after that, and with as many requests at once as the manifest allows, beside its limit.\n\n", s.runs)
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out, "function\tsize MB\tlimit\thello MB\tcpu ms\thello cpu ms\ttimes\tlimit\tpeak MB\tloaded MB\tat once\tmemory MiB\n")
+	fmt.Printf("%-12s %8s %6s %9s %7s %13s %6s %6s %8s %10s %8s %11s\n", "function", "size MB", "limit", "hello MB", "cpu ms", "hello cpu ms",
+		"times", "limit", "peak MB", "loaded MB", "at once", "memory MiB")
 	var missed []string
-	for _, f := range chosen {
+	for _, f := range chosen { // each line at once: all of them take a while
 		own, hello, err := s.measure(ctx, f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
@@ -101,19 +102,17 @@ func (s *starts) print(ctx context.Context, chosen []functions.Function) error {
 		if own.sizeMB > mostSizeMB {
 			missed = append(missed, fmt.Sprintf("%s has %.1f MB", f.Name, own.sizeMB))
 		}
+		fmt.Printf("%-12s %8.1f %6.0f %9.1f", f.Name, own.sizeMB, mostSizeMB, hello.sizeMB)
 		if s.db == nil {
-			fmt.Fprintf(out, "%s\t%.1f\t%.0f\t%.1f\n", f.Name, own.sizeMB, mostSizeMB, hello.sizeMB)
+			fmt.Println()
 			continue
 		}
 		times := float64(own.cpu) / float64(hello.cpu)
 		if times > mostHellos {
 			missed = append(missed, fmt.Sprintf("%s takes %.1f times the hello's time", f.Name, times))
 		}
-		fmt.Fprintf(out, "%s\t%.1f\t%.0f\t%.1f\t%.1f\t%.1f\t%.2f\t%.0f\t%.0f\t%.0f\t%d\t%d\n", f.Name, own.sizeMB, mostSizeMB, hello.sizeMB,
-			milliseconds(own.cpu), milliseconds(hello.cpu), times, mostHellos, own.idleMB, own.loadedMB, f.Concurrency, f.MemoryMiB)
-	}
-	if err := out.Flush(); err != nil {
-		return err
+		fmt.Printf(" %7.1f %13.1f %6.2f %6.0f %8.0f %10.0f %8d %11d\n", milliseconds(own.cpu), milliseconds(hello.cpu), times, mostHellos,
+			own.idleMB, own.loadedMB, f.Concurrency, f.MemoryMiB)
 	}
 	if len(missed) > 0 {
 		return errors.New("over the limit: " + strings.Join(missed, "; "))
@@ -135,18 +134,26 @@ func (s *starts) measure(ctx context.Context, f functions.Function) (own, hello 
 	if err := source.WriteMain(dir); err != nil {
 		return own, hello, err
 	}
-	if err := writeHello(ctx, dir, f.Name); err != nil {
+	libraries, err := writeHello(ctx, dir, f.Name)
+	if err != nil {
 		return own, hello, err
+	}
+	shared, built := s.hellos[libraries]
+	if !built {
+		shared = fmt.Sprintf("hello%d", len(s.hellos))
+		s.hellos[libraries] = shared
 	}
 	programs := []struct {
 		in, out string
 		start   *start
-	}{{"./" + source.MainDir, "own", &own}, {"./" + helloDir, "hello", &hello}}
+	}{{"./" + source.MainDir, "own", &own}, {"./" + helloDir, shared, &hello}}
 	for _, p := range programs {
-		build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(s.work, p.out), p.in)
-		build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return own, hello, fmt.Errorf("build: %w\n%s", err, out)
+		if p.out != shared || !built {
+			build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(s.work, p.out), p.in)
+			build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := build.CombinedOutput(); err != nil {
+				return own, hello, fmt.Errorf("build: %w\n%s", err, out)
+			}
 		}
 		info, err := os.Stat(filepath.Join(s.work, p.out))
 		if err != nil {
@@ -189,7 +196,7 @@ func (s *starts) once(ctx context.Context, f functions.Function, program string,
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.work, program))
 	cmd.Env = s.env(f, port)
-	if program == "hello" {
+	if program != "own" {
 		cmd.Env = append(cmd.Env, "FUNCTION_TARGET=hello")
 	}
 	var log strings.Builder

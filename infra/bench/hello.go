@@ -19,11 +19,12 @@ const helloDir = "functions.local/hello"
 
 // writeHello adds a program to a staged source that answers hello by the Functions
 // Framework and imports every library that the function's own packages import. The
-// linker leaves out what nothing calls, so the comparison is in the hello's favour.
-func writeHello(ctx context.Context, staged, function string) error {
+// linker leaves out what nothing calls, so the comparison is in the hello's favour. It
+// returns the libraries as one text: functions with the same ones share a hello.
+func writeHello(ctx context.Context, staged, function string) (string, error) {
 	libraries, err := imported(ctx, staged, function)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var text bytes.Buffer
 	text.WriteString(`package main
@@ -54,9 +55,9 @@ func main() {
 `)
 	dir := filepath.Join(staged, helloDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return "", err
 	}
-	return os.WriteFile(filepath.Join(dir, "main.go"), text.Bytes(), 0o644)
+	return strings.Join(libraries, " "), os.WriteFile(filepath.Join(dir, "main.go"), text.Bytes(), 0o644)
 }
 
 // imported returns the libraries that the function's packages of this module import.

@@ -26,19 +26,24 @@ type fault struct {
 
 // faults are all of them; between them they fire every alert.
 func faults(s *system, d *database) []fault {
-	return append([]fault{queueStops(d), databaseStops(d), tableIsLocked(s, d), jobsStop(s, d)}, faultsOfOthers(s, d)...)
+	return append([]fault{queueStops(s, d), databaseStops(d), tableIsLocked(s, d), jobsStop(s, d)}, faultsOfOthers(s, d)...)
 }
 
 // queueStops has somebody lock the inbox, for which consumers wait: the messages stay
 // in the queue, and are late afterwards.
-func queueStops(d *database) fault {
+func queueStops(s *system, d *database) fault {
 	var lock *held
 	return fault{
 		name: "the queue stands still", alerts: []string{"QueueStandsStill"},
 		late: []string{"LedgerFallsBehindFast", "LedgerFallsBehindSlowly"}, lasts: 75 * time.Second,
 		begin: func(ctx context.Context) (err error) {
-			lock, err = d.lock(ctx, "gv.inbox IN ACCESS EXCLUSIVE MODE")
-			return err
+			if lock, err = d.lock(ctx, "gv.inbox IN ACCESS EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+			for i := range 30 { // deals move on meanwhile, and nobody hears of it
+				go s.clickAndDeal(ctx, 1_000_000+i)
+			}
+			return nil
 		},
 		end: func(ctx context.Context) error { return lock.free(ctx) },
 	}

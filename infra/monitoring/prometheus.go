@@ -192,27 +192,27 @@ func (p *prometheus) firing(ctx context.Context, alerts []string) ([]string, err
 // until all have cleared.
 func (p *prometheus) sees(ctx context.Context, f fault) error {
 	all := slices.Concat(f.alerts, f.late)
-	if err := p.until(ctx, all, 0, nil); err != nil { // of an earlier fault
+	if err := p.cleared(ctx, all); err != nil { // of an earlier fault
 		return fmt.Errorf("before %s: %w", f.name, err)
 	}
 	began := time.Now()
 	if err := f.begin(ctx); err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
 	}
-	wrong := p.until(ctx, f.alerts, len(f.alerts), f.again)
+	wrong := p.fired(ctx, f.alerts, f.again)
 	fired := time.Since(began)
 	time.Sleep(f.lasts - fired)
 	if wrong = errors.Join(wrong, f.end(ctx)); wrong != nil {
 		return fmt.Errorf("%s: %w", f.name, wrong)
 	}
 	began = time.Now()
-	if err := p.until(ctx, f.late, len(f.late), nil); err != nil {
+	if err := p.fired(ctx, f.late, nil); err != nil {
 		return fmt.Errorf("after %s: %w", f.name, err)
 	}
 	if len(f.late) > 0 {
 		fired = time.Since(began)
 	}
-	if err := p.until(ctx, all, 0, nil); err != nil {
+	if err := p.cleared(ctx, all); err != nil {
 		return fmt.Errorf("after %s: %w", f.name, err)
 	}
 	fmt.Printf("%s: %s fired within %s and cleared %s after it ended\n", f.name, strings.Join(all, ", "),
@@ -220,25 +220,38 @@ func (p *prometheus) sees(ctx context.Context, f fault) error {
 	return nil
 }
 
-// until waits until so many of the alerts fire, and calls again meanwhile, if there is
+// fired waits until each of the alerts has fired, and calls again meanwhile, if there is
 // something to do.
-func (p *prometheus) until(ctx context.Context, alerts []string, n int, again func(context.Context) error) error {
-	if len(alerts) == 0 {
-		return nil
-	}
-	for deadline := time.Now().Add(patience); ; {
-		names, err := p.firing(ctx, alerts)
-		if err == nil && len(names) == n {
-			return nil
+func (p *prometheus) fired(ctx context.Context, alerts []string, again func(context.Context) error) error {
+	missing := slices.Clone(alerts)
+	return p.until(ctx, "did not fire", func(firing []string) ([]string, error) {
+		missing = slices.DeleteFunc(missing, func(name string) bool { return slices.Contains(firing, name) })
+		if again == nil || len(missing) == 0 {
+			return missing, nil
+		}
+		return missing, again(ctx)
+	}, alerts)
+}
+
+// cleared waits until none of the alerts fires.
+func (p *prometheus) cleared(ctx context.Context, alerts []string) error {
+	return p.until(ctx, "did not clear", func(firing []string) ([]string, error) { return firing, nil }, alerts)
+}
+
+// until asks which of the alerts fire until left makes none of them.
+func (p *prometheus) until(ctx context.Context, what string, left func(firing []string) ([]string, error), alerts []string) error {
+	for deadline := time.Now().Add(patience); len(alerts) > 0; time.Sleep(scrapeEvery) {
+		firing, err := p.firing(ctx, alerts)
+		if err != nil {
+			return err
+		}
+		rest, err := left(firing)
+		if err != nil || len(rest) == 0 {
+			return err
 		}
 		if ctx.Err() != nil || time.Now().After(deadline) {
-			return errors.Join(err, ctx.Err(), fmt.Errorf("%d of %v were to fire within %s; %v do", n, alerts, patience, names))
+			return errors.Join(ctx.Err(), fmt.Errorf("%s within %s: %s", what, patience, strings.Join(rest, ", ")))
 		}
-		if again != nil {
-			if err := again(ctx); err != nil {
-				return err
-			}
-		}
-		time.Sleep(scrapeEvery)
 	}
+	return nil
 }
