@@ -79,10 +79,13 @@ func check(ctx context.Context, o checkOptions) error {
 	s.odd.Store(false)
 	wrong = errors.Join(wrong, database.handleDeadLetters(ctx))
 	for _, f := range faults(s, database) {
-		if o.only != "" && !slices.Contains(slices.Concat(f.alerts, f.late), o.only) {
+		if o.only != "" && !slices.Contains(slices.Concat(f.alerts, f.late), o.only) || ctx.Err() != nil {
 			continue
 		}
-		wrong = errors.Join(wrong, p.sees(ctx, f))
+		if err := p.sees(ctx, f); err != nil {
+			fmt.Println("NOT SEEN:", err)
+			wrong = errors.Join(wrong, err)
+		}
 	}
 	return wrong
 }

@@ -18,9 +18,10 @@ func (s *system) traffic(ctx context.Context) {
 		s.clickAndDeal(ctx, round)
 		s.people(ctx, round)
 		if round%10 == 0 {
-			for _, function := range []string{"sync", "reconcile", "sweep", "cycle", "execute", "relay"} {
+			for _, function := range []string{"sync", "sweep", "cycle", "execute", "relay"} {
 				_, _ = s.ask(ctx, "POST", "/_local/run/"+function, "", "")
 			}
+			_ = s.reconcile(ctx) // an admin asks for a comparison
 			if s.odd.Load() {
 				s.deliverOdd(ctx, fmt.Sprint(round))
 			}
