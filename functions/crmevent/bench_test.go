@@ -25,9 +25,11 @@ func BenchmarkMove(b *testing.B) {
 		}
 		moves = append(moves, messages(b, moved...)...)
 	}
+	before := w.urls.CPU(b)
 	b.ResetTimer()
 	for _, m := range moves {
 		deliver(b, w.consumer, m)
 	}
+	b.ReportMetric(float64((w.urls.CPU(b)-before).Microseconds())/float64(len(moves))/1000, "pg-ms/event")
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(len(moves)), "µs/event")
 }

@@ -121,14 +121,19 @@ func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (c
 		if err := recordLeads(ctx, tx, portal, found[i].touches); err != nil {
 			return nil, fmt.Errorf("credit deal %d: %w", d.id, err)
 		}
-		if all := withStanding(found[i].touches, before[d.id], d.createdAt, d.contacts); len(all)+len(before[d.id]) > 0 {
+		all := withStanding(found[i].touches, before[d.id], d.createdAt, d.contacts)
+		if !ledger.SameTouches(all, before[d.id]) { // as they nearly always are when a deal is read again
 			touches[d.id] = all
 		}
 	}
-	recorded := map[int64][]ledger.Touch{}
+	recorded := before
 	if len(touches) > 0 {
-		if recorded, err = store.SaveTouches(ctx, touches); err != nil {
+		saved, err := store.SaveTouches(ctx, touches)
+		if err != nil {
 			return nil, err
+		}
+		for deal := range touches {
+			recorded[deal] = saved[deal]
 		}
 	}
 	credits := make(map[int64]ledger.Credit, len(deals))

@@ -94,6 +94,27 @@ func (s Store) SaveTouches(ctx context.Context, found map[int64][]Touch) (map[in
 	return recorded, nil
 }
 
+// SameTouches reports whether saving found would leave what is recorded as it is.
+func SameTouches(found, recorded []Touch) bool {
+	if len(found) != len(recorded) {
+		return false
+	}
+	for _, t := range found {
+		i := slices.IndexFunc(recorded, func(o Touch) bool { return o.ClickID == t.ClickID })
+		if i < 0 || !t.same(recorded[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// same compares what SaveTouches would write; Postgres keeps a confidence as a real.
+func (t Touch) same(o Touch) bool {
+	contact := t.ContactID == o.ContactID || t.ContactID != nil && o.ContactID != nil && *t.ContactID == *o.ContactID
+	return contact && t.Method == o.Method && t.Layer == o.Layer && float32(t.Confidence) == float32(o.Confidence) &&
+		t.Reason == o.Reason && t.Eligible == o.Eligible
+}
+
 // DropTouches deletes the recorded clicks of contacts that somebody took from the
 // deal while the contacts live on: their clicks led elsewhere.
 func (s Store) DropTouches(ctx context.Context, deal int64, contacts []int64) error {

@@ -102,6 +102,9 @@ func (w *World) OtherToken() string {
 	return w.issuer.Token(Other, "admin@southside.example", auth.Admin, time.Hour)
 }
 
+// CPU is the processor time that the world's connections have used on the server.
+func (w *World) CPU() time.Duration { return w.made.CPU(w.T) }
+
 // Exec runs SQL as the database's owner.
 func (w *World) Exec(sql string, args ...any) {
 	w.T.Helper()
