@@ -260,7 +260,8 @@ func TestACancelledBackfillStopsAndWritesNoMore(t *testing.T) {
 	c := newCRM(t, fakehubspot.PortalConfig{})
 	c.populate(t, 30, rand.New(rand.NewPCG(5, 5)))
 	w := newWorld(t, c)
-	// The search answers; then the backfill is cancelled while the deals are read.
+	// The search answers; then the backfill, which is seen to run before its first page
+	// is there, is cancelled while the deals are read.
 	cancelled := make(chan struct{})
 	c.fake.Inject(fakehubspot.Fault{Path: "/crm/v3/objects/deals/batch", Until: cancelled})
 	done := make(chan struct{})
@@ -268,7 +269,7 @@ func TestACancelledBackfillStopsAndWritesNoMore(t *testing.T) {
 		defer close(done)
 		w.run()
 	}()
-	for one[int](w, `SELECT count(*)::int FROM gv.crm_syncs WHERE claim IS NOT NULL`) == 0 {
+	for one[int](w, `SELECT count(*)::int FROM gv.crm_syncs WHERE claim IS NOT NULL AND backfill_state = 'running'`) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	w.exec(`UPDATE gv.crm_syncs SET backfill_state = 'cancelled', claim = NULL, claimed_until = NULL, deals_at = now(), due_at = now() + interval '1 hour'`)

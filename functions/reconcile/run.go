@@ -47,7 +47,11 @@ func (r *run) do(ctx context.Context) error {
 	if r.portal, err = r.processor.Portal(ctx, r.sync.TenantID, r.sync.PortalID); err != nil {
 		return err
 	}
-	r.begin()
+	if r.begin() { // that it runs is shown before its first page is there
+		if err := r.save(ctx); err != nil {
+			return err
+		}
+	}
 	for _, phase := range []struct {
 		name string
 		read func(context.Context) error
@@ -67,14 +71,15 @@ func (r *run) do(ctx context.Context) error {
 	return r.finish(ctx)
 }
 
-// begin sets the positions of a run that does not go on with an earlier one.
-func (r *run) begin() {
+// begin sets the positions of a run that does not go on with an earlier one, and
+// reports whether a backfill begins with it.
+func (r *run) begin() (backfill bool) {
 	now := r.now().UTC()
 	s := &r.sync
 	if s.RunStartedAt == nil {
 		s.RunStartedAt, s.Phase, s.RunSeen, s.RunRepaired, s.RunGone, s.RunErased = &now, crmsync.Deals, 0, 0, 0, 0
 	}
-	if s.BackfillState == crmsync.Waiting {
+	if backfill = s.BackfillState == crmsync.Waiting; backfill {
 		since := now.AddDate(0, 0, -s.BackfillDays)
 		s.BackfillState, s.BackfillSince, s.BackfillStartedAt = crmsync.Running, &since, &now
 		s.DealsAt, s.DealsAfter = &since, 0
@@ -84,6 +89,7 @@ func (r *run) begin() {
 		at := now.Add(-margin)
 		s.ContactsAt = &at
 	}
+	return backfill
 }
 
 // finish records the run's results and says what had to be repaired.

@@ -38,7 +38,8 @@ try {
     const { deep } = await import('./deep.mjs')
     const { access } = await import('./access.mjs')
     const { flows } = await import('./flows.mjs')
-    for (const [name, run] of [...deep, ...access, ...flows].filter(([one]) => !process.env.ONLY || one.includes(process.env.ONLY))) {
+    const { live } = await import('./live.mjs')
+    for (const [name, run] of [...deep, ...access, ...flows, ...live].filter(([one]) => !process.env.ONLY || one.includes(process.env.ONLY))) {
       await run(browser).then(() => console.log(`ok ${name}`), (error) => { failed++; console.error(`FAILED ${name}: ${error.message}`) })
     }
   }

@@ -30,10 +30,11 @@ export default function Chart({ label, x, series, markers = [], time = true, xLa
       const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: '12px system-ui' }
       const of = (side: 'left' | 'right') => series.find((one) => (one.axis ?? 'left') === side)
       const [left, right] = [of('left'), of('right')]
+      const latest = Math.max(...markers.map((one) => one.x)) // of today, when the last day's point stands at its beginning
       plot = new uPlot({
         width: Math.max(240, box.clientWidth), height,
         legend: { show: false }, cursor: { drag: { x: false, y: false } },
-        scales: { x: { time }, left: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] }, right: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] } },
+        scales: { x: { time, ...(latest > (x.at(-1) ?? latest) && { range: (_: uPlot, min: number) => [min, latest] as [number, number] }) }, left: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] }, right: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] } },
         axes: [
           { ...axis, ...(xLabel && { values: (_: uPlot, ticks: number[]) => ticks.map(xLabel) }) },
           ...(left ? [{ ...axis, scale: 'left', size: 76, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => left.show(tick)) }] : []),

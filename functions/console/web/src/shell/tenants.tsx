@@ -12,10 +12,12 @@ const useMe = (enabled = true) => useLoose<Me>('/api/me', { enabled })
 
 // act writes and then fetches a token that says so.
 function useAct() {
-  return useMutation<void, Error, { method: 'PUT' | 'POST'; path: string; body?: unknown }>({
-    mutationFn: async ({ method, path, body }) => {
-      const call = client[method] as (path: string, init: unknown) => Promise<unknown>
-      await call(path, { body, params: { header: { 'Idempotency-Key': newKey() } } })
+  return useMutation<void, Error, { method: 'PUT' | 'POST'; path: string; body?: unknown; stay?: string }>({
+    mutationFn: async ({ method, path, body, stay }) => {
+      const write = (by: 'PUT' | 'POST', to: string, what: unknown) =>
+        (client[by] as (path: string, init: unknown) => Promise<unknown>)(to, { body: what, params: { header: { 'Idempotency-Key': newKey() } } })
+      if (stay) await write('PUT', '/api/me/tenant', { tenant_id: stay }) // or the next token may name the company that came first
+      await write(method, path, body)
       const stale = session()?.access
       if (stale) await renewNow(stale)
       await queries.invalidateQueries({ queryKey: ['/api/me'] })
@@ -37,7 +39,7 @@ function List({ me }: { me: Me }) {
           <span><b>{one.name}</b> <span className="soft">{one.state === 'invited' ? `invites you as ${one.role}` : one.role}</span></span>
           {one.state === 'invited' ? (
             <>
-              <Go label="Accept" name={`Accept the invitation of ${one.name}`} primary busy={act.isPending} onClick={() => act.mutate({ method: 'POST', path: `/api/me/invitations/${one.id}/accept` })} />
+              <Go label="Accept" name={`Accept the invitation of ${one.name}`} primary busy={act.isPending} onClick={() => act.mutate({ method: 'POST', path: `/api/me/invitations/${one.id}/accept`, stay: me.current })} />
               <Go label="Decline" name={`Decline the invitation of ${one.name}`} busy={act.isPending} onClick={() => act.mutate({ method: 'POST', path: `/api/me/invitations/${one.id}/decline` })} />
             </>
           ) : one.id === me.current
