@@ -66,8 +66,11 @@ func (c *checker) runsOnTheManifest(ctx context.Context, f functions.Function, p
 		less := maps.Clone(values)
 		delete(less, name)
 		status, log, err := c.start(ctx, f, program, less, nil)
-		if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(log, name+" is missing") {
-			return fmt.Errorf("without %s /health answered %d (%v), and the log says\n%s", name, status, err, log)
+		if err != nil {
+			return fmt.Errorf("without %s: %w; the log says\n%s", name, err, log)
+		}
+		if status != http.StatusServiceUnavailable || !strings.Contains(log, name+" is missing") {
+			return fmt.Errorf("without %s /health answered %d, and the log says\n%s", name, status, log)
 		}
 	}
 	return nil

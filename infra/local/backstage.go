@@ -72,7 +72,7 @@ const (
 // passTo hands the request to the function that its path names.
 func (s *system) passTo(trigger functions.Trigger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		h, _, err := s.handler(r.PathValue("function"), trigger)
+		h, err := s.handler(r.PathValue("function"), trigger)
 		if err != nil {
 			serve.WriteError(w, r, err)
 			return
@@ -111,7 +111,7 @@ func mustURL(path string) *url.URL { return &url.URL{Path: path} }
 
 // runNow runs a scheduled function and returns its report.
 func (s *system) runNow(ctx context.Context, name string) (string, error) {
-	h, _, err := s.handler(name, functions.Schedule)
+	h, err := s.handler(name, functions.Schedule)
 	if err != nil {
 		return "", err
 	}

@@ -24,7 +24,7 @@ func (s *system) subscribeEmulator(ctx context.Context) error {
 	defer client.Close()
 	var subscribers []functions.Function
 	for _, f := range s.manifest.Functions {
-		if _, _, err := s.handler(f.Name, functions.PubSub); err != nil {
+		if _, err := s.handler(f.Name, functions.PubSub); err != nil {
 			continue
 		}
 		subscribers = append(subscribers, f)

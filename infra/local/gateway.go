@@ -94,13 +94,13 @@ func within(timeout time.Duration, h http.Handler) http.Handler {
 }
 
 // handler returns a function that no stranger reaches.
-func (s *system) handler(name string, trigger functions.Trigger) (http.Handler, functions.Function, error) {
+func (s *system) handler(name string, trigger functions.Trigger) (http.Handler, error) {
 	f, ok := s.manifest.Get(name)
 	one, linked := serve.Registered()[name]
 	if !ok || !linked || f.Trigger != trigger {
-		return nil, f, fault.NotFoundf("there is no function %s with the trigger %s", name, trigger)
+		return nil, fault.NotFoundf("there is no function %s with the trigger %s", name, trigger)
 	}
-	return within(f.Timeout, one.Handler), f, nil
+	return within(f.Timeout, one.Handler), nil
 }
 
 // health asks every function, and answers 503 with what is down.

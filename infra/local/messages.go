@@ -25,7 +25,7 @@ func (s *system) openQueue(ctx context.Context) error {
 	}
 	o := queue.Options{Project: project, DeadLetterTopic: functions.DeadLetterTopic}
 	for _, f := range s.manifest.Functions {
-		h, _, err := s.handler(f.Name, functions.PubSub)
+		h, err := s.handler(f.Name, functions.PubSub)
 		if err != nil {
 			continue // another trigger, or not built in
 		}

@@ -142,7 +142,7 @@ func contact(o object) Contact {
 		FirstURL:          p.get("hs_analytics_first_url"),
 		CreatedAt:         or(p.time("createdate"), time.Time(o.CreatedAt)),
 		FirstConversionAt: p.time("first_conversion_date"), RecentConversionAt: p.time("recent_conversion_date"),
-		MergedIDs: p.ids("hs_merged_object_ids"),
+		MergedIDs: p.mergedIDs(),
 	}
 }
 

@@ -158,7 +158,7 @@ func (c *Client) deal(o object) Deal {
 		ClosedAt:   p.time("closedate"),
 		ModifiedAt: or(p.time("hs_lastmodifieddate"), time.Time(o.UpdatedAt)),
 		ClosedWon:  strings.EqualFold(p.get("hs_is_closed_won"), "true"), Probability: probability(p.get("hs_deal_stage_probability")),
-		MergedIDs: p.ids("hs_merged_object_ids"),
+		MergedIDs: p.mergedIDs(),
 	}
 }
 

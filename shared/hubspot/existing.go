@@ -58,7 +58,7 @@ func (c *Client) existing(ctx context.Context, objects string, archived bool, id
 			return nil, err
 		}
 		for _, o := range answer.Results {
-			for _, id := range append([]int64{int64(o.ID)}, o.Properties.ids("hs_merged_object_ids")...) {
+			for _, id := range append([]int64{int64(o.ID)}, o.Properties.mergedIDs()...) {
 				if _, asked := slices.BinarySearch(chunk, id); asked {
 					found[id] = int64(o.ID)
 				}

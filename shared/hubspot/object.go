@@ -38,10 +38,11 @@ func (p properties) get(name string) string { return string(p[name]) }
 
 func (p properties) time(name string) time.Time { return parseTime(p.get(name)) }
 
-// ids reads a list such as "12;34".
-func (p properties) ids(name string) []int64 {
+// mergedIDs are the records that were merged into this one, which HubSpot writes as
+// "12;34".
+func (p properties) mergedIDs() []int64 {
 	var ids []int64
-	for part := range strings.SplitSeq(p.get(name), ";") {
+	for part := range strings.SplitSeq(p.get("hs_merged_object_ids"), ";") {
 		if id, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64); err == nil && id > 0 {
 			ids = append(ids, id)
 		}

@@ -95,7 +95,7 @@ func (c *Client) changed(ctx context.Context, objects, property string, from Cur
 	for _, o := range answer.Results {
 		page.Found = append(page.Found, Found{
 			ID: int64(o.ID), ModifiedAt: or(o.Properties.time(property), time.Time(o.UpdatedAt)),
-			MergedIDs: o.Properties.ids("hs_merged_object_ids"),
+			MergedIDs: o.Properties.mergedIDs(),
 		})
 	}
 	page.step(from, tied)

@@ -67,7 +67,7 @@ func Measure(all []Prediction, now time.Time) (a Accuracy, why string) {
 type outcomeOf struct{ expected, came, low, high, seen, noise, z float64 }
 
 func ctrOutcome(p *Prediction) outcomeOf {
-	z, _ := p.ctrError()
+	z := p.ctrError()
 	return outcomeOf{
 		expected: p.CTR * float64(p.Impressions), came: float64(p.Clicks), low: p.CTRLow, high: p.CTRHigh,
 		seen: (float64(p.Clicks) + 0.5) / (float64(p.Impressions) + 0.5), noise: 1 / (float64(p.Clicks) + 0.5), z: z,
@@ -147,7 +147,7 @@ func drift(all []Prediction, now time.Time) (bool, string) {
 		if !p.hasCTR() || now.Sub(p.MadeAt) > driftWindow+2*day {
 			continue
 		}
-		z, _ := p.ctrError()
+		z := p.ctrError()
 		n, sum, square = n+1, sum+z, square+z*z
 		if math.Abs(z) <= z90 {
 			inside++

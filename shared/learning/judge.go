@@ -57,7 +57,7 @@ func Judge(p Prediction, valued bool, now time.Time) State {
 	case !clicked:
 		return Expired
 	}
-	z, _ := p.ctrError()
+	z := p.ctrError()
 	inside := math.Abs(z) <= z90
 	if valued && p.hasROAS() {
 		z, _ := p.roasError()
@@ -78,14 +78,14 @@ func (p *Prediction) hasCTR() bool {
 func (p *Prediction) hasROAS() bool { return p.Spend > 0 && p.Arrived >= leastArrived }
 
 // ctrError is by how many standard deviations, of the prediction and of counting
-// together, the observed CTR lies from the predicted one, and the logarithm of
-// their ratio.
-func (p *Prediction) ctrError() (z, off float64) {
+// together, the observed CTR lies from the predicted one.
+func (p *Prediction) ctrError() float64 {
 	seen := (float64(p.Clicks) + 0.5) / (float64(p.Impressions) + 0.5)
-	return distance(p.CTRLow, p.CTRHigh, seen, 1/(float64(p.Clicks)+0.5)), math.Log(seen / math.Max(p.CTR, 1e-9))
+	return distance(p.CTRLow, p.CTRHigh, seen, 1/(float64(p.Clicks)+0.5))
 }
 
-// roasError is ctrError of the value, corrected for what could not have arrived.
+// roasError is ctrError of the value, corrected for what could not have arrived, and
+// the logarithm of the observed ROAS over the predicted one.
 // Half a deal is added to what was seen and to what was expected, so that an ad
 // without a deal has an error with an end.
 func (p *Prediction) roasError() (z, off float64) {

@@ -100,7 +100,7 @@ func (a *Account) once(ctx context.Context, c call, out any) (trace string, err 
 		return "", &broken{a.id, err}
 	}
 	defer resp.Body.Close()
-	a.client.quota.learn(a.id, c.class, resp.Header)
+	a.client.quota.learn(a.id, resp.Header)
 	trace = traceOf(resp.Header)
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {

@@ -128,7 +128,7 @@ type appUsage struct {
 func (u appUsage) percent() float64 { return max(u.Calls, u.CPU, u.Time) }
 
 // learn reads what an answer says of quotas. A header that cannot be read says nothing.
-func (q *quota) learn(account string, c class, header http.Header) {
+func (q *quota) learn(account string, header http.Header) {
 	var app appUsage
 	if parse(header, "X-App-Usage", &app) {
 		q.used(gate{"", every}, app.percent(), 0, "X-App-Usage")

@@ -36,7 +36,7 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 		write(m.verb(r), m.eachText, " here should return about ", m.quote(r.Posterior.Return), ", against ",
 			m.returnText, " across the account.")
 	}
-	write(m.bound(r, a, i), m.remark(r, a, i))
+	write(m.bound(r, a, i), m.remark(r, a))
 	return b.String()
 }
 
@@ -85,7 +85,7 @@ func (m *model) bound(r *Recommendation, a *Arm, i int) string {
 }
 
 // remark adds what a buyer would ask next.
-func (m *model) remark(r *Recommendation, a *Arm, i int) string {
+func (m *model) remark(r *Recommendation, a *Arm) string {
 	switch {
 	case a.Spend == 0:
 		return ""

@@ -56,7 +56,7 @@ type Broken struct{ Reason string }
 // Error returns the reason.
 func (b *Broken) Error() string { return b.Reason }
 
-func broken(format string, args ...any) error { return &Broken{fmt.Sprintf(format, args...)} }
+func broken(reason string) error { return &Broken{reason} }
 
 // ErrUnknown is returned for what is none of the types.
 var ErrUnknown = errors.New("is not an MP4, MOV or WebM file")

@@ -91,7 +91,7 @@ func (w *World) sell(c Config) {
 	}
 	w.walkIns(c, now)
 	w.sort()
-	w.mishaps(c)
+	w.mishaps()
 }
 
 func known(r *rand.Rand, click Click) string {
@@ -177,7 +177,7 @@ func (w *World) sort() {
 
 // mishaps adds what every CRM has: a deal that was put in twice and merged, and
 // one that was deleted.
-func (w *World) mishaps(c Config) {
+func (w *World) mishaps() {
 	open := func(d Deal) bool { return d.Stage() == Appointment || d.Stage() == ShowUp || d.Stage() == Lead }
 	i := slices.IndexFunc(w.Deals, open)
 	if i < 0 {
