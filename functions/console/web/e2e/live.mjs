@@ -41,32 +41,33 @@ async function inviteTo(browser, tenant, email) {
   }
 }
 
-// film records a second of a moving picture: a real WebM, as a browser makes it.
+// film records two seconds of a moving picture: a real WebM, as a browser makes it.
 async function film(page) {
   const text = await page.evaluate(async () => {
     const canvas = Object.assign(document.createElement('canvas'), { width: 540, height: 960 })
     const pen = canvas.getContext('2d')
     let n = 0
     const draw = () => {
-      for (let i = 0; i < 200; i++) { // so much that it takes a while to send
-        pen.fillStyle = `hsl(${Math.random() * 360} 70% 50%)`
-        pen.fillRect(Math.random() * 540, Math.random() * 960, 60, 60)
-      }
+      pen.fillStyle = `hsl(${n * 9} 70% 50%)`
+      pen.fillRect(0, 0, 540, 960)
+      pen.fillStyle = '#fff'
+      pen.fillRect(n * 15, n * 30, 120, 120)
       n++
     }
     draw()
-    const recorder = new MediaRecorder(canvas.captureStream(15), { mimeType: 'video/webm;codecs=vp8', videoBitsPerSecond: 4e6 })
+    const recorder = new MediaRecorder(canvas.captureStream(15), { mimeType: 'video/webm;codecs=vp8' })
     const parts = []
     recorder.ondataavailable = ({ data }) => parts.push(data)
     const ended = new Promise((resolve) => { recorder.onstop = resolve })
     recorder.start()
-    await new Promise((resolve) => { const clock = setInterval(() => { draw(); if (n > 20) { clearInterval(clock); resolve() } }, 66) })
+    await new Promise((resolve) => { const clock = setInterval(() => { draw(); if (n > 30) { clearInterval(clock); resolve() } }, 66) })
     recorder.stop()
     await ended
     const bytes = new Uint8Array(await new Blob(parts).arrayBuffer())
     return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
   })
-  return Buffer.from(text, 'base64')
+  const empty = 4 << 20 // an element of that many empty bytes at its end, so that sending it takes a while
+  return Buffer.concat([Buffer.from(text, 'base64'), Buffer.from([0xec, 0x10, (empty >> 16) & 255, (empty >> 8) & 255, empty & 255]), Buffer.alloc(empty)])
 }
 
 // marked says whether an upright line in the colour of markers stands in a chart's picture.

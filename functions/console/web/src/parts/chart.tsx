@@ -7,6 +7,9 @@ export interface Marker { x: number; label: string }
 
 interface Props { label: string; x: number[]; series: Series[]; markers?: Marker[]; time?: boolean; xLabel?: (x: number) => string; height?: number; rows?: number }
 
+// once leaves out what a label before says already: ticks between whole units are all written as one of them.
+const once = (labels: string[]) => labels.map((label, i) => (label === labels[i - 1] ? '' : label))
+
 const dark = window.matchMedia('(prefers-color-scheme: dark)')
 
 export default function Chart({ label, x, series, markers = [], time = true, xLabel, height = 240, rows = 60 }: Props) {
@@ -37,8 +40,8 @@ export default function Chart({ label, x, series, markers = [], time = true, xLa
         scales: { x: { time, ...(latest > (x.at(-1) ?? latest) && { range: (_: uPlot, min: number) => [min, latest] as [number, number] }) }, left: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] }, right: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] } },
         axes: [
           { ...axis, ...(xLabel && { values: (_: uPlot, ticks: number[]) => ticks.map(xLabel) }) },
-          ...(left ? [{ ...axis, scale: 'left', size: 76, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => left.show(tick)) }] : []),
-          ...(right ? [{ ...axis, scale: 'right', side: 1, size: 76, grid: { show: false }, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => right.show(tick)) }] : []),
+          ...(left ? [{ ...axis, scale: 'left', size: 76, values: (_: uPlot, ticks: number[]) => once(ticks.map(left.show)) }] : []),
+          ...(right ? [{ ...axis, scale: 'right', side: 1, size: 76, grid: { show: false }, values: (_: uPlot, ticks: number[]) => once(ticks.map(right.show)) }] : []),
         ],
         series: [{}, ...series.map((one) => ({
           label: one.label, scale: one.axis ?? 'left', stroke: colour(one.colour), width: 2, dash: one.dashed ? [6, 4] : undefined, points: { show: x.length < 40 }, spanGaps: true,
