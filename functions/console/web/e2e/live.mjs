@@ -150,7 +150,7 @@ const ways = [
     const progress = portal.getByRole('status').filter({ hasText: 'Earlier deals' })
     await progress.filter({ hasText: 'the last 90 days: Waiting' }).waitFor()
     await button(portal, 'Cancel the reading of earlier deals').waitFor()
-    await backstage(page, 'POST', '/hubspot/control/faults', { path: '/crm/v3/objects/deals', times: 8, delay: 3e9 })
+    await backstage(page, 'POST', '/hubspot/control/faults', { path: '/crm/v3/objects/deals', times: 4, delay: 2e9 })
     const run = backstage(page, 'POST', '/run/reconcile')
     await progress.filter({ hasText: 'Running' }).waitFor({ timeout: patience })
     await portal.getByRole('progressbar', { name: 'Earlier deals read' }).waitFor()
