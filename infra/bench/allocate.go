@@ -33,14 +33,15 @@ func allocate(args []string) error {
 		return fmt.Errorf("-worlds and -days must be at least 1")
 	}
 	began := time.Now()
-	policies := world.Policies()
+	named := world.Policies()
+	policies := append([]world.Policy{world.Prior()}, named...) // it knows how ordinary accounts are made, and no others
 	results := play(policies, *worlds, *days)
 	fmt.Printf("Share of the clairvoyant's expected closed value: %d accounts, %d days, %s\n\n", *worlds, *days, time.Since(began).Round(time.Second))
 	shares(policies, results)
 	calibration(results[len(policies)-2])
 	regret(policies, results, *days)
 	if *hard > 0 {
-		hardKinds(policies, *hard)
+		hardKinds(named, *hard)
 	}
 	return nil
 }

@@ -420,3 +420,39 @@ func TestTheOlderTheClicksTheLessIsOpen(t *testing.T) {
 		}
 	}
 }
+
+func TestOneLargeDealAmongCountedOnesIsOneLargeDeal(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		req := Request{Currency: "USD", Total: 50_000, Seed: seed}
+		for i := range 8 {
+			deals := int64(9 - i)
+			req.Arms = append(req.Arms, Arm{
+				ID: string(rune('a' + i)), Impressions: 130_000, Clicks: 1300, Spend: 195_000, AgeHours: 960,
+				Pipeline: money.Amount(100_000 * deals), Deals: &deals,
+			})
+		}
+		a := &req.Arms[3]
+		a.Past = []Observation{{
+			AgeHours: a.AgeHours, Impressions: a.Impressions, Clicks: a.Clicks, Spend: a.Spend, Pipeline: a.Pipeline, Deals: a.Deals,
+		}}
+		more := *a.Deals + 1
+		a.AgeHours, a.Pipeline, a.Deals = a.AgeHours+6, a.Pipeline+2_000_000, &more
+		if got := Allocate(req).Recommendations[3].Recommended; got > req.Total/5 {
+			t.Errorf("seed %d: a median ad of eight gets %d of %d after one deal of twenty times the usual size", seed, got, req.Total)
+		}
+	}
+}
+
+func TestConfidenceOfAFewAdsDoubtsWhatTheyShare(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 4, 20, 1000} {
+		m := model{rows: make([]int, n), set: Settings{Draws: 1024}}
+		if p := m.doubted(0.95); p >= 0.95 || p < 0.7 || n == 1000 && p < 0.949 {
+			t.Errorf("%d ads: 0.95 of the draws are a confidence of %v", n, p)
+		}
+		if half, one := m.doubted(0.5), m.doubted(1); math.Abs(half-0.5) > 1e-9 || one <= m.doubted(0.99) || one > 1 {
+			t.Errorf("%d ads: half of the draws are %v, all %v", n, half, one)
+		}
+	}
+}

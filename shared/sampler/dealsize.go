@@ -234,12 +234,12 @@ func (m *model) learnSizes() (open, won []float64) {
 		openValue[i], wonValue[i] = a.value()
 		open[i], won[i] = a.counted()
 	}
-	wonMean, wonVar := shrinkSizes(wonValue, won, usual, spread)
+	wonMean, wonVar := m.shrinkSizes(wonValue, won, usual, spread)
 	openUsual := usual
 	if m.cash {
 		openUsual *= openSize
 	}
-	openMean, openVar := shrinkSizes(openValue, open, openUsual, spread)
+	openMean, openVar := m.shrinkSizes(openValue, open, openUsual, spread)
 	for i := range n {
 		s := &m.sizes[i]
 		s.won, s.open, s.variance = wonMean[i], openMean[i], wonVar[i]
@@ -377,13 +377,13 @@ func (m *model) spreadOfDeals() float64 {
 // shrinkSizes returns the size of each ad's deals and the variance of its logarithm:
 // the ads' own means, shrunk towards the account's by how far ads differ, which is
 // averaged over a grid. Ads whose deals are not counted get the account's.
-func shrinkSizes(values, counts []float64, usual, spread float64) (size, variance []float64) {
+func (m *model) shrinkSizes(values, counts []float64, usual, spread float64) (size, variance []float64) {
 	n := len(values)
 	size, variance = make([]float64, n), make([]float64, n)
 	y, v := make([]float64, n), make([]float64, n)
 	for i := range n {
 		if counts[i] > 0 && values[i] > 0 {
-			y[i], v[i] = logMean(values[i], counts[i], spread)
+			y[i], v[i] = m.meanSize(i, values[i], counts[i], spread)
 		}
 	}
 	var post, center [len(sizeSpreads)]float64

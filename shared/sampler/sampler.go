@@ -136,13 +136,24 @@ func (m *model) average(out *AccountAnswer, budgets []money.Amount, current []fl
 	m.account.Return = value / money
 }
 
+// sharedDoubt is as many ads' worth of doubt about what all of them share: how their
+// prices rise, how late deals come, what a deal brings. The draws take it as known, and
+// the fewer the ads, the more of a change's direction it decides.
+const sharedDoubt = 2
+
+// doubted is a probability by the draws, with what they take as known in doubt.
+func (m *model) doubted(p float64) float64 {
+	n, least := float64(len(m.rows)), 0.25/float64(m.set.Draws)
+	return normal(n / (n + sharedDoubt) * quantile(clamp(p, least, 1-least)))
+}
+
 // recommend fills in the answer for row i.
 func (m *model) recommend(r *Recommendation, i int, budget money.Amount, t *tally) {
 	a := m.arm(i)
 	first, draws := m.first(i), float64(m.set.Draws)
 	g := m.reported(i)
 	rate := first / (1 + float64(budget)/m.account.Saturation)
-	up := float64(t.up[i]) / draws
+	up := m.doubted(float64(t.up[i]) / draws)
 	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget
 	r.Change = change(r.Current, budget)
 	switch {

@@ -57,6 +57,8 @@ func (k Kind) Play(seed uint64, policy Policy) Result {
 		switch {
 		case policy.Clairvoyant:
 			budgets = w.clairvoyant(live)
+		case policy.Prior:
+			budgets = w.withPrior(day, live)
 		case policy.Split == nil:
 			split := sampler.Allocate(req)
 			budgets = split.Budgets()
@@ -161,9 +163,18 @@ func minor(units float64) money.Amount { return money.Amount(math.Round(100 * un
 
 // clairvoyant equalises the true margins of the day.
 func (w *World) clairvoyant(live []*Ad) []money.Amount {
+	worth := make([]float64, len(live))
+	for i, a := range live {
+		worth[i] = a.worth()
+	}
+	return w.divide(live, worth)
+}
+
+// divide equalises the margins of the day, where an ad's click brings worth won deals.
+func (w *World) divide(live []*Ad, worth []float64) []money.Amount {
 	root := make([]float64, len(live))
 	for i, a := range live {
-		root[i] = math.Sqrt(w.Return(a, 0))
+		root[i] = math.Sqrt(w.Return(a, 0) * worth[i] / math.Max(a.worth(), 1e-300))
 	}
 	total := w.Total.Units(Currency)
 	lo, hi := 0.0, 1.0

@@ -6,6 +6,13 @@ import "github.com/geminivideo/geminivideo/shared/backtest"
 type Policy struct {
 	backtest.Policy
 	Clairvoyant bool
+	// Prior is that of one who knows all but how good each ad's leads are; see withPrior.
+	Prior bool
+}
+
+// Prior is the policy of withPrior.
+func Prior() Policy {
+	return Policy{Policy: backtest.Policy{Name: "knows all but the leads"}, Prior: true}
 }
 
 // Policies are the ones that are compared, the clairvoyant last.

@@ -24,15 +24,18 @@ type World struct {
 	Total money.Amount
 	Ads   []*Ad
 
-	rng         *rand.Rand
-	double      float64 // budget of one ad at which its price doubles
-	stay        float64 // days after which a silent deal counts as lost
+	seed        uint64
+	rng         *rand.Rand // makes the account, see stream for what becomes of it
+	double      float64    // budget of one ad at which its price doubles
+	stay        float64    // days after which a silent deal counts as lost
 	steps       [3]float64
 	priceNoise  float64
 	clickNoise  float64
 	stages      [3]float64 // value of a deal at each stage, as a share of its final value
 	dealValue   float64
 	valueSpread float64
+
+	clickbait, apart, scale float64 // how ads differ, see withQuality
 }
 
 // Ad is one ad with its truth and its history.
@@ -40,6 +43,7 @@ type Ad struct {
 	ID         string
 	Born, Dies int // days
 
+	number            int
 	ctr, cpm, fatigue float64
 	lead              float64    // leads per click
 	pass              [3]float64 // chance of each stage after the one before
@@ -47,6 +51,9 @@ type Ad struct {
 	spend             float64
 	deals             []deal
 	past              []sampler.Observation
+
+	ease     float64         // of getting clicks, in standard deviations
+	clicksOf map[int]float64 // by day
 }
 
 // deal is what an ad's lead becomes: its value changes at times of its own.
@@ -63,7 +70,7 @@ func New(seed uint64) *World {
 	between := func(lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
 	around := func(median, spread float64) float64 { return median * math.Exp(spread*r.NormFloat64()) }
 	w := &World{
-		rng: r, Total: 90_000, double: around(800, 0.3), stay: between(9, 15),
+		seed: seed, rng: r, Total: 90_000, double: around(800, 0.3), stay: between(9, 15),
 		steps:      [3]float64{between(1, 3), between(2, 5), between(3, 8)},
 		priceNoise: between(0.05, 0.2), clickNoise: between(0, 0.15),
 		stages: [3]float64{between(0.1, 0.2), between(0.4, 0.7), 1}, dealValue: around(6000, 0.5), valueSpread: between(0, 0.5),
@@ -75,11 +82,10 @@ func New(seed uint64) *World {
 		z := r.NormFloat64()
 		q := apart * (clickbait*z + math.Sqrt(1-clickbait*clickbait)*r.NormFloat64())
 		a := &Ad{
-			ID: fmt.Sprintf("ad-%02d", i), Dies: math.MaxInt,
-			ctr: 0.014 * math.Exp(0.45*z), cpm: around(13, 0.3), fatigue: around(2e-6, 0.35),
-			lead: math.Exp(0.7 * q),
-			pass: [3]float64{chance(-0.9 + 0.8*q), chance(0.4 + 0.4*q), chance(-0.7 + 0.7*q)},
+			ID: fmt.Sprintf("ad-%02d", i), number: i, Dies: math.MaxInt,
+			ctr: 0.014 * math.Exp(0.45*z), cpm: around(13, 0.3), fatigue: around(2e-6, 0.35), ease: z, clicksOf: map[int]float64{},
 		}
+		a.withQuality(q, 1)
 		if i >= 8 && r.Float64() < 0.3 {
 			a.Born = r.IntN(40)
 		}
@@ -92,11 +98,23 @@ func New(seed uint64) *World {
 	for _, a := range w.Ads {
 		even += w.Total.Units(Currency) / float64(n) / a.cpm * 1000 * a.ctr * a.worth()
 	}
+	w.clickbait, w.apart, w.scale = clickbait, apart, wins/even
 	for _, a := range w.Ads {
-		a.lead *= wins / even
+		a.lead *= w.scale
 	}
 	return w
 }
+
+// stream is the randomness of one thing that happens: of the market on a day, of an
+// ad on a day, of a lead. So the same account meets the same luck under every
+// policy, and two policies differ by what they decide.
+func (w *World) stream(ad, day, lead int) luck {
+	mixed := uint64(ad+1)<<42 ^ uint64(day+1)<<24 ^ uint64(lead+1)
+	return luck{rand.New(rand.NewPCG(w.seed^0xd1b54a32d192ed03, mixed*0x9e3779b97f4a7c15))}
+}
+
+// luck draws random numbers.
+type luck struct{ *rand.Rand }
 
 func chance(logit float64) float64 { return 1 / (1 + math.Exp(-logit)) }
 
@@ -127,37 +145,40 @@ func (w *World) Live(day int) []*Ad {
 // Spend plays one day and returns the expected final value of what was bought.
 func (w *World) Spend(day int, live []*Ad, budgets []money.Amount) float64 {
 	earned := 0.0
-	market := math.Exp(w.priceNoise * w.rng.NormFloat64())
+	market := math.Exp(w.priceNoise * w.stream(-1, day, -1).NormFloat64())
 	for i, a := range live {
+		r := w.stream(a.number, day, -1)
 		b := budgets[i].Units(Currency)
 		if b <= 0 {
 			continue
 		}
 		earned += b * w.Return(a, b)
-		price := a.cpm / 1000 * (1 + b/w.double) * market * math.Exp(w.priceNoise/2*w.rng.NormFloat64())
-		rate := a.ctr * math.Exp(-a.fatigue*float64(a.imp)+w.clickNoise*w.rng.NormFloat64())
+		price := a.cpm / 1000 * (1 + b/w.double) * market * math.Exp(w.priceNoise/2*r.NormFloat64())
+		rate := a.ctr * math.Exp(-a.fatigue*float64(a.imp)+w.clickNoise*r.NormFloat64())
 		imp := int64(b / price)
-		clicks := min(w.poisson(float64(imp)*rate), imp)
+		clicks := min(r.poisson(float64(imp)*rate), imp)
 		a.imp, a.clk, a.spend = a.imp+imp, a.clk+clicks, a.spend+b
-		for range w.poisson(float64(clicks) * a.lead) {
-			a.deals = append(a.deals, w.lead(a, float64(day)+w.rng.Float64()))
+		a.clicksOf[day] += float64(clicks)
+		for n := range r.poisson(float64(clicks) * a.lead) {
+			one := w.stream(a.number, day, int(n))
+			a.deals = append(a.deals, w.lead(a, float64(day)+one.Float64(), one))
 		}
 	}
 	return earned
 }
 
 // lead draws what becomes of a lead that comes at a time.
-func (w *World) lead(a *Ad, at float64) deal {
+func (w *World) lead(a *Ad, at float64, r luck) deal {
 	var d deal
-	final := w.dealValue * math.Exp(w.valueSpread*w.rng.NormFloat64())
+	final := w.dealValue * math.Exp(w.valueSpread*r.NormFloat64())
 	for s, pass := range a.pass {
-		if w.rng.Float64() >= pass {
+		if r.Float64() >= pass {
 			if s > 0 {
 				d.moves = append(d.moves, move{at + w.stay, 0, false})
 			}
 			return d
 		}
-		at += w.steps[s] * (w.rng.ExpFloat64() + w.rng.ExpFloat64()) / 2
+		at += w.steps[s] * (r.ExpFloat64() + r.ExpFloat64()) / 2
 		d.moves = append(d.moves, move{at, final * w.stages[s], s == 2})
 	}
 	return d
@@ -190,12 +211,12 @@ func (a *Ad) Value(now float64) (shown Value) {
 	return shown
 }
 
-func (w *World) poisson(mean float64) int64 {
+func (r luck) poisson(mean float64) int64 {
 	if mean > 60 {
-		return max(0, int64(math.Round(mean+math.Sqrt(mean)*w.rng.NormFloat64())))
+		return max(0, int64(math.Round(mean+math.Sqrt(mean)*r.NormFloat64())))
 	}
 	n := int64(0)
-	for sum := w.rng.ExpFloat64(); sum < mean; sum += w.rng.ExpFloat64() {
+	for sum := r.ExpFloat64(); sum < mean; sum += r.ExpFloat64() {
 		n++
 	}
 	return n
