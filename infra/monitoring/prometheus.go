@@ -224,30 +224,35 @@ func (p *prometheus) sees(ctx context.Context, f fault) error {
 // something to do.
 func (p *prometheus) fired(ctx context.Context, alerts []string, again func(context.Context) error) error {
 	missing := slices.Clone(alerts)
-	return p.until(ctx, "did not fire", func(firing []string) ([]string, error) {
+	var failed error // the next try may go better
+	err := p.until(ctx, "did not fire", func(firing []string) []string {
 		missing = slices.DeleteFunc(missing, func(name string) bool { return slices.Contains(firing, name) })
-		if again == nil || len(missing) == 0 {
-			return missing, nil
+		if again != nil && len(missing) > 0 {
+			failed = again(ctx)
 		}
-		return missing, again(ctx)
+		return missing
 	}, alerts)
+	if err != nil {
+		return errors.Join(err, failed)
+	}
+	return nil
 }
 
 // cleared waits until none of the alerts fires.
 func (p *prometheus) cleared(ctx context.Context, alerts []string) error {
-	return p.until(ctx, "did not clear", func(firing []string) ([]string, error) { return firing, nil }, alerts)
+	return p.until(ctx, "did not clear", func(firing []string) []string { return firing }, alerts)
 }
 
 // until asks which of the alerts fire until left makes none of them.
-func (p *prometheus) until(ctx context.Context, what string, left func(firing []string) ([]string, error), alerts []string) error {
+func (p *prometheus) until(ctx context.Context, what string, left func(firing []string) []string, alerts []string) error {
 	for deadline := time.Now().Add(patience); len(alerts) > 0; time.Sleep(scrapeEvery) {
 		firing, err := p.firing(ctx, alerts)
 		if err != nil {
 			return err
 		}
-		rest, err := left(firing)
-		if err != nil || len(rest) == 0 {
-			return err
+		rest := left(firing)
+		if len(rest) == 0 {
+			return nil
 		}
 		if ctx.Err() != nil || time.Now().After(deadline) {
 			return errors.Join(ctx.Err(), fmt.Errorf("%s within %s: %s", what, patience, strings.Join(rest, ", ")))

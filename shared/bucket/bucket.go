@@ -68,7 +68,10 @@ type Bucket struct {
 	patience time.Duration
 }
 
-var bucketURL = regexp.MustCompile(`^gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])/?$`)
+var bucketURL = regexp.MustCompile(`^gs://([a-z0-9][a-z0-9._-]+[a-z0-9])/?$`)
+
+// longestName is how many characters a bucket's name has at most.
+const longestName = 222
 
 // folderBucket is what a folder calls itself where a bucket has its name.
 const folderBucket = "local"
@@ -76,7 +79,7 @@ const folderBucket = "local"
 // Open returns the bucket that cfg names; it is reached when first used. opts are
 // for a Cloud Storage client.
 func Open(cfg Config, opts ...option.ClientOption) (*Bucket, error) {
-	if name := bucketURL.FindStringSubmatch(cfg.URL); name != nil {
+	if name := bucketURL.FindStringSubmatch(cfg.URL); name != nil && len(name[1]) <= longestName {
 		return &Bucket{name: name[1], cloud: true, store: newCloud(name[1], opts), patience: patience}, nil
 	}
 	u, err := url.Parse(cfg.URL)
