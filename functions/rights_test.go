@@ -105,7 +105,7 @@ func TestAFunctionListsTheServicesThatItUses(t *testing.T) {
 		used := map[Use]bool{
 			Bucket:       slices.Contains(f.Settings, "VIDEO_BUCKET"),
 			Vertex:       slices.Contains(f.Settings, "GEMINI_VERTEX_LOCATION"),
-			Firestore:    slices.Contains(p.Deps, "cloud.google.com/go/firestore"),
+			Firestore:    slices.Contains(p.Deps, "cloud.google.com/go/firestore/apiv1"),
 			Scheduler:    slices.ContainsFunc(p.Deps, func(dep string) bool { return strings.HasPrefix(dep, "cloud.google.com/go/scheduler/") }),
 			SecretReader: calls(t, p, "secrets.Default"),
 			SecretWriter: writesSecrets(t, p),

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
@@ -28,7 +29,14 @@ type checkOptions struct {
 	traffic    time.Duration
 	program    string // empty: built here
 	panelsOnly bool
-	only       string // the alert whose fault alone is injected; empty: all
+	only       string // the alerts whose faults alone are injected, with commas; empty: all
+}
+
+// wants reports whether a fault is to be injected.
+func (o checkOptions) wants(f fault) bool {
+	return o.only == "" || slices.ContainsFunc(strings.Split(o.only, ","), func(name string) bool {
+		return slices.Contains(slices.Concat(f.alerts, f.late), name)
+	})
 }
 
 // check runs the local system under demo traffic beside a real Prometheus: every panel
@@ -79,7 +87,7 @@ func check(ctx context.Context, o checkOptions) error {
 	s.odd.Store(false)
 	wrong = errors.Join(wrong, database.handleDeadLetters(ctx))
 	for _, f := range faults(s, database) {
-		if o.only != "" && !slices.Contains(slices.Concat(f.alerts, f.late), o.only) || ctx.Err() != nil {
+		if !o.wants(f) || ctx.Err() != nil {
 			continue
 		}
 		if err := p.sees(ctx, f); err != nil {

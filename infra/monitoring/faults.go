@@ -130,8 +130,10 @@ func faultsOfOthers(s *system, d *database) []fault {
 			name: "events of the CRM are lost", alerts: []string{"EventsAreMissed"},
 			begin: func(context.Context) error { return nil },
 			again: func(ctx context.Context) error { // what is stored is not what the CRM says
-				return errors.Join(d.exec(ctx, `UPDATE gv.deals SET value_minor = value_minor + 100, stage_at = stage_at - interval '1 day' WHERE state = 'live'`),
+				err := errors.Join(d.exec(ctx, `UPDATE gv.deals SET value_minor = value_minor + 100, stage_at = stage_at - interval '1 day' WHERE state = 'live'`),
 					s.reconcile(ctx))
+				s.run(ctx, "reconcile")
+				return err
 			},
 			end: func(context.Context) error { return nil },
 		},

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	flags.DurationVar(&o.traffic, "traffic", defaultTraffic, "how `long` the traffic runs before the panels are looked at")
 	flags.BoolVar(&o.panelsOnly, "panels", false, "look at the panels only, and inject no fault")
-	flags.StringVar(&o.only, "alert", "", "inject only the fault that fires the alert of that `name`")
+	flags.StringVar(&o.only, "alert", "", "inject only the faults that fire the alerts of these `names`, with commas")
 	flags.StringVar(&o.program, "program", "", "the `file` of infra/local, built; empty: it is built here")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err

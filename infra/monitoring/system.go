@@ -101,7 +101,11 @@ func (s *system) stop() {
 
 // ask sends one request with the token of that name, and returns the answer's text.
 func (s *system) ask(ctx context.Context, method, url, token, body string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	return s.askWithin(ctx, 30*time.Second, method, url, token, body)
+}
+
+func (s *system) askWithin(ctx context.Context, within time.Duration, method, url, token, body string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if !strings.Contains(url, "://") {
 		url = s.env["BASE_URL"] + url

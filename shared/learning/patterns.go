@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"gonum.org/v1/gonum/stat/distuv"
+	"gonum.org/v1/gonum/mathext"
 
 	"github.com/geminivideo/geminivideo/shared/creative"
 )
@@ -354,9 +354,11 @@ func side(carries bool) int {
 	return 0
 }
 
-// tail is the two-sided probability of a t statistic.
+// tail is the two-sided probability of a t statistic. distuv.StudentsT says the same, and
+// links a linear algebra of 2 MB.
 func tail(t, free float64) float64 {
-	return math.Min(1, 2*distuv.StudentsT{Mu: 0, Sigma: 1, Nu: math.Max(free, 1)}.Survival(math.Abs(t)))
+	free = math.Max(free, 1)
+	return math.Min(1, mathext.RegIncBeta(free/2, 0.5, free/(t*t+free)))
 }
 
 // remove takes an effect out of the outcome, so that what goes along with it is not

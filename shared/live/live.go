@@ -14,10 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"cloud.google.com/go/firestore"
-
-	"github.com/geminivideo/geminivideo/shared/telemetry/rpc"
 )
 
 // Kind is what a document is the progress of.
@@ -97,15 +93,12 @@ func Open(ctx context.Context, cfg Config) *View {
 	if cfg.Project == "" {
 		return nil
 	}
-	client, err := firestore.NewClient(context.WithoutCancel(ctx), cfg.Project, rpc.Measured("firestore"))
+	w, err := openWriter(context.WithoutCancel(ctx), cfg.Project)
 	if err != nil {
 		slog.WarnContext(ctx, "there is no live view: Firestore's client cannot be made", "project", cfg.Project, "error", err.Error())
 		return nil
 	}
-	return New(func(ctx context.Context, path string, document map[string]any) error {
-		_, err := client.Doc(path).Set(ctx, document)
-		return err
-	})
+	return New(w.set)
 }
 
 // New returns a view that writes with set.
