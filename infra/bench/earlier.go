@@ -55,7 +55,7 @@ func earlier(args []string) error {
 		return err
 	}
 	fmt.Printf("The build %s\non a schema that has %d migrations more: %s\n", name, len(added), strings.Join(added, ", "))
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-run=" + *test}, packages...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-timeout=2h", "-run=" + *test}, packages...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = tree, os.Stdout, os.Stderr
 	return cmd.Run()
 }
