@@ -29,7 +29,7 @@ type setting struct {
 }
 
 // laptop names what only local runs and tests set.
-var laptop = []string{"SECRETS_ENDPOINT", "WEBHOOK_ALLOW_LOCAL"}
+var laptop = []string{"FIRESTORE_EMULATOR_HOST", "SECRETS_ENDPOINT", "WEBHOOK_ALLOW_LOCAL"}
 
 // platform names what Cloud Run itself sets; nobody configures it.
 var platform = []string{"FUNCTION_TARGET", "PORT", "K_SERVICE", "K_REVISION", "CLOUD_RUN_TIMEOUT_SECONDS"}

@@ -23,7 +23,7 @@ import (
 const settingsFile = "settings"
 
 // onlyLocal are the names that functions read and no deployment sets.
-var onlyLocal = []string{"SECRETS_ENDPOINT", "PUBSUB_EMULATOR_HOST", "WEBHOOK_ALLOW_LOCAL"}
+var onlyLocal = []string{"SECRETS_ENDPOINT", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "WEBHOOK_ALLOW_LOCAL"}
 
 // serveOne serves one function by the Functions Framework alone. Functions register
 // by FUNCTION_TARGET while the program starts, so it starts itself anew with that
