@@ -125,7 +125,7 @@ const ways = [
     await network.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: Math.ceil(buffer.length / 6) })
     await page.getByLabel('Video, MP4, MOV or WebM').setInputFiles({ name: `film-${stamp()}.webm`, mimeType: 'video/webm', buffer })
     // Looked for in the page itself from before the click on, for it is soon over.
-    const part = page.waitForFunction(() => document.querySelector('progress[aria-label=Upload]') && /\b[1-9]\d?% sent/.exec(document.body.textContent)?.[0])
+    const part = page.waitForFunction(() => document.querySelector('progress[aria-label=Upload]') && /[1-9]\d?% sent/.exec(document.body.textContent)?.[0])
     await button(page, 'Upload').press('Enter')
     await part
     await page.getByRole('heading', { level: 1, name: /^film-/ }).waitFor()
