@@ -18,12 +18,9 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/provision"
 )
 
-// The tools are pinned here and installed by version, outside go.mod: as tool
-// lines they would pull their own requirements into the module.
-const (
-	gofumpt     = "mvdan.cc/gofumpt@v0.12.0"
-	staticcheck = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
-)
+// The linter is pinned here and installed by version, outside go.mod: as a tool line it
+// would pull its own requirements into the module.
+const golangciLint = "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0"
 
 // checker runs the checks of one repository.
 type checker struct {
@@ -97,9 +94,7 @@ func test(ctx context.Context, o options, out, log io.Writer) (err error) {
 // checks are all of them, or the one that is named.
 func (c *checker) checks(name string) ([]check, error) {
 	all := []check{
-		{"gofumpt", c.gofumpt},
-		{"go vet", func(ctx context.Context) error { return c.run(ctx, "go", "vet", "./...") }},
-		{"staticcheck", c.staticcheck},
+		{"lint", c.lint},
 		{"go test -race", c.goTest},
 		{"each function alone", c.alone},
 		{"console smoke", c.smoke},
@@ -155,32 +150,23 @@ func (c *checker) startServer(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-func (c *checker) gofumpt(ctx context.Context) error {
-	tool, err := c.tool(ctx, gofumpt)
+// lint runs the linters of .golangci.yml, go vet's and staticcheck's among them, and
+// looks at the format.
+func (c *checker) lint(ctx context.Context) error {
+	tool, err := c.tool(ctx, golangciLint)
 	if err != nil {
 		return err
 	}
-	files, err := c.command(ctx, tool, "-l", "functions", "infra", "migrations", "shared").Output()
-	if err != nil {
-		return err
-	}
-	if len(files) > 0 {
-		return fmt.Errorf("not formatted; run %s -w on:\n%s", tool, bytes.TrimSpace(files))
+	if err := c.run(ctx, tool, "run", "./..."); err != nil {
+		return fmt.Errorf("%w; %s fmt mends the format", err, tool)
 	}
 	return nil
 }
 
-func (c *checker) staticcheck(ctx context.Context) error {
-	tool, err := c.tool(ctx, staticcheck)
-	if err != nil {
-		return err
-	}
-	return c.run(ctx, tool, "./...")
-}
-
+// goTest leaves go vet out: golangci-lint runs it, once and without the race detector.
 func (c *checker) goTest(ctx context.Context) error {
 	for _, args := range [][]string{{"-race", "./..."}, simulated} {
-		cmd := c.command(ctx, "go", slices.Concat([]string{"test", "-shuffle=on", "-timeout=40m"}, args)...)
+		cmd := c.command(ctx, "go", slices.Concat([]string{"test", "-vet=off", "-shuffle=on", "-timeout=40m"}, args)...)
 		cmd.Env = append(os.Environ(), "TEST_DATABASE_URL="+c.database)
 		cmd.Stdout, cmd.Stderr = quiet{c.out}, c.out
 		if err := cmd.Run(); err != nil {

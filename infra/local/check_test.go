@@ -17,7 +17,7 @@ func TestACheckIsRunByItsNameAndAWrongNameIsSaid(t *testing.T) {
 			t.Errorf("%q: %d checks, %v", one.name, len(found), err)
 		}
 	}
-	if _, err := c.checks("gofmt"); err == nil || !strings.Contains(err.Error(), "the checks are gofumpt, go vet, ") {
+	if _, err := c.checks("gofmt"); err == nil || !strings.Contains(err.Error(), "the checks are lint, go test -race, ") {
 		t.Errorf("a wrong name: %v", err)
 	}
 }

@@ -179,7 +179,7 @@ func TestAWrongCallIsRefused(t *testing.T) {
 		"-fresh removes only a cluster that":       {"-fresh", "-db", "postgres://a@b/c"},
 		"-db must be a URL":                        {"-db", "host=localhost", "-addr", anyPort},
 		"-addr 1.2.3.4.5:x":                        {"-addr", "1.2.3.4.5:x"},
-		"-check names one check of":                {"demo", "-check", "gofumpt"},
+		"-check names one check of":                {"demo", "-check", "lint"},
 	} {
 		p := launch(t, args...)
 		if code := p.wait(); code == 0 || !strings.Contains(p.output(), want) || strings.Contains(p.output(), "goroutine") {
