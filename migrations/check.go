@@ -201,7 +201,10 @@ func guarded(ctx context.Context, db Querier) (problems []Problem, err error) {
 		WHERE  n.nspname = 'gv' AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity ORDER BY 1`)
 	bare, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	for _, table := range bare {
-		problems = append(problems, Problem{"gv." + table + " has no row-level security", "ALTER TABLE gv." + table + " ENABLE ROW LEVEL SECURITY"})
+		problems = append(problems, Problem{
+			"gv." + table + " has no row-level security",
+			"ALTER TABLE gv." + table + " ENABLE ROW LEVEL SECURITY",
+		})
 	}
 	return problems, err
 }

@@ -116,13 +116,15 @@ func (s detailStore) days(ctx context.Context, campaign, ad string, back int) ([
 		    GROUP BY m.day
 		), values AS (
 		    SELECT   (coalesce(k.clicked_at, d.converted_at, d.created_at, d.processed_at) AT TIME ZONE chosen.time_zone)::date AS day,
-		             sum(d.value_minor)::bigint AS pipeline, coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won'), 0)::bigint AS won
+		             sum(d.value_minor)::bigint AS pipeline,
+		             coalesce(sum(d.value_minor) FILTER (WHERE d.stage_name = 'closed_won'), 0)::bigint AS won
 		    FROM     chosen JOIN gv.deals d USING (tenant_id, ad_id)
 		    LEFT     JOIN gv.clicks k ON k.tenant_id = d.tenant_id AND k.click_id = d.click_id
 		    WHERE    d.state = 'live' AND chosen.same_currency
 		    GROUP BY 1
 		)
-		SELECT   coalesce(m.day, v.day) AS day, coalesce(m.impressions, 0) AS impressions, coalesce(m.clicks, 0) AS clicks, coalesce(m.spend, 0) AS spend,
+		SELECT   coalesce(m.day, v.day) AS day, coalesce(m.impressions, 0) AS impressions, coalesce(m.clicks, 0) AS clicks,
+		coalesce(m.spend, 0) AS spend,
 		         m.frequency, coalesce(v.pipeline, 0) AS pipeline, coalesce(v.won, 0) AS won
 		FROM     metrics m FULL JOIN values v ON v.day = m.day
 		WHERE    coalesce(m.day, v.day) > current_date - @back::int

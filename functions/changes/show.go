@@ -53,8 +53,9 @@ type Change struct {
 func shown(l queue.Listed) Change {
 	c := l.Present()
 	out := Change{
-		ID: c.ChangeID, AdID: c.AdID, AdName: cmp.Or(l.AdName, l.AdID), Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID, BudgetObject: c.BudgetObject,
-		Kind: string(c.Kind), Currency: string(c.Currency), Before: units(c.BeforeMinor, c.Currency),
+		ID: c.ChangeID, AdID: c.AdID, AdName: cmp.Or(l.AdName, l.AdID), Ads: l.Ads, AccountID: c.AccountID, CampaignID: c.CampaignID,
+		BudgetObject: c.BudgetObject,
+		Kind:         string(c.Kind), Currency: string(c.Currency), Before: units(c.BeforeMinor, c.Currency),
 		Target: units(c.TargetMinor, c.Currency),
 		Step:   units(c.StepMinor, c.Currency), BeforeStatus: c.BeforeStatus, TargetStatus: c.TargetStatus, StepsDone: c.Steps,
 		Reason: c.Reason, Source: string(c.Source), RequestedBy: c.RequestedBy, Mode: string(changes.Careful(c.Mode, l.AccountMode)),

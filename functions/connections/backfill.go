@@ -81,7 +81,8 @@ func (c HubSpotConnection) with(known reading) HubSpotConnection {
 	c.WriteBackError = deref(s.WriteBackError)
 	c.Reconcile = &Reconcile{
 		Status: "waiting", LastStartedAt: inUTC(s.LastStartedAt), LastFinishedAt: inUTC(s.LastFinishedAt), NextAt: s.DueAt.UTC(),
-		Seen: s.LastSeen, Repaired: s.LastRepaired, Gone: s.LastGone, Erased: s.LastErased, RepairedTotal: s.RepairedTotal, Refused: known.counts[c.PortalID],
+		Seen: s.LastSeen, Repaired: s.LastRepaired, Gone: s.LastGone, Erased: s.LastErased, RepairedTotal: s.RepairedTotal,
+		Refused:   known.counts[c.PortalID],
 		LastError: deref(s.LastError), LastErrorAt: inUTC(s.LastErrorAt),
 	}
 	for _, d := range known.deals[c.PortalID] {

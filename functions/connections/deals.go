@@ -31,7 +31,8 @@ type DealSource struct {
 
 func shownSource(s dealsource.Source) DealSource {
 	shown := DealSource{
-		Source: s.Source, Name: s.Name, CreatedAt: s.CreatedAt.UTC(), CreatedBy: s.CreatedBy, RevokedAt: inUTC(s.RevokedAt), LastReportAt: inUTC(s.LastAt),
+		Source: s.Source, Name: s.Name, CreatedAt: s.CreatedAt.UTC(), CreatedBy: s.CreatedBy, RevokedAt: inUTC(s.RevokedAt),
+		LastReportAt: inUTC(s.LastAt),
 	}
 	if len(s.Secrets()) > 1 {
 		shown.PreviousSecretUntil = inUTC(s.PreviousUntil)

@@ -117,7 +117,8 @@ func (f *function) putSlack(ctx context.Context, in *slackInput) (*slackOutput, 
 		if set.URL == "" {
 			return fault.Field("body.url", "is required: there is no channel yet")
 		}
-		set.AtOnce, set.Daily, set.Weekly, set.Kinds, set.UpdatedBy = in.Body.AtOnce, in.Body.Daily, in.Body.Weekly, unique(in.Body.Kinds), id.Who()
+		set.AtOnce, set.Daily, set.Weekly, set.Kinds, set.UpdatedBy = in.Body.AtOnce, in.Body.Daily, in.Body.Weekly, unique(in.Body.Kinds),
+			id.Who()
 		if in.Body.Hour != nil {
 			set.Hour = *in.Body.Hour
 		}

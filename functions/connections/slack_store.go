@@ -38,9 +38,11 @@ type slackRow struct {
 func (r slackRow) shown() SlackChannel {
 	c := SlackChannel{
 		Configured: r.URL != "", Enabled: r.URL != "" && r.DisabledAt == nil, AtOnce: r.AtOnce, Daily: r.Daily, Weekly: r.Weekly, Kinds: r.Kinds,
-		AllKinds: notice.Kinds, TimeZone: r.TimeZone, Hour: r.Hour, Weekday: r.Weekday, URLSetAt: inUTC(r.URLSetAt), LastSentAt: inUTC(r.LastSentAt),
-		LastError: deref(r.LastError), FailingSince: inUTC(r.FailingSince), DisabledAt: inUTC(r.DisabledAt), DisabledReason: deref(r.DisabledReason),
-		UpdatedAt: inUTC(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
+		AllKinds: notice.Kinds, TimeZone: r.TimeZone, Hour: r.Hour, Weekday: r.Weekday, URLSetAt: inUTC(r.URLSetAt),
+		LastSentAt: inUTC(r.LastSentAt),
+		LastError:  deref(r.LastError), FailingSince: inUTC(r.FailingSince), DisabledAt: inUTC(r.DisabledAt),
+		DisabledReason: deref(r.DisabledReason),
+		UpdatedAt:      inUTC(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
 	}
 	if c.Kinds == nil {
 		c.Kinds = []string{}
@@ -69,7 +71,8 @@ func readSlack(ctx context.Context, tx pgx.Tx) (slackRow, error) {
 	}
 	row = slackRow{Hour: firstHour, Weekday: firstWeekday}
 	err = tx.QueryRow(ctx, `
-		SELECT coalesce((SELECT time_zone FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id LIMIT 1), 'Etc/UTC')`).Scan(&row.TimeZone)
+		SELECT coalesce((SELECT time_zone FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id
+		LIMIT 1), 'Etc/UTC')`).Scan(&row.TimeZone)
 	if err != nil {
 		return row, fmt.Errorf("read the first account's time zone: %w", err)
 	}
@@ -91,14 +94,17 @@ func saveSlack(ctx context.Context, tx pgx.Tx, set slackRow, disabled bool) (sla
 	rows, _ := tx.Query(ctx, `
 		INSERT INTO gv.slack_connections AS s (tenant_id, url, at_once, daily, weekly, kinds, time_zone, hour, weekday,
 		                                       daily_from, daily_at, weekly_from, weekly_at, updated_by, disabled_at, disabled_reason)
-		VALUES (gv.tenant(), @url, @at_once, @daily, @weekly, @kinds, @zone, @hour, @weekday, @daily_at::timestamptz - interval '1 day', @daily_at,
-		        @weekly_at::timestamptz - interval '7 days', @weekly_at, @who, CASE WHEN @off THEN now() END, CASE WHEN @off THEN @reason::text END)
+		VALUES (gv.tenant(), @url, @at_once, @daily, @weekly, @kinds, @zone, @hour, @weekday, @daily_at::timestamptz - interval '1 day',
+		@daily_at,
+		        @weekly_at::timestamptz - interval '7 days', @weekly_at, @who, CASE WHEN @off THEN now() END,
+		        CASE WHEN @off THEN @reason::text END)
 		ON CONFLICT (tenant_id) DO UPDATE
 		SET url = excluded.url, url_set_at = CASE WHEN s.url <> excluded.url THEN now() ELSE s.url_set_at END,
 		    at_once = excluded.at_once, daily = excluded.daily, weekly = excluded.weekly, kinds = excluded.kinds, time_zone = excluded.time_zone,
 		    hour = excluded.hour, weekday = excluded.weekday,
 		    daily_from = CASE WHEN s.daily AND s.disabled_at IS NULL THEN s.daily_from ELSE excluded.daily_from END, daily_at = excluded.daily_at,
-		    weekly_from = CASE WHEN s.weekly AND s.disabled_at IS NULL THEN s.weekly_from ELSE excluded.weekly_from END, weekly_at = excluded.weekly_at,
+		    weekly_from = CASE WHEN s.weekly AND s.disabled_at IS NULL THEN s.weekly_from ELSE excluded.weekly_from END,
+		    weekly_at = excluded.weekly_at,
 		    updated_by = excluded.updated_by, updated_at = now(), disabled_at = excluded.disabled_at, disabled_reason = excluded.disabled_reason,
 		    next_at = now(), failures = 0, failing_since = NULL, last_error = NULL, claim = NULL, claimed_until = NULL
 		RETURNING `+slackColumns,

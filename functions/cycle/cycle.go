@@ -137,7 +137,8 @@ func (f *function) Run(ctx context.Context) (any, error) {
 				handedOn.Add(1)
 			case err != nil:
 				broken.Add(1)
-				slog.ErrorContext(ctx, "a learning cycle was not worked on", "tenant", d.Tenant, "account", d.Account, "cycle", c.ID, "error", err.Error())
+				slog.ErrorContext(ctx, "a learning cycle was not worked on", "tenant", d.Tenant, "account", d.Account, "cycle", c.ID, "error",
+					err.Error())
 			case c.Status == learning.Completed:
 				completed.Add(1)
 			case c.Status == learning.Failed:
@@ -159,7 +160,8 @@ func (f *function) Run(ctx context.Context) (any, error) {
 func (f *function) account(ctx context.Context, d learning.Due, since, now time.Time) (learning.Cycle, error) {
 	id := d.Cycle
 	if id == "" {
-		c, _, err := f.runner.Start(ctx, d.Tenant, d.Account, learning.Options{Retrain: true, Threshold: 0.80, By: "cycle", Now: now, Since: since})
+		c, _, err := f.runner.Start(ctx, d.Tenant, d.Account,
+			learning.Options{Retrain: true, Threshold: 0.80, By: "cycle", Now: now, Since: since})
 		if err != nil {
 			return c, err
 		}

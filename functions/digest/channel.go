@@ -127,7 +127,10 @@ func (c channel) summaries(now time.Time) []summary {
 		due = append(due, summary{from: c.DailyFrom, until: lastDue(now, zone, c.Hour, nil), next: slack.NextDue(now, zone, c.Hour, nil)})
 	}
 	if day := time.Weekday(c.Weekday); c.Weekly && !c.WeeklyAt.After(now) {
-		due = append(due, summary{weekly: true, from: c.WeeklyFrom, until: lastDue(now, zone, c.Hour, &day), next: slack.NextDue(now, zone, c.Hour, &day)})
+		due = append(due, summary{
+			weekly: true, from: c.WeeklyFrom, until: lastDue(now, zone, c.Hour, &day),
+			next: slack.NextDue(now, zone, c.Hour, &day),
+		})
 	}
 	return due
 }

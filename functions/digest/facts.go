@@ -67,12 +67,15 @@ func read(ctx context.Context, tx pgx.Tx, from, until time.Time) (f facts, err e
 		FROM     gv.ad_change_history h
 		JOIN     gv.tenants t USING (tenant_id)
 		LEFT     JOIN gv.accounts a USING (tenant_id, account_id)
-		WHERE    h.tenant_id = gv.tenant() AND h.at >= @from AND h.at < @until AND h.outcome = 'applied' AND h.after_minor IS NOT NULL AND h.before_minor IS NOT NULL
+		WHERE    h.tenant_id = gv.tenant() AND h.at >= @from AND h.at < @until AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
+		AND h.before_minor IS NOT NULL
 		GROUP BY 1 ORDER BY 1`, args)
 	f.NotApplied = list[outcomes](ctx, tx, &err, "changes that were not made", `
-		SELECT   CASE outcome WHEN 'dry_run' THEN 'only planned, in dry run' WHEN 'held' THEN 'held back' WHEN 'unknown' THEN 'with an unknown outcome' ELSE outcome END, count(*)::int
+		SELECT   CASE outcome WHEN 'dry_run' THEN 'only planned, in dry run' WHEN 'held' THEN 'held back'
+		                      WHEN 'unknown' THEN 'with an unknown outcome' ELSE outcome END, count(*)::int
 		FROM     gv.ad_change_history
-		WHERE    tenant_id = gv.tenant() AND at >= @from AND at < @until AND outcome IN ('dry_run', 'held', 'failed', 'unknown') GROUP BY 1 ORDER BY 1`, args)
+		WHERE    tenant_id = gv.tenant() AND at >= @from AND at < @until AND outcome IN ('dry_run', 'held', 'failed', 'unknown') GROUP BY 1
+		ORDER BY 1`, args)
 	f.Changes = list[change](ctx, tx, &err, "changes", `
 		SELECT   coalesce(nullif(ad.name, ''), h.ad_id), h.action, h.before_minor, h.after_minor, coalesce(a.currency, t.currency), h.reason, h.at
 		FROM     gv.ad_change_history h
@@ -96,7 +99,8 @@ func read(ctx context.Context, tx pgx.Tx, from, until time.Time) (f facts, err e
 		return f, err
 	}
 	err = tx.QueryRow(ctx, `
-		SELECT count(*)::int FROM gv.ad_change_history WHERE tenant_id = gv.tenant() AND at >= @from AND at < @until AND outcome = 'applied'`, args).Scan(&f.Applied)
+		SELECT count(*)::int FROM gv.ad_change_history WHERE tenant_id = gv.tenant() AND at >= @from AND at < @until
+		AND outcome = 'applied'`, args).Scan(&f.Applied)
 	if err != nil {
 		return f, fmt.Errorf("count changes: %w", err)
 	}

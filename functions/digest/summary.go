@@ -93,7 +93,8 @@ func (f facts) changed(zone *time.Location) (lines []string) {
 
 func (f facts) winning() (lines []string) {
 	for _, w := range f.Winners {
-		line := fmt.Sprintf("• %s: %s of pipeline for %s", slack.Name(w.Name, maxName), money.Amount(w.Pipeline).Format(w.Currency), money.Amount(w.Spend).Format(w.Currency))
+		line := fmt.Sprintf("• %s: %s of pipeline for %s", slack.Name(w.Name, maxName), money.Amount(w.Pipeline).Format(w.Currency),
+			money.Amount(w.Spend).Format(w.Currency))
 		if w.New {
 			line += " (new)"
 		}

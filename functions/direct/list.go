@@ -33,7 +33,8 @@ type listOutput struct {
 }
 
 func (f *function) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	filter := director.Filter{AccountID: in.AccountID, Kind: in.Kind, VideoID: in.VideoID, AdID: in.AdID, Limit: in.Limit + 1} // one more tells whether there is a next page
+	// one more tells whether there is a next page
+	filter := director.Filter{AccountID: in.AccountID, Kind: in.Kind, VideoID: in.VideoID, AdID: in.AdID, Limit: in.Limit + 1}
 	var err error
 	if filter.AfterTime, filter.AfterID, err = position(in.Cursor); err != nil {
 		return nil, err

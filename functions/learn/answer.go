@@ -148,7 +148,8 @@ func changed(ctx context.Context, tx pgx.Tx, account string) (m Money, err error
 	err = tx.QueryRow(ctx, `
 		SELECT acc.currency, count(c.*) FILTER (WHERE c.status = 'applied')::int, count(c.*) FILTER (WHERE c.status = 'dry_run')::int,
 		       count(c.*) FILTER (WHERE c.status IN ('pending', 'awaiting_approval', 'applying', 'unknown'))::int,
-		       coalesce(sum(abs(coalesce(c.target_minor, 0) - coalesce(c.before_minor, 0))) FILTER (WHERE c.status = 'applied') / 10 ^ gv.decimals(acc.currency), 0)::float8
+		       coalesce(sum(abs(coalesce(c.target_minor, 0) -
+		       coalesce(c.before_minor, 0))) FILTER (WHERE c.status = 'applied') / 10 ^ gv.decimals(acc.currency), 0)::float8
 		FROM   gv.accounts acc
 		LEFT   JOIN gv.pending_ad_changes c ON c.tenant_id = acc.tenant_id AND c.account_id = acc.account_id AND c.source = 'learning'
 		WHERE  acc.tenant_id = gv.tenant() AND acc.account_id = $1

@@ -23,7 +23,8 @@ func (f *function) gate(ctx context.Context, in *gateInput) (*gateOutput, error)
 		return nil, err
 	}
 	a := gateAnswer{
-		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS, Confidence: p.Confidence,
+		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS,
+		Confidence:      p.Confidence,
 		AccountBaseline: p.Baseline, BaselineSource: string(p.BaselineSource), Intervals: spans(p), Weaknesses: weaknesses(p), Evidence: seen,
 	}
 	if p.Reject {

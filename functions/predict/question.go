@@ -124,7 +124,10 @@ type anyJSON json.RawMessage
 
 // Schema tells the OpenAPI document.
 func (anyJSON) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Description: "An object, a list, or null.", Examples: []any{[]any{map[string]any{"ad_id": "23842", "similarity": 0.8}}}}
+	return &huma.Schema{
+		Description: "An object, a list, or null.",
+		Examples:    []any{[]any{map[string]any{"ad_id": "23842", "similarity": 0.8}}},
+	}
 }
 
 // UnmarshalJSON keeps what came.

@@ -145,7 +145,10 @@ func (r *run) show() {
 		data["started_at"] = *s.BackfillStartedAt
 	}
 	ended := s.BackfillState == crmsync.Completed
-	r.view.Put(s.TenantID, live.Progress{Kind: live.Backfill, ID: strconv.FormatInt(s.PortalID, 10), Status: string(s.BackfillState), Ended: ended, Data: data})
+	r.view.Put(s.TenantID, live.Progress{
+		Kind: live.Backfill, ID: strconv.FormatInt(s.PortalID, 10), Status: string(s.BackfillState),
+		Ended: ended, Data: data,
+	})
 	r.backfills = !ended
 }
 

@@ -1,6 +1,7 @@
 // Package relay sends what the outbox still has, clears what has had its time,
 // sees to it that changes of the embedding model go on and that no winner is left out
-// of the memory, and puts the Cloud Scheduler jobs of tenants' own schedules right. Cloud Scheduler runs it every minute, under a lease; a run that is cut
+// of the memory, and puts the Cloud Scheduler jobs of tenants' own schedules right. Cloud
+// Scheduler runs it every minute, under a lease; a run that is cut
 // short, or made twice, leaves nothing that the next one does not do.
 package relay
 

@@ -12,7 +12,8 @@ func campaignRows(all []meta.Campaign) []ads.PlatformCampaign {
 	rows := make([]ads.PlatformCampaign, len(all))
 	for i, c := range all {
 		rows[i] = ads.PlatformCampaign{
-			ID: c.ID, Name: c.Name, Status: status(c.Status, c.Effective), Budget: c.DailyBudget, Created: known(c.CreatedAt), Lifetime: c.LifetimeBudget != nil,
+			ID: c.ID, Name: c.Name, Status: status(c.Status, c.Effective), Budget: c.DailyBudget, Created: known(c.CreatedAt),
+			Lifetime: c.LifetimeBudget != nil,
 		}
 	}
 	return rows

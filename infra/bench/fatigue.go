@@ -40,7 +40,8 @@ func tiring(args []string) error {
 	fmt.Fprintln(out, "detector\tF1\tprecision\trecall\tF1 of all\tprecision of all")
 	for i, d := range detectors {
 		s := scores[i]
-		fmt.Fprintf(out, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", d.Name, s.Shown.F1(), s.Shown.Precision(), s.Shown.Recall(), s.All.F1(), s.All.Precision())
+		fmt.Fprintf(out, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", d.Name, s.Shown.F1(), s.Shown.Precision(), s.Shown.Recall(), s.All.F1(),
+			s.All.Precision())
 	}
 	fmt.Fprintf(out, "(limit)\t%.2f\t%.2f\t\t\t\n", leastF1, leastPrecision)
 	out.Flush()

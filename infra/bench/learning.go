@@ -74,7 +74,8 @@ func learns(args []string) error {
 	}
 	n := *accounts * *seeds
 	fmt.Printf("\n%d accounts (%d seeds of %d) of %d days, %d new ads a day; the taste changes on day %d; %.1f models promoted an account; %s an account\n\n",
-		n, *seeds, *accounts, learningDays, newAdsADay, tasteChanges, float64(trained)/float64(n), (time.Since(began) / time.Duration(n)).Round(time.Millisecond))
+		n, *seeds, *accounts, learningDays, newAdsADay, tasteChanges, float64(trained)/float64(n),
+		(time.Since(began) / time.Duration(n)).Round(time.Millisecond))
 	fmt.Printf("%-12s %14s %14s %9s %9s\n", "days", "with cycles", "never retrains", "change", "90% holds")
 	for _, w := range weeks() {
 		a, cover := with.mean(w[0], w[1])
@@ -222,12 +223,16 @@ func (l *learner) predict(a *creativeworld.Ad, day int, now time.Time) {
 	}
 	l.days[day]++
 	one := learning.Prediction{
-		ID: a.AdID, AdID: a.AdID, CTR: p.CTR, CTRLow: p.CTRInterval[0], CTRHigh: p.CTRInterval[1], MadeAt: now, Impressions: a.Impressions, Clicks: a.Clicks, Arrived: 1,
+		ID: a.AdID, AdID: a.AdID, CTR: p.CTR, CTRLow: p.CTRInterval[0], CTRHigh: p.CTRInterval[1], MadeAt: now, Impressions: a.Impressions,
+		Clicks: a.Clicks, Arrived: 1,
 	}
 	if one.State = learning.Judge(one, false, now.AddDate(0, 0, 1)); one.State != learning.Open {
 		l.judged = append(l.judged, one)
 	}
-	l.outcomes = append(l.outcomes, oracle.Outcome{Low: p.CTRInterval[0], High: p.CTRInterval[1], Impressions: a.Impressions, Clicks: a.Clicks})
+	l.outcomes = append(l.outcomes, oracle.Outcome{
+		Low: p.CTRInterval[0], High: p.CTRInterval[1], Impressions: a.Impressions,
+		Clicks: a.Clicks,
+	})
 }
 
 // cycle is what steps 2 and 3 do of a day: measure, and where the predictions are off

@@ -281,8 +281,9 @@ func loadClicks(ctx context.Context, db *database, app *pg.DB, key string, lasti
 	cpu := db.cpu(ctx)
 	got := loop(inFlight, lasting, func(n int64) (*http.Request, error) {
 		body, err := json.Marshal(map[string]any{
-			"tenant_id": tenantID(0), "ad_id": "a" + strconv.FormatInt(n%500, 10), "campaign_id": "c1", "click_id": "bench-" + strconv.FormatInt(n, 10),
-			"fbclid": "fb-" + strconv.FormatInt(n, 10), "landing_page_url": "https://shop.example/?utm_source=meta", "utm_source": "meta",
+			"tenant_id": tenantID(0), "ad_id": "a" + strconv.FormatInt(n%500, 10), "campaign_id": "c1",
+			"click_id": "bench-" + strconv.FormatInt(n, 10),
+			"fbclid":   "fb-" + strconv.FormatInt(n, 10), "landing_page_url": "https://shop.example/?utm_source=meta", "utm_source": "meta",
 		})
 		if err != nil {
 			return nil, err

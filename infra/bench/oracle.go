@@ -47,9 +47,11 @@ func judging(args []string) error {
 			s := creativeworld.Run(*seed, n, past, *fresh, w.shape)
 			took := time.Since(began) / time.Duration(n)
 			fmt.Printf("%-26s %6d %7.3f %7.3f %9d %12.0f%% %9.3f %9.3f %9.3f %9.3f %9s\n", w.name, past, s.AUC, s.Bound,
-				s.Rejected, 100*float64(s.Right)/float64(max(s.Rejected, 1)), s.Coverage, s.ROASCoverage, s.Error, s.AverageError, took.Round(time.Millisecond))
+				s.Rejected, 100*float64(s.Right)/float64(max(s.Rejected, 1)), s.Coverage, s.ROASCoverage, s.Error, s.AverageError,
+				took.Round(time.Millisecond))
 			switch {
-			case past == 300 && w.shape == nil && s.AUC < 0.80, past == 300 && (s.Coverage < 0.85 || s.Coverage > 0.95), past == 5 && s.Error > s.AverageError:
+			case past == 300 && w.shape == nil && s.AUC < 0.80, past == 300 && (s.Coverage < 0.85 || s.Coverage > 0.95),
+				past == 5 && s.Error > s.AverageError:
 				missed++
 				fmt.Println("  ^ misses its limit")
 			}
@@ -66,7 +68,8 @@ func judging(args []string) error {
 // clickbait holds the gate to accounts in which what is clicked more pays less: it
 // must not lower the mean ROAS of what runs, over that of all new ads of the account.
 func clickbait(seed uint64, accounts, fresh int) (missed int) {
-	fmt.Printf("\n%-26s %6s %11s %11s %9s %9s %9s %9s\n", "clickbait: worth of clicks", "ads", "by value", "by CTR", "rejects", "right", "said", "true")
+	fmt.Printf("\n%-26s %6s %11s %11s %9s %9s %9s %9s\n", "clickbait: worth of clicks", "ads", "by value", "by CTR", "rejects", "right",
+		"said", "true")
 	for _, lure := range []float64{-0.5, -1, -1.5} {
 		for _, past := range []int{30, 100, 300} {
 			s := creativeworld.Run(seed, accounts, past, fresh, func(t *creativeworld.Taste) { t.Lure = lure })

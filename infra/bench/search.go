@@ -190,7 +190,8 @@ func (m *memories) latencies(ctx context.Context, base string, queries int, toke
 			continue
 		}
 		through, alone := median(t.http), median(t.sql)
-		fmt.Fprintf(out, "%s\t%s\t%s\t%.2f\t%.0f\t\n", name, through.Round(10*time.Microsecond), alone.Round(10*time.Microsecond), float64(through)/float64(alone), mostOverhead)
+		fmt.Fprintf(out, "%s\t%s\t%s\t%.2f\t%.0f\t\n", name, through.Round(10*time.Microsecond), alone.Round(10*time.Microsecond),
+			float64(through)/float64(alone), mostOverhead)
 	}
 	return out.Flush()
 }

@@ -101,13 +101,15 @@ func compareSweeps(db *database, n, days, runs int, share float64) error {
 	fmt.Fprintf(out, "the one SELECT\t%s\n", next.beside.Round(time.Millisecond))
 	fmt.Fprintf(out, "a loop over the ads, a transaction each\t%s\t(from a sample)\n", each.Round(10*time.Millisecond))
 	line := func(name string, l lap) {
-		fmt.Fprintf(out, "%s\t%s\t%.2fx\t%.0fx\t1/%.0f\t1/%.0f\n", name, l.took().Round(time.Millisecond), l.times(), mostTimes, float64(each)/float64(l.took()), leastTimes)
+		fmt.Fprintf(out, "%s\t%s\t%.2fx\t%.0fx\t1/%.0f\t1/%.0f\n", name, l.took().Round(time.Millisecond), l.times(), mostTimes,
+			float64(each)/float64(l.took()), leastTimes)
 	}
 	line("the first sweep: every status is new", first)
 	line("the next: nothing has changed", next)
 	line("while those that tire rest", resting)
 	fmt.Fprintf(out, "the one that finds them: %d cuts and %d refreshes are queued\t%s\t%.2fx\t%s more for each\n", cutting.Cuts, cutting.Refreshes,
-		cutting.took().Round(time.Millisecond), cutting.times(), ((cutting.took() - next.took()) / time.Duration(max(1, cutting.Remediated))).Round(time.Microsecond))
+		cutting.took().Round(time.Millisecond), cutting.times(),
+		((cutting.took() - next.took()) / time.Duration(max(1, cutting.Remediated))).Round(time.Microsecond))
 	if err := out.Flush(); err != nil {
 		return err
 	}

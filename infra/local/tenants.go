@@ -80,7 +80,10 @@ func (s *system) openTenants(ctx context.Context, keep state) error {
 			ID: t.PortalID, Tokens: []string{one.token}, HomeCurrency: t.Currency, Rates: one.rates, Limit: hubspotLimit,
 			Secret: t.WebhookSecret, Target: s.baseURL + "/webhooks/hubspot", Pipelines: []fakehubspot.Pipeline{demo.Pipeline},
 		})
-		s.meta.Connect(fakemeta.AccountConfig{ID: t.AccountID, Name: t.Name, Currency: t.Currency, TimeZone: t.TimeZone, Tokens: []string{one.meta}})
+		s.meta.Connect(fakemeta.AccountConfig{
+			ID: t.AccountID, Name: t.Name, Currency: t.Currency, TimeZone: t.TimeZone,
+			Tokens: []string{one.meta},
+		})
 		s.meta.ConnectPage(fakemeta.PageConfig{
 			ID: t.PageID, Name: t.Name, Tokens: []string{t.PageToken}, AppSecret: keep.MetaAppSecret, Target: s.baseURL + "/webhooks/meta",
 		})

@@ -22,8 +22,10 @@ func NewStore(tx pgx.Tx) Store { return Store{tx} }
 
 const columns = `
 	a.account_id AS id, a.name, a.currency, a.time_zone, a.niche, a.mode, a.paused, a.settings, a.created_at,
-	a.conversion_value_minor AS conversion_value, a.break_even, a.margin, a.attribution_model, a.click_retention_days, a.lead_property, a.write_back,
-	EXISTS (SELECT FROM gv.meta_connections m WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id AND m.disconnected_at IS NULL) AS connected,
+	a.conversion_value_minor AS conversion_value, a.break_even, a.margin, a.attribution_model, a.click_retention_days, a.lead_property,
+	a.write_back,
+	EXISTS (SELECT FROM gv.meta_connections m WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id
+	AND m.disconnected_at IS NULL) AS connected,
 	(SELECT count(*)::int FROM gv.ads d WHERE d.tenant_id = a.tenant_id AND d.account_id = a.account_id) AS num_ads`
 
 // List returns the tenant's accounts by id.
@@ -101,7 +103,8 @@ func (s Store) Save(ctx context.Context, a Account) error {
 	}
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.accounts AS a (tenant_id, account_id, name, currency, time_zone, niche, mode, paused, settings,
-		                              conversion_value_minor, break_even, margin, attribution_model, click_retention_days, lead_property, write_back)
+		                              conversion_value_minor, break_even, margin, attribution_model, click_retention_days, lead_property,
+		                              write_back)
 		VALUES (gv.tenant(), @id, @name, @currency, @zone, @niche, @mode, @paused, jsonb_strip_nulls(@settings::jsonb),
 		        @value, @break_even, @margin, @model, @retention, @lead_property, @write_back)
 		ON CONFLICT (tenant_id, account_id) DO UPDATE

@@ -169,7 +169,8 @@ var translations = map[field]string{
 		Clics (todos), Clics, Clics en el enlace, Clics en enlace, Clics salientes
 		Cliques (todos), Cliques, Cliques no link, Cliques em links, Cliques na ligação, Cliques de saída
 		Clic (tutti), Clic, Clic sul link, Clic in uscita
-		Klikken (alle), Klikken (alles), Klikken, Linkklikken, Linkkliks, Klikken op link, Klikken op links, Klikken op een link, Uitgaande klikken`,
+		Klikken (alle), Klikken (alles), Klikken, Linkklikken, Linkkliks, Klikken op link, Klikken op links, Klikken op een link,
+		Uitgaande klikken`,
 	spend: `Ausgegebener Betrag, Ausgaben
 		Montant dépensé, Montant dépense
 		Importe gastado, Cantidad gastada, Monto gastado

@@ -11,7 +11,8 @@ import (
 // holds the word Purchase is no purchase.
 var (
 	purchases = nameSet(`purchase, omni_purchase, offsite_conversion.fb_pixel_purchase, onsite_conversion.purchase, onsite_web_purchase,
-		onsite_web_app_purchase, web_in_store_purchase, web_app_in_store_purchase, app_custom_event.fb_mobile_purchase, offline_conversion.purchase,
+		onsite_web_app_purchase, web_in_store_purchase, web_app_in_store_purchase, app_custom_event.fb_mobile_purchase,
+		offline_conversion.purchase,
 		Purchases, Website purchases, Meta purchases, On-Facebook purchases, In-app purchases, Offline purchases, Mobile app purchases`)
 	leadEvents = nameSet(`lead, omni_lead, leadgen.other, leadgen_grouped, onsite_conversion.lead, onsite_conversion.lead_grouped,
 		offsite_conversion.fb_pixel_lead, onsite_web_lead, offline_conversion.lead, app_custom_event.fb_mobile_lead,

@@ -47,14 +47,22 @@ var attributes = func() map[string]bool {
 	for _, name := range lettersOf(`ad set name, adset name, ad set, adset, ad group, ad group name, account name, account, objective, campaign objective, buying type,
 		attribution setting, attribution window, quality ranking, engagement rate ranking, conversion rate ranking, starts, ends, start, end,
 		ad created, date last edited, last significant edit, last edited, updated at, updated time, bid strategy, bid type, optimization goal,
-		performance goal, ad set delivery, campaign delivery, ad set status, adset status, campaign status, ad group status, campaign type, ad type, tags, labels, ad labels,
-		preview link, permalink, post url, schedule, ad schedule, time zone, time zone name, delivery level, notes, ad set end time, ad set start time
-		Anzeigengruppenname, Name der Anzeigengruppe, Kontoname, Ziel, Attributionseinstellung, Startet, Endet, Beginn, Ende, Qualitätsranking, Letzte Bearbeitung
-		Nom de l'ensemble de publicités, Nom du compte, Objectif, Paramètre d'attribution, Début, Fin, Date de début, Date de fin, Classement de qualité
-		Nombre del conjunto de anuncios, Nombre de la cuenta, Objetivo, Configuración de atribución, Inicio, Finalización, Clasificación por calidad, Entrega de la campaña, Entrega del conjunto de anuncios
-		Nome do conjunto de anúncios, Nome da conta, Configuração de atribuição, Início, Término, Classificação de qualidade, Veiculação da campanha
-		Nome del gruppo di inserzioni, Nome gruppo di inserzioni, Nome account, Obiettivo, Impostazione di attribuzione, Inizio, Fine, Classificazione della qualità
-		Naam advertentieset, Advertentiesetnaam, Naam van advertentieset, Accountnaam, Doel, Toeschrijvingsinstelling, Begint, Eindigt, Begint op, Eindigt op, Kwaliteitsranglijst`) {
+		performance goal, ad set delivery, campaign delivery, ad set status, adset status, campaign status, ad group status, campaign type,
+		ad type, tags, labels, ad labels,
+		preview link, permalink, post url, schedule, ad schedule, time zone, time zone name, delivery level, notes, ad set end time,
+		ad set start time
+		Anzeigengruppenname, Name der Anzeigengruppe, Kontoname, Ziel, Attributionseinstellung, Startet, Endet, Beginn, Ende, Qualitätsranking,
+		Letzte Bearbeitung
+		Nom de l'ensemble de publicités, Nom du compte, Objectif, Paramètre d'attribution, Début, Fin, Date de début, Date de fin,
+		Classement de qualité
+		Nombre del conjunto de anuncios, Nombre de la cuenta, Objetivo, Configuración de atribución, Inicio, Finalización,
+		Clasificación por calidad, Entrega de la campaña, Entrega del conjunto de anuncios
+		Nome do conjunto de anúncios, Nome da conta, Configuração de atribuição, Início, Término, Classificação de qualidade,
+		Veiculação da campanha
+		Nome del gruppo di inserzioni, Nome gruppo di inserzioni, Nome account, Obiettivo, Impostazione di attribuzione, Inizio, Fine,
+		Classificazione della qualità
+		Naam advertentieset, Advertentiesetnaam, Naam van advertentieset, Accountnaam, Doel, Toeschrijvingsinstelling, Begint, Eindigt, Begint op,
+		Eindigt op, Kwaliteitsranglijst`) {
 		all[name] = true
 	}
 	return all

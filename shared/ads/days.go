@@ -33,7 +33,8 @@ type DayOf struct {
 // reports no conversions, those that an import knew of the day stay.
 const reportedDays = `
 	WITH reported AS (
-		SELECT DISTINCT ON (t."AdID", t."Day") t."AdID" AS ad_id, (t."Day" AT TIME ZONE 'UTC')::date AS day, t."Impressions" AS impressions, t."Clicks" AS clicks, t."Spend" AS spend,
+		SELECT DISTINCT ON (t."AdID", t."Day") t."AdID" AS ad_id, (t."Day" AT TIME ZONE 'UTC')::date AS day, t."Impressions" AS impressions,
+		t."Clicks" AS clicks, t."Spend" AS spend,
 		       nullif(t."Frequency", 0)::real AS frequency, nullif(t."Reach", 0) AS reach, t."Conversions" AS conversions, t."Value" AS value
 		FROM   jsonb_to_recordset(@rows) AS t ("AdID" text, "Day" timestamptz, "Impressions" bigint, "Clicks" bigint, "Spend" bigint,
 		                                       "Frequency" float8, "Reach" bigint, "Conversions" bigint, "Value" bigint)
@@ -45,7 +46,8 @@ const reportedDays = `
 		       CASE WHEN v.keeps THEN m.revenue_minor END AS revenue_minor,
 		       m.ad_id IS NOT NULL AND (m.impressions, m.clicks, m.spend_minor, m.frequency, m.reach, m.from_meta, m.value_from_meta)
 		           IS NOT DISTINCT FROM (t.impressions, t.clicks, t.spend, t.frequency, t.reach, true, NOT v.keeps)
-		       AND (v.keeps OR (m.conversions, m.value_minor, m.revenue_minor) IS NOT DISTINCT FROM (t.conversions, t.value, NULL::bigint)) AS same
+		       AND (v.keeps OR (m.conversions, m.value_minor, m.revenue_minor) IS NOT DISTINCT
+		       FROM (t.conversions, t.value, NULL::bigint)) AS same
 		FROM   reported t
 		LEFT   JOIN gv.ad_metrics m ON m.tenant_id = gv.tenant() AND m.ad_id = t.ad_id AND m.day = t.day
 		CROSS  JOIN LATERAL (
@@ -83,13 +85,15 @@ func (s Store) PutDays(ctx context.Context, account string, batch []Day) (n int,
 		return 0, err
 	}
 	done, err := s.tx.Exec(ctx, reportedDays+`
-		INSERT INTO gv.ad_metrics AS m (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor, revenue_minor,
+		INSERT INTO gv.ad_metrics AS m (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor,
+		revenue_minor,
 		                           from_meta, value_from_meta)
 		SELECT gv.tenant(), ad_id, day, impressions, clicks, spend, frequency, reach, conversions, value_minor, revenue_minor, true, NOT keeps
 		FROM   joined WHERE NOT same ORDER BY ad_id, day
 		ON CONFLICT (tenant_id, ad_id, day) DO UPDATE
 		SET    impressions = excluded.impressions, clicks = excluded.clicks, spend_minor = excluded.spend_minor, frequency = excluded.frequency,
-		       reach = excluded.reach, conversions = excluded.conversions, value_minor = excluded.value_minor, revenue_minor = excluded.revenue_minor,
+		       reach = excluded.reach, conversions = excluded.conversions, value_minor = excluded.value_minor,
+		       revenue_minor = excluded.revenue_minor,
 		       from_meta = true, value_from_meta = excluded.value_from_meta,
 		       conversion_value_minor = CASE WHEN NOT excluded.value_from_meta THEN m.conversion_value_minor END`, with)
 	if err != nil {

@@ -65,20 +65,31 @@ const gatherAds = `
 	       r.adset_id, r.name, r.status, r.daily_budget, r.adset_budget, r.campaign_budget, r.creative_dna, r.created_at, r.first_day,
 	       coalesce(r.described_on, now.today), coalesce(r.budget_on, now.today), now.today
 	FROM  (SELECT r.ad_id,
-	              (array_agg(r.campaign_id     ORDER BY r.last_day DESC NULLS LAST, r.campaign_id DESC)     FILTER (WHERE r.campaign_id IS NOT NULL))[1] AS campaign_id,
-	              (array_agg(r.campaign_name   ORDER BY r.last_day DESC NULLS LAST, r.campaign_name DESC)   FILTER (WHERE r.campaign_name IS NOT NULL))[1] AS campaign_name,
-	              (array_agg(r.adset_id        ORDER BY r.last_day DESC NULLS LAST, r.adset_id DESC)        FILTER (WHERE r.adset_id IS NOT NULL))[1] AS adset_id,
-	              (array_agg(r.name            ORDER BY r.last_day DESC NULLS LAST, r.name DESC)            FILTER (WHERE r.name IS NOT NULL))[1] AS name,
-	              (array_agg(r.status          ORDER BY r.last_day DESC NULLS LAST, r.status DESC)          FILTER (WHERE r.status IS NOT NULL))[1] AS status,
-	              (array_agg(r.daily_budget    ORDER BY r.last_day DESC NULLS LAST, r.daily_budget DESC)    FILTER (WHERE r.daily_budget IS NOT NULL))[1] AS daily_budget,
-	              (array_agg(r.adset_budget    ORDER BY r.last_day DESC NULLS LAST, r.adset_budget DESC)    FILTER (WHERE r.adset_budget IS NOT NULL))[1] AS adset_budget,
-	              (array_agg(r.campaign_budget ORDER BY r.last_day DESC NULLS LAST, r.campaign_budget DESC) FILTER (WHERE r.campaign_budget IS NOT NULL))[1] AS campaign_budget,
-	              (array_agg(r.creative_dna    ORDER BY r.last_day DESC NULLS LAST, r.creative_dna DESC)    FILTER (WHERE r.creative_dna IS NOT NULL))[1] AS creative_dna,
-	              (array_agg(r.created_at      ORDER BY r.last_day DESC NULLS LAST, r.created_at)           FILTER (WHERE r.created_at IS NOT NULL))[1] AS created_at,
+	              (array_agg(r.campaign_id     ORDER BY r.last_day DESC NULLS LAST,
+	              r.campaign_id DESC)     FILTER (WHERE r.campaign_id IS NOT NULL))[1] AS campaign_id,
+	              (array_agg(r.campaign_name   ORDER BY r.last_day DESC NULLS LAST,
+	              r.campaign_name DESC)   FILTER (WHERE r.campaign_name IS NOT NULL))[1] AS campaign_name,
+	              (array_agg(r.adset_id        ORDER BY r.last_day DESC NULLS LAST,
+	              r.adset_id DESC)        FILTER (WHERE r.adset_id IS NOT NULL))[1] AS adset_id,
+	              (array_agg(r.name            ORDER BY r.last_day DESC NULLS LAST,
+	              r.name DESC)            FILTER (WHERE r.name IS NOT NULL))[1] AS name,
+	              (array_agg(r.status          ORDER BY r.last_day DESC NULLS LAST,
+	              r.status DESC)          FILTER (WHERE r.status IS NOT NULL))[1] AS status,
+	              (array_agg(r.daily_budget    ORDER BY r.last_day DESC NULLS LAST,
+	              r.daily_budget DESC)    FILTER (WHERE r.daily_budget IS NOT NULL))[1] AS daily_budget,
+	              (array_agg(r.adset_budget    ORDER BY r.last_day DESC NULLS LAST,
+	              r.adset_budget DESC)    FILTER (WHERE r.adset_budget IS NOT NULL))[1] AS adset_budget,
+	              (array_agg(r.campaign_budget ORDER BY r.last_day DESC NULLS LAST,
+	              r.campaign_budget DESC) FILTER (WHERE r.campaign_budget IS NOT NULL))[1] AS campaign_budget,
+	              (array_agg(r.creative_dna    ORDER BY r.last_day DESC NULLS LAST,
+	              r.creative_dna DESC)    FILTER (WHERE r.creative_dna IS NOT NULL))[1] AS creative_dna,
+	              (array_agg(r.created_at      ORDER BY r.last_day DESC NULLS LAST,
+	              r.created_at)           FILTER (WHERE r.created_at IS NOT NULL))[1] AS created_at,
 	              min(r.first_day) AS first_day, max(r.last_day) AS described_on,
 	              max(r.last_day) FILTER (WHERE coalesce(r.daily_budget, r.adset_budget, r.campaign_budget) IS NOT NULL) AS budget_on
 	       FROM   import_rows r GROUP BY r.ad_id) AS r
-	CROSS JOIN (SELECT (now() AT TIME ZONE time_zone)::date AS today FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = @account) AS now
+	CROSS JOIN (SELECT (now() AT TIME ZONE time_zone)::date AS today FROM gv.accounts WHERE tenant_id = gv.tenant()
+	AND account_id = @account) AS now
 	LEFT  JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = r.ad_id
 	LEFT  JOIN (SELECT c.name, min(c.campaign_id) AS campaign_id FROM gv.campaigns c
 	            WHERE c.tenant_id = gv.tenant() AND c.account_id = @account AND c.name <> '' GROUP BY c.name) AS known
@@ -88,16 +99,19 @@ const gatherAds = `
 // later name nor a budget that is known of today.
 const putCampaigns = `
 	WITH said AS MATERIALIZED (
-		SELECT campaign_id, max(described_on) AS described_on, max(budget_on) FILTER (WHERE campaign_budget IS NOT NULL) AS budget_on, max(today) AS today,
+		SELECT campaign_id, max(described_on) AS described_on, max(budget_on) FILTER (WHERE campaign_budget IS NOT NULL) AS budget_on,
+		max(today) AS today,
 		       (array_agg(campaign_name   ORDER BY described_on DESC, campaign_name DESC) FILTER (WHERE campaign_name IS NOT NULL))[1] AS name,
 		       (array_agg(campaign_budget ORDER BY budget_on DESC, campaign_budget DESC)  FILTER (WHERE campaign_budget IS NOT NULL))[1] AS budget
 		FROM   import_ads GROUP BY campaign_id
 	), fresh AS (
 		SELECT s.campaign_id, s.described_on,
 		       CASE WHEN c.campaign_id IS NULL OR c.name = '' THEN coalesce(s.name, '')
-		            WHEN (NOT c.from_meta OR s.described_on >= s.today) AND s.described_on >= coalesce(c.described_on, '-infinity') THEN coalesce(s.name, c.name)
+		            WHEN (NOT c.from_meta OR s.described_on >= s.today)
+		            AND s.described_on >= coalesce(c.described_on, '-infinity') THEN coalesce(s.name, c.name)
 		            ELSE c.name END AS name,
-		       b.takes, CASE WHEN b.takes THEN s.budget ELSE c.daily_budget_minor END AS budget, CASE WHEN b.takes THEN s.budget_on ELSE c.budget_on END AS budget_on
+		       b.takes, CASE WHEN b.takes THEN s.budget ELSE c.daily_budget_minor END AS budget,
+		       CASE WHEN b.takes THEN s.budget_on ELSE c.budget_on END AS budget_on
 		FROM   said s
 		LEFT   JOIN gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = s.campaign_id
 		CROSS  JOIN LATERAL (SELECT s.budget IS NOT NULL AND (c.campaign_id IS NULL OR s.budget_on >= s.today
@@ -134,8 +148,10 @@ const clickedAds = `
 // newAds takes an ad without a creation time to be as old as its first day.
 const newAds = `
 	WITH put AS (
-		INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at, described_on, budget_on)
-		SELECT gv.tenant(), t.ad_id, @account, t.campaign_id, coalesce(t.adset_id, ''), coalesce(t.name, ''), coalesce(t.status, 'ACTIVE'), t.daily_budget,
+		INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at,
+		described_on, budget_on)
+		SELECT gv.tenant(), t.ad_id, @account, t.campaign_id, coalesce(t.adset_id, ''), coalesce(t.name, ''), coalesce(t.status, 'ACTIVE'),
+		t.daily_budget,
 		       coalesce(t.creative_dna, '{}'), coalesce(t.created_at, t.first_day::timestamp AT TIME ZONE acc.time_zone, now()),
 		       t.described_on, CASE WHEN t.daily_budget IS NOT NULL THEN t.budget_on END
 		FROM   import_ads t
@@ -156,14 +172,17 @@ const takesBudget = `(t.budget_on >= t.today OR NOT a.from_meta AND (a.daily_bud
 // than the newest only fills what is empty.
 const knownAds = `
 	UPDATE gv.ads a
-	SET    campaign_id = f.campaign_id, adset_id = f.adset_id, name = f.name, status = f.status, creative_dna = f.creative_dna, created_at = f.created_at,
+	SET    campaign_id = f.campaign_id, adset_id = f.adset_id, name = f.name, status = f.status, creative_dna = f.creative_dna,
+	created_at = f.created_at,
 	       daily_budget_minor = f.budget, budget_on = f.budget_on, described_on = f.described_on
 	FROM  (SELECT a.ad_id,
 	              CASE WHEN n.newest THEN t.campaign_id ELSE a.campaign_id END AS campaign_id,
-	              CASE WHEN n.newest THEN coalesce(t.adset_id, a.adset_id) ELSE coalesce(nullif(a.adset_id, ''), t.adset_id, '') END AS adset_id,
+	              CASE WHEN n.newest THEN coalesce(t.adset_id, a.adset_id) ELSE coalesce(nullif(a.adset_id, ''), t.adset_id,
+	              '') END AS adset_id,
 	              CASE WHEN n.newest THEN coalesce(t.name, a.name) ELSE coalesce(nullif(a.name, ''), t.name, '') END AS name,
 	              CASE WHEN n.newest THEN coalesce(t.status, a.status) ELSE a.status END AS status,
-	              CASE WHEN n.newest OR a.creative_dna = '{}' THEN coalesce(t.creative_dna, a.creative_dna) ELSE a.creative_dna END AS creative_dna,
+	              CASE WHEN n.newest OR a.creative_dna = '{}' THEN coalesce(t.creative_dna,
+	              a.creative_dna) ELSE a.creative_dna END AS creative_dna,
 	              coalesce(t.created_at, least(a.created_at, t.first_day::timestamp AT TIME ZONE acc.time_zone)) AS created_at,
 	              CASE WHEN n.budget THEN t.daily_budget ELSE a.daily_budget_minor END AS budget,
 	              CASE WHEN n.budget THEN t.budget_on ELSE a.budget_on END AS budget_on,
@@ -171,7 +190,8 @@ const knownAds = `
 	       FROM   import_ads t
 	       JOIN   gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id
 	       JOIN   gv.accounts acc ON acc.tenant_id = gv.tenant() AND acc.account_id = @account
-	       CROSS  JOIN LATERAL (SELECT (NOT a.from_meta OR t.described_on >= t.today) AND t.described_on >= coalesce(a.described_on, '-infinity') AS newest,
+	       CROSS  JOIN LATERAL (SELECT (NOT a.from_meta OR t.described_on >= t.today)
+	       AND t.described_on >= coalesce(a.described_on, '-infinity') AS newest,
 	                                   t.daily_budget IS NOT NULL AND ` + takesBudget + ` AS budget) n) AS f
 	WHERE  a.tenant_id = gv.tenant() AND a.ad_id = f.ad_id
 	AND    (a.campaign_id, a.adset_id, a.name, a.status, a.creative_dna, a.created_at, a.daily_budget_minor, a.budget_on, a.described_on)
@@ -190,4 +210,5 @@ const putBudgets = `
 // staleBudgets counts the ads whose budget of an earlier day was not taken.
 const staleBudgets = `
 	SELECT count(*) FROM import_ads t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id
-	WHERE  coalesce(t.daily_budget, t.adset_budget) IS NOT NULL AND t.budget_on < t.today AND a.daily_budget_minor <> coalesce(t.daily_budget, t.adset_budget)`
+	WHERE  coalesce(t.daily_budget, t.adset_budget) IS NOT NULL AND t.budget_on < t.today
+	AND a.daily_budget_minor <> coalesce(t.daily_budget, t.adset_budget)`

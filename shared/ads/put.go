@@ -38,7 +38,8 @@ type PlatformAd struct {
 // another account's here stays that.
 func (s Store) PutCampaigns(ctx context.Context, account string, all []PlatformCampaign) error {
 	return s.put(ctx, "campaigns", account, all, `
-		INSERT INTO gv.campaigns AS c (tenant_id, campaign_id, account_id, name, status, daily_budget_minor, created_at, from_meta, lifetime_budget)
+		INSERT INTO gv.campaigns AS c (tenant_id, campaign_id, account_id, name, status, daily_budget_minor, created_at, from_meta,
+		lifetime_budget)
 		SELECT gv.tenant(), t."ID", @account, t."Name", t."Status", t."Budget", coalesce(t."Created", now()), true, t."Lifetime"
 		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Name" text, "Status" text, "Budget" bigint, "Created" timestamptz, "Lifetime" boolean)
 		ORDER  BY t."ID"
@@ -55,15 +56,18 @@ func (s Store) PutAdSets(ctx context.Context, account string, all []PlatformAdSe
 	return s.put(ctx, "ad sets", account, all, `
 		INSERT INTO gv.ad_sets AS s (tenant_id, adset_id, account_id, campaign_id, name, status, daily_budget_minor, learning, lifetime_budget)
 		SELECT gv.tenant(), t."ID", @account, t."Campaign", t."Name", t."Status", t."Budget", t."Learning", t."Lifetime"
-		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Learning" boolean, "Lifetime" boolean)
+		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Learning" boolean,
+		"Lifetime" boolean)
 		JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		ORDER  BY t."ID"
 		ON CONFLICT (tenant_id, adset_id) DO UPDATE
-		SET    campaign_id = excluded.campaign_id, name = excluded.name, status = excluded.status, daily_budget_minor = excluded.daily_budget_minor,
+		SET    campaign_id = excluded.campaign_id, name = excluded.name, status = excluded.status,
+		daily_budget_minor = excluded.daily_budget_minor,
 		       learning = excluded.learning, lifetime_budget = excluded.lifetime_budget
 		WHERE  s.account_id = excluded.account_id
 		AND    (s.campaign_id, s.name, s.status, s.daily_budget_minor, s.learning, s.lifetime_budget)
-		       IS DISTINCT FROM (excluded.campaign_id, excluded.name, excluded.status, excluded.daily_budget_minor, excluded.learning, excluded.lifetime_budget)`)
+		       IS DISTINCT FROM (excluded.campaign_id, excluded.name, excluded.status, excluded.daily_budget_minor, excluded.learning,
+		       excluded.lifetime_budget)`)
 }
 
 // PutAds writes what has changed of ads and returns those that are the account's
@@ -87,12 +91,16 @@ func (s Store) PutAds(ctx context.Context, account string, all []PlatformAd, asO
 		WITH reported AS MATERIALIZED (
 			SELECT t."ID" AS ad_id, t."AdSet" AS adset_id, t."Campaign" AS campaign_id, t."Name" AS name, t."Status" AS status,
 			       t."Budget" AS budget, t."Created" AS created_at, coalesce(nullif(t."DNA", 'null'), '{}') AS dna,
-			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'adset/' || t."AdSet" AND o.known_at > @asof) AS newer,
-			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'ad/' || t."ID" AND o.known_at > @asof) AS set_since
-			FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "AdSet" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Created" timestamptz, "DNA" jsonb)
+			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'adset/' || t."AdSet"
+			       AND o.known_at > @asof) AS newer,
+			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'ad/' || t."ID"
+			       AND o.known_at > @asof) AS set_since
+			FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "AdSet" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint,
+			"Created" timestamptz, "DNA" jsonb)
 			JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		), added AS (
-			INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at, from_meta)
+			INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at,
+			from_meta)
 			SELECT gv.tenant(), ad_id, @account, campaign_id, adset_id, name, status, budget, dna, coalesce(created_at, now()), true
 			FROM   reported t
 			WHERE  NOT EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id)
@@ -100,7 +108,8 @@ func (s Store) PutAds(ctx context.Context, account string, all []PlatformAd, asO
 			ON CONFLICT (tenant_id, ad_id) DO NOTHING
 			RETURNING ad_id
 		), fresh AS (
-			SELECT a.ad_id, t.campaign_id, t.adset_id, t.name, CASE WHEN t.set_since THEN a.status ELSE t.status END AS status, CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
+			SELECT a.ad_id, t.campaign_id, t.adset_id, t.name, CASE WHEN t.set_since THEN a.status ELSE t.status END AS status,
+			CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
 			       coalesce(t.created_at, a.created_at) AS created_at,
 			       CASE WHEN a.creative_dna = '{}' OR a.creative_dna->>'dna_source' = 'meta' THEN t.dna ELSE a.creative_dna END AS dna
 			FROM   reported t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account

@@ -18,7 +18,8 @@ func NewStore(tx pgx.Tx) Store { return Store{tx} }
 // Accounts returns up to limit of the tenant's ad accounts.
 func (s Store) Accounts(ctx context.Context, limit int) ([]Account, error) {
 	rows, _ := s.tx.Query(ctx, `
-		SELECT account_id, currency, conversion_value_minor AS conversion_value FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id LIMIT $1`, limit)
+		SELECT account_id, currency, conversion_value_minor AS conversion_value FROM gv.accounts WHERE tenant_id = gv.tenant()
+		ORDER BY account_id LIMIT $1`, limit)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Account])
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)
@@ -45,10 +46,12 @@ func (s Store) LockTenant(ctx context.Context) (money.Currency, error) {
 func (s Store) Campaigns(ctx context.Context, account, id string, page Page) ([]Campaign, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   c.campaign_id, c.name, c.account_id, acc.currency, c.status,
-		         coalesce(c.daily_budget_minor, coalesce(sum(a.daily_budget_minor) FILTER (WHERE a.status IN ('ACTIVE', 'PAUSED')), 0) + coalesce((
+		         coalesce(c.daily_budget_minor, coalesce(sum(a.daily_budget_minor) FILTER (WHERE a.status IN ('ACTIVE', 'PAUSED')),
+		         0) + coalesce((
 		             SELECT sum(s.daily_budget_minor) FROM gv.ad_sets s
 		             WHERE  s.tenant_id = c.tenant_id AND s.campaign_id = c.campaign_id AND 1 < (
-		                 SELECT count(*) FROM gv.ads o WHERE o.tenant_id = s.tenant_id AND o.adset_id = s.adset_id AND o.status IN ('ACTIVE', 'PAUSED')
+		                 SELECT count(*) FROM gv.ads o WHERE o.tenant_id = s.tenant_id AND o.adset_id = s.adset_id
+		                 AND o.status IN ('ACTIVE', 'PAUSED')
 		                 HAVING count(o.daily_budget_minor) = 0)), 0))::bigint AS total_budget,
 		         count(a.ad_id) AS num_ads, coalesce(sum(a.impressions), 0)::bigint AS impressions, coalesce(sum(a.clicks), 0)::bigint AS clicks,
 		         coalesce(sum(a.spend_minor), 0)::bigint AS spend, coalesce(sum(a.pipeline_minor), 0)::bigint AS pipeline,

@@ -102,7 +102,8 @@ const recompute = `
 WITH target AS MATERIALIZED (
 	SELECT a.ad_id, a.is_winner AS was_winner, acc.currency,
 	       -- a deal was once credited to the ad, or would be if it came back: no report takes the ledger's place
-	       EXISTS (SELECT FROM gv.deal_touches x WHERE x.tenant_id = gv.tenant() AND x.ad_id = a.ad_id AND x.eligible) AS deal_credited, acc.settings, coalesce(acc.conversion_value_minor, 0) AS worth,
+	       EXISTS (SELECT FROM gv.deal_touches x WHERE x.tenant_id = gv.tenant() AND x.ad_id = a.ad_id AND x.eligible) AS deal_credited,
+	       acc.settings, coalesce(acc.conversion_value_minor, 0) AS worth,
 	       acc.currency = t.currency AS same_currency,
 	       (10 ^ gv.decimals(acc.currency))::numeric AS minor
 	FROM   gv.ads a
@@ -125,7 +126,8 @@ WITH target AS MATERIALIZED (
 		       sum(m.impressions) FILTER (WHERE m.imported) AS im_impressions, sum(m.clicks) FILTER (WHERE m.imported) AS im_clicks,
 		       sum(m.spend_minor) FILTER (WHERE m.imported) AS im_spend, sum(m.value_minor) FILTER (WHERE m.imported) AS im_value,
 		       sum(least(coalesce(m.revenue_minor, m.value_minor), m.value_minor)) FILTER (WHERE m.imported) AS im_revenue,
-		       sum(m.conversions::numeric * coalesce(m.conversion_value_minor, t.worth)) FILTER (WHERE m.imported AND m.value_minor = 0) AS im_assumed
+		       sum(m.conversions::numeric * coalesce(m.conversion_value_minor, t.worth)) FILTER (WHERE m.imported
+		       AND m.value_minor = 0) AS im_assumed
 		FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = t.ad_id
 	) dy ON true
 	LEFT   JOIN LATERAL (
@@ -134,9 +136,11 @@ WITH target AS MATERIALIZED (
 		       sum(p.spend_minor) FILTER (WHERE p.apart) AS more_spend,
 		       sum(p.pipeline_minor) FILTER (WHERE p.apart) AS value, sum(p.revenue_minor) FILTER (WHERE p.apart) AS revenue,
 		       sum(p.conversions) FILTER (WHERE p.apart) AS conversions,
-		       sum(p.conversions::numeric * coalesce(p.conversion_value_minor, t.worth)) FILTER (WHERE p.apart AND coalesce(p.pipeline_minor, 0) = 0) AS assumed,
+		       sum(p.conversions::numeric * coalesce(p.conversion_value_minor, t.worth)) FILTER (WHERE p.apart
+		       AND coalesce(p.pipeline_minor, 0) = 0) AS assumed,
 		       sum(p.pipeline_minor) AS all_value, sum(p.revenue_minor) AS all_revenue, sum(p.conversions) AS all_conversions,
-		       sum(p.conversions::numeric * coalesce(p.conversion_value_minor, t.worth)) FILTER (WHERE coalesce(p.pipeline_minor, 0) = 0) AS all_assumed
+		       sum(p.conversions::numeric * coalesce(p.conversion_value_minor, t.worth)) FILTER (WHERE
+		       coalesce(p.pipeline_minor, 0) = 0) AS all_assumed
 		FROM  (SELECT q.*, NOT EXISTS (SELECT FROM gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = q.ad_id
 		                               AND m.day BETWEEN q.first_day AND q.last_day) AS apart
 		       FROM   gv.ad_periods q WHERE q.tenant_id = gv.tenant() AND q.ad_id = t.ad_id AND q.counted OFFSET 0) p
@@ -149,7 +153,8 @@ WITH target AS MATERIALIZED (
 		FROM  (SELECT d.value_minor, d.stage_name = 'closed_won' AND d.amount_minor IS NOT NULL AS paid, d.attribution_confidence AS confidence
 		       FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = t.ad_id AND d.state = 'live' AND NOT d.split
 		       UNION ALL -- of a deal that several ads share, the ad's part: the parts add up to the minor unit
-		       SELECT round(d.value_minor * c.share_to) - round(d.value_minor * c.share_from), d.stage_name = 'closed_won' AND d.amount_minor IS NOT NULL,
+		       SELECT round(d.value_minor * c.share_to) - round(d.value_minor * c.share_from), d.stage_name = 'closed_won'
+		       AND d.amount_minor IS NOT NULL,
 		              d.attribution_confidence
 		       FROM   gv.deal_credits c JOIN gv.deals d USING (tenant_id, portal_id, deal_id)
 		       WHERE  c.tenant_id = gv.tenant() AND c.ad_id = t.ad_id AND d.state = 'live' AND d.split) AS d
@@ -163,8 +168,10 @@ WITH target AS MATERIALIZED (
 	LEFT   JOIN LATERAL (
 		SELECT s.*
 		FROM  (VALUES
-			(coalesce(dy.impressions, 0) + coalesce(pe.more_impressions, 0), coalesce(dy.clicks, 0) + coalesce(pe.more_clicks, 0), coalesce(dy.spend, 0) + coalesce(pe.more_spend, 0), 1),
-			(coalesce(dy.im_impressions, 0) + coalesce(pe.impressions, 0), coalesce(dy.im_clicks, 0) + coalesce(pe.clicks, 0), coalesce(dy.im_spend, 0) + coalesce(pe.spend, 0), 2)
+			(coalesce(dy.impressions, 0) + coalesce(pe.more_impressions, 0), coalesce(dy.clicks, 0) + coalesce(pe.more_clicks, 0),
+			coalesce(dy.spend, 0) + coalesce(pe.more_spend, 0), 1),
+			(coalesce(dy.im_impressions, 0) + coalesce(pe.impressions, 0), coalesce(dy.im_clicks, 0) + coalesce(pe.clicks, 0),
+			coalesce(dy.im_spend, 0) + coalesce(pe.spend, 0), 2)
 		) AS s (impressions, clicks, spend, reading)
 		WHERE  dy.impressions IS NOT NULL OR pe.impressions IS NOT NULL
 		ORDER  BY s.impressions DESC, s.spend DESC, s.reading LIMIT 1
@@ -172,7 +179,8 @@ WITH target AS MATERIALIZED (
 	LEFT   JOIN LATERAL ( -- the report that knows of most value
 		SELECT s.value, least(s.revenue, s.value) AS revenue, s.assumed, bool_or(s.known) OVER () AS known
 		FROM  (VALUES
-			(coalesce(dy.value, 0) + coalesce(pe.value, 0), coalesce(dy.revenue, 0) + coalesce(pe.revenue, 0), coalesce(dy.assumed, 0) + coalesce(pe.assumed, 0),
+			(coalesce(dy.value, 0) + coalesce(pe.value, 0), coalesce(dy.revenue, 0) + coalesce(pe.revenue, 0),
+			coalesce(dy.assumed, 0) + coalesce(pe.assumed, 0),
 			 dy.value > 0 OR dy.conversions > 0 OR pe.value IS NOT NULL OR pe.conversions IS NOT NULL, 1),
 			(coalesce(dy.im_value, 0) + coalesce(pe.all_value, 0), coalesce(dy.im_revenue, 0) + coalesce(pe.all_revenue, 0),
 			 coalesce(dy.im_assumed, 0) + coalesce(pe.all_assumed, 0), pe.all_value IS NOT NULL OR pe.all_conversions IS NOT NULL, 2),
@@ -189,9 +197,11 @@ WITH target AS MATERIALIZED (
 	) o ON true
 ), fresh AS (
 	SELECT v.ad_id, v.was_winner, v.currency, v.impressions, v.clicks, v.spend_minor, v.source, v.minor, v.settings,
-	       CASE v.source WHEN 'ledger' THEN v.ledger_pipeline WHEN 'feedback' THEN v.fb_pipeline WHEN 'import' THEN v.report_value ELSE 0 END AS known,
+	       CASE v.source WHEN 'ledger' THEN v.ledger_pipeline WHEN 'feedback' THEN v.fb_pipeline WHEN 'import' THEN v.report_value
+	                     ELSE 0 END AS known,
 	       CASE v.source WHEN 'import' THEN v.report_assumed ELSE 0 END AS assumed,
-	       CASE v.source WHEN 'ledger' THEN v.ledger_revenue WHEN 'feedback' THEN least(v.fb_revenue, v.fb_pipeline) WHEN 'import' THEN v.report_revenue ELSE 0 END AS revenue,
+	       CASE v.source WHEN 'ledger' THEN v.ledger_revenue WHEN 'feedback' THEN least(v.fb_revenue,
+	       v.fb_pipeline) WHEN 'import' THEN v.report_revenue ELSE 0 END AS revenue,
 	       CASE v.source WHEN 'ledger' THEN coalesce(v.confidence, 1) ELSE 1 END AS confidence
 	FROM   valued v
 ), judged AS (
@@ -201,12 +211,14 @@ WITH target AS MATERIALIZED (
 	FROM   fresh f
 ), memory AS (
 	UPDATE gv.winners w SET active = j.is_winner, pipeline_roas = j.roas::double precision,
-	       ctr = CASE WHEN j.impressions > 0 THEN j.clicks::double precision / j.impressions::double precision ELSE w.ctr END, updated_at = now()
+	       ctr = CASE WHEN j.impressions > 0 THEN j.clicks::double precision / j.impressions::double precision ELSE w.ctr END,
+	       updated_at = now()
 	FROM   judged j
 	WHERE  w.tenant_id = gv.tenant() AND w.ad_id = j.ad_id AND (j.is_winner OR j.was_winner)
 )
 UPDATE gv.ads a
-SET    impressions = j.impressions::bigint, clicks = j.clicks::bigint, spend_minor = j.spend_minor::bigint, pipeline_minor = (j.known + j.assumed)::bigint,
+SET    impressions = j.impressions::bigint, clicks = j.clicks::bigint, spend_minor = j.spend_minor::bigint,
+pipeline_minor = (j.known + j.assumed)::bigint,
        assumed_minor = j.assumed::bigint, revenue_minor = j.revenue::bigint, attribution_confidence = least(greatest(j.confidence, 0), 1),
        value_source = j.source, is_winner = j.is_winner, updated_at = now()
 FROM   judged j

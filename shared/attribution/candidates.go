@@ -101,7 +101,8 @@ func (s *search) part(name string, by sought, condition, order string) {
 		return
 	}
 	s.add(fmt.Sprintf(`
-		SELECT mine.subject, k.* FROM unnest(@%[1]s_of::int[], @%[1]s::text[], @%[1]s_also::text[], @%[1]s_since::timestamptz[], @%[1]s_until::timestamptz[])
+		SELECT mine.subject, k.* FROM unnest(@%[1]s_of::int[], @%[1]s::text[], @%[1]s_also::text[], @%[1]s_since::timestamptz[],
+		@%[1]s_until::timestamptz[])
 		       AS mine (subject, value, also, since, until)
 		CROSS  JOIN LATERAL (
 			SELECT %[2]s FROM gv.clicks k
@@ -137,7 +138,8 @@ func (s Store) candidates(ctx context.Context, subjects []Subject) ([][]Click, o
 	converted := func(m ConvertedAt) ConvertedAt { return m }
 	nothing := func(Keys) string { return "" }
 	for _, l := range leads {
-		find.part(l.column, by(func(k Keys) string { return *l.of(&k.LeadKeys) }, nothing, Lookback, ConvertedAt.ofLead), `k.`+l.column+` = mine.value`, "")
+		find.part(l.column, by(func(k Keys) string { return *l.of(&k.LeadKeys) }, nothing, Lookback, ConvertedAt.ofLead),
+			`k.`+l.column+` = mine.value`, "")
 	}
 	find.part("clicks", by(func(k Keys) string { return k.ClickID }, nothing, Lookback, converted), `k.click_id = mine.value`, "")
 	for _, p := range platforms {

@@ -124,7 +124,8 @@ func (s Store) recorded(ctx context.Context, condition string, arg any) ([]recor
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r recorded, err error) {
 		k, c := &r.Keys, &r.credit
 		err = row.Scan(&r.ID, &r.At.From, &r.At.Until, &k.ClickID, &k.FBCLID, &k.GCLID, &k.GBRAID, &k.WBRAID, &k.TTCLID, &k.LeadID,
-			&k.FingerprintHash, &k.IP, &k.UserAgent, &c.ClickID, &c.AdID, &c.CampaignID, &c.Method, &c.Confidence, &c.Reason, &c.ClickedAt, &r.cleared)
+			&k.FingerprintHash, &k.IP, &k.UserAgent, &c.ClickID, &c.AdID, &c.CampaignID, &c.Method, &c.Confidence, &c.Reason, &c.ClickedAt,
+			&r.cleared)
 		c.Layer = layerOf(c.Method)
 		return r, err
 	})
@@ -140,7 +141,8 @@ func (s Store) save(ctx context.Context, c Conversion, r Result) error {
 		                            key_click_id, fbclid, gclid, gbraid, wbraid, ttclid, lead_id, fingerprint_hash, ip_address, user_agent,
 		                            click_id, ad_id, campaign_id, method, confidence, reason)
 		VALUES (gv.tenant(), @id, @type, @value, @from, @until,
-		        nullif(@key_click, ''), nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''), nullif(@ttclid, ''), nullif(@lead, ''),
+		        nullif(@key_click, ''), nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''), nullif(@ttclid, ''),
+		        nullif(@lead, ''),
 		        nullif(@fingerprint, ''), nullif(@ip, ''), nullif(@agent, ''),
 		        nullif(@click, ''), nullif(@ad, ''), nullif(@campaign, ''), @method, @confidence, @reason)
 		ON CONFLICT (tenant_id, conversion_id) DO UPDATE

@@ -56,7 +56,8 @@ func (s Store) Erase(ctx context.Context, hashes []Hash) (renamed map[string]str
 		_, err = s.tx.Exec(ctx, `
 			UPDATE gv.clicks
 			SET    click_id = @new, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, fingerprint_hash = NULL,
-			       lead_id = NULL, email_hash = NULL, phone_hash = NULL, lead_portal_id = NULL, lead_contact_id = NULL, ip_address = NULL, user_agent = NULL, fbp = NULL, device_type = NULL, landing_page_url = NULL, extra = '{}', cleared_at = now()
+			       lead_id = NULL, email_hash = NULL, phone_hash = NULL, lead_portal_id = NULL, lead_contact_id = NULL, ip_address = NULL,
+			       user_agent = NULL, fbp = NULL, device_type = NULL, landing_page_url = NULL, extra = '{}', cleared_at = now()
 			WHERE  tenant_id = gv.tenant() AND click_id = @old`,
 			pgx.StrictNamedArgs{"old": id, "new": renamed[id]})
 		if err != nil {
@@ -143,11 +144,14 @@ func (s Store) eraseConversions(ctx context.Context, hashes []Hash, renamed map[
 	args["old"], args["new"] = old, fresh
 	_, err := s.tx.Exec(ctx, `
 		UPDATE gv.conversions v
-		SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, lead_id = NULL, fingerprint_hash = NULL,
+		SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, lead_id = NULL,
+		fingerprint_hash = NULL,
 		       ip_address = NULL, user_agent = NULL, cleared_at = now(),
-		       click_id = coalesce((SELECT r.fresh FROM unnest(@old::text[], @new::text[]) AS r (old, fresh) WHERE r.old = v.click_id), v.click_id)
+		       click_id = coalesce((SELECT r.fresh FROM unnest(@old::text[], @new::text[]) AS r (old, fresh) WHERE r.old = v.click_id),
+		       v.click_id)
 		WHERE  tenant_id = gv.tenant()
-		AND   (click_id = ANY (@old) OR key_click_id IS NOT NULL AND gv.key_hash(tenant_id, 'click_id', key_click_id) = ANY (@click_id) OR `+hashed+`)`, args)
+		AND   (click_id = ANY (@old) OR key_click_id IS NOT NULL AND gv.key_hash(tenant_id, 'click_id', key_click_id) = ANY (@click_id)
+		OR `+hashed+`)`, args)
 	if err != nil {
 		return fmt.Errorf("erase conversions' personal data: %w", err)
 	}

@@ -51,7 +51,8 @@ func (s Store) RecordAndCredit(ctx context.Context, click Click) (stored Click, 
 func (s Store) MatchLead(ctx context.Context, click string, portal, contact int64) (lead string, err error) {
 	rows, _ := s.tx.Query(ctx, `
 		UPDATE gv.clicks
-		SET    lead_portal_id = coalesce(lead_portal_id, @portal), lead_contact_id = coalesce(lead_contact_id, @contact), email_hash = NULL, phone_hash = NULL
+		SET    lead_portal_id = coalesce(lead_portal_id, @portal), lead_contact_id = coalesce(lead_contact_id, @contact), email_hash = NULL,
+		phone_hash = NULL
 		WHERE  tenant_id = gv.tenant() AND click_id = @click AND lead_id IS NOT NULL
 		RETURNING lead_id`,
 		pgx.StrictNamedArgs{"click": click, "portal": portal, "contact": contact})
@@ -70,12 +71,14 @@ func (s Store) MatchLead(ctx context.Context, click string, portal, contact int6
 func (s Store) LeadsOf(ctx context.Context, portal int64, contacts []int64) (map[int64][]string, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT lead_contact_id, lead_id FROM gv.clicks
-		WHERE  tenant_id = gv.tenant() AND lead_portal_id = @portal AND lead_contact_id = ANY (@contacts) AND lead_id IS NOT NULL ORDER BY lead_id`,
+		WHERE  tenant_id = gv.tenant() AND lead_portal_id = @portal AND lead_contact_id = ANY (@contacts) AND lead_id IS NOT NULL
+		ORDER BY lead_id`,
 		pgx.StrictNamedArgs{"portal": portal, "contacts": contacts})
 	found := map[int64][]string{}
 	var contact int64
 	var lead string
-	if _, err := pgx.ForEachRow(rows, []any{&contact, &lead}, func() error { found[contact] = append(found[contact], lead); return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&contact, &lead},
+		func() error { found[contact] = append(found[contact], lead); return nil }); err != nil {
 		return nil, fmt.Errorf("find the leads of contacts %v: %w", contacts, err)
 	}
 	return found, nil

@@ -73,10 +73,12 @@ func (s Store) Record(ctx context.Context, c Click) (stored Click, inserted bool
 	kinds, values := c.Keys().listed()
 	done, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.clicks (tenant_id, click_id, ad_id, campaign_id, clicked_at, fbclid, gclid, gbraid, wbraid, ttclid, fingerprint_hash,
-		                       ip_address, user_agent, fbp, device_type, landing_page_url, extra, consent, claimed_at, lead_id, email_hash, phone_hash)
+		                       ip_address, user_agent, fbp, device_type, landing_page_url, extra, consent, claimed_at, lead_id, email_hash,
+		                       phone_hash)
 		SELECT gv.tenant(), @click, @ad, @campaign, @at, nullif(@fbclid, ''), nullif(@gclid, ''), nullif(@gbraid, ''), nullif(@wbraid, ''),
 		       nullif(@ttclid, ''), nullif(@fingerprint, ''), nullif(@ip, ''), nullif(@agent, ''), nullif(@fbp, ''), nullif(@device, ''),
-		       nullif(@page, ''), @extra::jsonb, @consent::boolean, @claimed::timestamptz, nullif(@lead, ''), nullif(@email, ''), nullif(@phone, '')
+		       nullif(@page, ''), @extra::jsonb, @consent::boolean, @claimed::timestamptz, nullif(@lead, ''), nullif(@email, ''),
+		       nullif(@phone, '')
 		WHERE  NOT EXISTS (
 			SELECT FROM gv.contact_hashes h JOIN gv.erasures e USING (tenant_id, portal_id, contact_id)
 			WHERE  h.tenant_id = gv.tenant() AND h.kind NOT IN ('fingerprint', 'phone_hash') -- several people may share one

@@ -312,7 +312,8 @@ func (p *planner) note(o *Object, c *Change, at time.Time) {
 func (p *planner) draft(w *demand, in Intent, o *Object, decided time.Time) *Change {
 	c := &Change{
 		ChangeID: uuid.NewString(), TenantID: p.Tenant, AccountID: w.ad.AccountID, CampaignID: w.ad.CampaignID, AdID: w.ad.AdID,
-		BudgetObject: w.object, ObjectName: w.objectName(), AdName: w.ad.Name, Kind: w.kind, Currency: w.ad.Currency, Splits: w.splits, Reason: in.Reason, Source: in.Source,
+		BudgetObject: w.object, ObjectName: w.objectName(), AdName: w.ad.Name, Kind: w.kind, Currency: w.ad.Currency, Splits: w.splits,
+		Reason: in.Reason, Source: in.Source,
 		DecisionID: in.Decision, RequestedBy: in.By, Mode: w.ad.Mode, Status: StatusPending,
 		DecidedAt: decided, CreatedAt: p.Now, ProgressAt: p.Now,
 	}

@@ -60,8 +60,9 @@ func (u Undoing) wayBack() *Change {
 	was, now := u.Was, u.Now
 	back := &Change{
 		ChangeID: uuid.NewString(), TenantID: was.TenantID, AccountID: was.AccountID, CampaignID: was.CampaignID, AdID: was.AdID,
-		BudgetObject: was.BudgetObject, ObjectName: was.ObjectName, AdName: was.AdName, CampaignName: was.CampaignName, AccountName: was.AccountName,
-		Kind: was.Kind, Currency: was.Currency, Splits: map[string]int64{}, Source: Undo,
+		BudgetObject: was.BudgetObject, ObjectName: was.ObjectName, AdName: was.AdName, CampaignName: was.CampaignName,
+		AccountName: was.AccountName,
+		Kind:        was.Kind, Currency: was.Currency, Splits: map[string]int64{}, Source: Undo,
 		Reason: u.Reason, RequestedBy: u.By, Mode: u.Mode, Status: StatusPending, UndoOf: &was.ChangeID, Forced: u.Force,
 		DecidedAt: now, CreatedAt: now, ProgressAt: now,
 	}

@@ -14,9 +14,11 @@ import (
 var ErrLost = errors.New("the claim on the portal is lost")
 
 const columns = `s.tenant_id::text, s.portal_id, s.due_at, s.requested_by, s.claim::text, s.claimed_until, s.phase, s.deals_at, s.deals_after,
-	s.contacts_at, s.contacts_after, s.compare_after, s.erasures_after, s.backfill_state, s.backfill_days, s.backfill_since, s.backfill_total, s.backfill_read,
+	s.contacts_at, s.contacts_after, s.compare_after, s.erasures_after, s.backfill_state, s.backfill_days, s.backfill_since, s.backfill_total,
+	s.backfill_read,
 	s.backfill_started_at, s.backfill_finished_at, s.run_started_at, s.run_seen, s.run_repaired, s.run_gone, s.run_erased,
-	s.last_started_at, s.last_finished_at, s.last_seen, s.last_repaired, s.last_gone, s.last_erased, s.repaired_total, s.last_error, s.last_error_at, s.write_back_error, now() AS now`
+	s.last_started_at, s.last_finished_at, s.last_seen, s.last_repaired, s.last_gone, s.last_erased, s.repaired_total, s.last_error,
+	s.last_error_at, s.write_back_error, now() AS now`
 
 // Store reads and writes portals' states in a transaction.
 type Store struct{ tx pgx.Tx }
@@ -90,7 +92,8 @@ func (s Store) CancelBackfill(ctx context.Context, portal int64) (bool, error) {
 	done, err := s.tx.Exec(ctx, `
 		UPDATE gv.crm_syncs
 		SET    backfill_state = 'cancelled', backfill_finished_at = now(), claim = NULL, claimed_until = NULL, phase = 'deals',
-		       deals_at = now(), deals_after = 0, contacts_at = coalesce(contacts_at, now()), run_started_at = NULL, due_at = now() + @every::interval
+		       deals_at = now(), deals_after = 0, contacts_at = coalesce(contacts_at, now()), run_started_at = NULL,
+		       due_at = now() + @every::interval
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND backfill_state IN ('waiting', 'running')`,
 		pgx.StrictNamedArgs{"portal": portal, "every": Every})
 	if err != nil {
@@ -112,7 +115,8 @@ func (s Store) Save(ctx context.Context, at Sync, claimFor time.Duration) error 
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND claim = @claim::uuid`,
 		pgx.StrictNamedArgs{
 			"ttl": claimFor, "phase": at.Phase, "deals_at": at.DealsAt, "deals_after": at.DealsAfter, "contacts_at": at.ContactsAt,
-			"contacts_after": at.ContactsAfter, "compare_after": at.CompareAfter, "erasures_after": at.ErasuresAfter, "state": at.BackfillState, "since": at.BackfillSince,
+			"contacts_after": at.ContactsAfter, "compare_after": at.CompareAfter, "erasures_after": at.ErasuresAfter, "state": at.BackfillState,
+			"since": at.BackfillSince,
 			"total": at.BackfillTotal, "read": at.BackfillRead, "started": at.BackfillStartedAt, "finished": at.BackfillFinishedAt,
 			"run_started": at.RunStartedAt, "seen": at.RunSeen, "repaired": at.RunRepaired, "gone": at.RunGone, "erased": at.RunErased,
 		})
@@ -124,8 +128,10 @@ func (s Store) Finish(ctx context.Context, at Sync) error {
 	return s.write(ctx, at, `
 		UPDATE gv.crm_syncs
 		SET    claim = NULL, claimed_until = NULL, phase = 'deals', last_started_at = run_started_at, last_finished_at = now(),
-		       last_seen = run_seen, last_repaired = run_repaired, last_gone = run_gone, last_erased = run_erased, repaired_total = repaired_total + run_repaired,
-		       run_started_at = NULL, last_error = NULL, last_error_at = NULL, requested_by = CASE WHEN due_at > now() THEN 'schedule' ELSE requested_by END
+		       last_seen = run_seen, last_repaired = run_repaired, last_gone = run_gone, last_erased = run_erased,
+		       repaired_total = repaired_total + run_repaired,
+		       run_started_at = NULL, last_error = NULL, last_error_at = NULL,
+		       requested_by = CASE WHEN due_at > now() THEN 'schedule' ELSE requested_by END
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND claim = @claim::uuid`, pgx.StrictNamedArgs{})
 }
 

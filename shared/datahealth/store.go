@@ -75,7 +75,8 @@ const crmHealth = `
 	       e.events, greatest(e.last_event, d.last_deal) AS last_event,
 	       r.reconciled, coalesce(r.compared, 0) AS compared, coalesce(r.repaired, 0) AS repaired,
 	       (SELECT count(*) FROM gv.crm_refusals f WHERE f.tenant_id = gv.tenant()) AS refused, r.reconcile_error, r.reconcile_error_at,
-	       d.deals, d.unmatched, coalesce(why.reason, '') AS unmatched_reason, d.last_unmatched, d.unmapped, l.letters, l.first_letter, l.last_letter
+	       d.deals, d.unmatched, coalesce(why.reason, '') AS unmatched_reason, d.last_unmatched, d.unmapped, l.letters, l.first_letter,
+	       l.last_letter
 	FROM  (SELECT count(*) FILTER (WHERE received_at > now() - interval '7 days') AS events, max(received_at) AS last_event
 	       FROM   gv.inbox WHERE tenant_id = gv.tenant() AND consumer = 'crmevent') e,
 	      (SELECT count(*) AS deals, count(*) FILTER (WHERE attribution_method = 'unattributed') AS unmatched,
@@ -106,11 +107,13 @@ const accountsHealth = `
 		LEFT   JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = c.ad_id
 		GROUP  BY a.account_id
 	), totals AS MATERIALIZED (
-		SELECT a.account_id, count(*) AS ads, count(*) FILTER (WHERE a.assumed_minor > 0) AS assumed_ads, sum(a.assumed_minor)::bigint AS assumed_minor,
+		SELECT a.account_id, count(*) AS ads, count(*) FILTER (WHERE a.assumed_minor > 0) AS assumed_ads,
+		sum(a.assumed_minor)::bigint AS assumed_minor,
 		       sum(a.pipeline_minor)::bigint AS pipeline_minor, count(*) FILTER (WHERE a.value_source = 'import' AND a.pipeline_minor = 0 AND (
 		           EXISTS (SELECT FROM gv.ad_metrics m WHERE m.tenant_id = a.tenant_id AND m.ad_id = a.ad_id AND m.conversions > 0)
 		           OR EXISTS (SELECT FROM gv.ad_periods p WHERE p.tenant_id = a.tenant_id AND p.ad_id = a.ad_id AND p.conversions > 0)
-		           OR EXISTS (SELECT FROM gv.ad_figures f WHERE f.tenant_id = a.tenant_id AND f.ad_id = a.ad_id AND f.source = 'import' AND f.conversions > 0))) AS unvalued_ads
+		           OR EXISTS (SELECT FROM gv.ad_figures f WHERE f.tenant_id = a.tenant_id AND f.ad_id = a.ad_id AND f.source = 'import'
+		           AND f.conversions > 0))) AS unvalued_ads
 		FROM   gv.ads a WHERE a.tenant_id = gv.tenant() GROUP BY a.account_id
 	)
 	SELECT acc.account_id, now() AS now, c.last AS last_click, coalesce(c.week, 0) AS clicks,

@@ -47,7 +47,8 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 		VALUES ((SELECT tenant_id FROM gv.tenants WHERE tenant_id::text = lower(@tenant)), @topic, @id, @data, @attributes,
 		        nullif(@subject, ''), @reason, @attempts)
 		ON CONFLICT (topic, message_id) DO UPDATE
-		SET reason = excluded.reason, attempts = greatest(d.attempts, excluded.attempts), received_at = now(), replayed_at = NULL, replayed_by = NULL`,
+		SET reason = excluded.reason, attempts = greatest(d.attempts, excluded.attempts), received_at = now(), replayed_at = NULL,
+		replayed_by = NULL`,
 		pgx.StrictNamedArgs{
 			"tenant": m.Tenant(), "topic": cmp.Or(storable(topic), Topic), "id": cmp.Or(storable(m.Key()), storable(m.ID), "unnamed"),
 			"data": notNil(m.Data), "attributes": attributes, "subject": storable(m.Subject()),
@@ -63,7 +64,8 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 // transport reports an attribute that says how a message travelled and failed,
 // which has columns of its own and must not travel again.
 func transport(key string) bool {
-	return strings.HasPrefix(key, "CloudPubSubDeadLetter") || key == message.TopicAttribute || key == message.ReasonAttribute || key == message.TraceAttribute
+	return strings.HasPrefix(key, "CloudPubSubDeadLetter") || key == message.TopicAttribute || key == message.ReasonAttribute ||
+		key == message.TraceAttribute
 }
 
 // storable leaves out what Postgres cannot store in a text.

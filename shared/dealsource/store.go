@@ -131,7 +131,8 @@ func (s Store) Number(ctx context.Context, portal int64, kind, external string) 
 func (s Store) Add(ctx context.Context, r Report, deal int64, contact *int64) error {
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.source_reports (tenant_id, portal_id, deal_id, report_key, occurred_at, stage, amount, currency, deleted, contact_id, keys)
-		VALUES (gv.tenant(), @portal, @deal, @key, @at, @stage, @amount::float8::numeric, nullif(@currency, ''), @deleted, @contact, coalesce(@keys::jsonb, '[]'))
+		VALUES (gv.tenant(), @portal, @deal, @key, @at, @stage, @amount::float8::numeric, nullif(@currency, ''), @deleted, @contact,
+		coalesce(@keys::jsonb, '[]'))
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{
 			"portal": r.PortalID, "deal": deal, "key": r.Key, "at": r.OccurredAt, "stage": r.Stage, "amount": r.Amount,

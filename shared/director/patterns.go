@@ -21,7 +21,8 @@ func (t template) measured(feature, own string) choice {
 	for _, metric := range []string{onValue, onClicks} {
 		for _, p := range t.Patterns {
 			value := spelt(p.Value)
-			if p.Metric != metric || p.Feature != feature || p.Lift <= 0 || value == own || t.worn(feature, value) || t.loses(feature, value) != nil {
+			if p.Metric != metric || p.Feature != feature || p.Lift <= 0 || value == own || t.worn(feature, value) ||
+				t.loses(feature, value) != nil {
 				continue
 			}
 			if !ok || p.Lift > best.Lift {

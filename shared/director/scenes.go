@@ -53,8 +53,9 @@ func (t template) scenes(d *Draft) []Scene {
 		captioned = " Captions on."
 	}
 	scenes := []Scene{{
-		EndSeconds: d.Hook.Seconds, Purpose: "hook", Shot: opening(d.Hook.Type).direction + captioned, OnScreenText: d.Hook.Text, Voiceover: d.Hook.Text,
-		FromAds: slices.Clone(d.Hook.FromAds),
+		EndSeconds: d.Hook.Seconds, Purpose: "hook", Shot: opening(d.Hook.Type).direction + captioned, OnScreenText: d.Hook.Text,
+		Voiceover: d.Hook.Text,
+		FromAds:   slices.Clone(d.Hook.FromAds),
 	}}
 	at := d.Hook.Seconds
 	for i, m := range beats(n) {

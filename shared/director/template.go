@@ -131,7 +131,8 @@ func (t template) better(w Weakness) choice {
 func (t template) sells(w Weakness) []string {
 	const few, most = 0.1, 0.5
 	all := votes(t.Examples, w.Feature)
-	if t.Grounding != OnWinners || w.Effect >= few || len(all) == 0 || all[0].value != spelt(w.Value) || all[0].share < most || t.worn(w.Feature, w.Value) {
+	if t.Grounding != OnWinners || w.Effect >= few || len(all) == 0 || all[0].value != spelt(w.Value) || all[0].share < most ||
+		t.worn(w.Feature, w.Value) {
 		return nil
 	}
 	return first3(all[0].ads)

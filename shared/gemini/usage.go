@@ -44,7 +44,8 @@ func (u usage) reserve(ctx context.Context, r reservation, capMicros, capTokens 
 		err := tx.QueryRow(ctx, `
 			INSERT INTO gv.gemini_days AS d (tenant_id, day, reserved_tokens, reserved_micros)
 			SELECT gv.tenant(), (now() AT TIME ZONE 'UTC')::date, @tokens, @micros
-			WHERE  @tokens::bigint <= @cap_tokens AND @micros::bigint <= least(@cap_micros, gv.gemini_cap_micros()) AND least(@cap_micros, gv.gemini_cap_micros()) > 0
+			WHERE  @tokens::bigint <= @cap_tokens AND @micros::bigint <= least(@cap_micros, gv.gemini_cap_micros())
+			AND least(@cap_micros, gv.gemini_cap_micros()) > 0
 			ON CONFLICT (tenant_id, day) DO UPDATE
 			SET    reserved_tokens = d.reserved_tokens + excluded.reserved_tokens, reserved_micros = d.reserved_micros + excluded.reserved_micros
 			WHERE  d.tokens + d.reserved_tokens + excluded.reserved_tokens <= @cap_tokens
@@ -95,7 +96,8 @@ func (u usage) charge(ctx context.Context, r reservation, s spent) {
 			WITH day AS (
 				UPDATE gv.gemini_days
 				SET    tokens = tokens + @input + @output, cost_micros = cost_micros + @micros,
-				       reserved_tokens = greatest(reserved_tokens - @reserved_tokens, 0), reserved_micros = greatest(reserved_micros - @reserved_micros, 0)
+				       reserved_tokens = greatest(reserved_tokens - @reserved_tokens, 0),
+				       reserved_micros = greatest(reserved_micros - @reserved_micros, 0)
 				WHERE  tenant_id = gv.tenant() AND day = @day
 			)
 			INSERT INTO gv.gemini_usage AS u (tenant_id, day, model, purpose, calls, failed, input_tokens, output_tokens, cost_micros)

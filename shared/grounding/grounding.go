@@ -83,15 +83,20 @@ func search(ctx context.Context, db *pg.DB, models embed.Models, tenant, text st
 // shown is the oracle's prediction as a plan shows it.
 func shown(p oracle.Prediction) director.Prediction {
 	out := director.Prediction{
-		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS, Confidence: p.Confidence,
-		Intervals: director.Intervals{CTR: interval(p.CTRInterval), ROAS: interval(p.ROASInterval)}, AccountBaseline: p.Baseline, BaselineSource: string(p.BaselineSource),
-		ModelVersion: p.Version, Weaknesses: make([]director.Weakness, len(p.Weaknesses)),
+		Decision: "PROCEED", Reason: p.Reason, Recommendation: p.Recommendation, PredictedCTR: p.CTR, PredictedROAS: p.ROAS,
+		Confidence: p.Confidence,
+		Intervals:  director.Intervals{CTR: interval(p.CTRInterval), ROAS: interval(p.ROASInterval)}, AccountBaseline: p.Baseline,
+		BaselineSource: string(p.BaselineSource),
+		ModelVersion:   p.Version, Weaknesses: make([]director.Weakness, len(p.Weaknesses)),
 	}
 	if p.Reject {
 		out.Decision = "REJECT"
 	}
 	for i, w := range p.Weaknesses {
-		out.Weaknesses[i] = director.Weakness{Feature: w.Feature, Value: w.Value, Effect: w.Effect, Likely: w.Probability, Instead: w.Instead, Ads: append([]string{}, w.Ads...)}
+		out.Weaknesses[i] = director.Weakness{
+			Feature: w.Feature, Value: w.Value, Effect: w.Effect, Likely: w.Probability, Instead: w.Instead,
+			Ads: append([]string{}, w.Ads...),
+		}
 	}
 	return out
 }

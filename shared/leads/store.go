@@ -35,7 +35,8 @@ func Owners(ctx context.Context, db *pg.DB, pages ...string) (map[string]string,
 	err := pg.WithoutTenant(ctx, db, func(tx pgx.Tx) error {
 		clear(owners)
 		rows, _ := tx.Query(ctx, `
-			SELECT page, tenant::text FROM (SELECT p AS page, gv.page_tenant(p) AS tenant FROM unnest($1::text[]) AS p) AS o WHERE tenant IS NOT NULL`, pages)
+			SELECT page, tenant::text FROM (SELECT p AS page, gv.page_tenant(p) AS tenant FROM unnest($1::text[]) AS p) AS o
+			WHERE tenant IS NOT NULL`, pages)
 		var page, tenant string
 		_, err := pgx.ForEachRow(rows, []any{&page, &tenant}, func() error { owners[page] = tenant; return nil })
 		return err

@@ -182,7 +182,8 @@ func (r *Runner) step(ctx context.Context, c *Cycle, s *StepState, token string)
 	if bounded.Err() != nil {
 		err = fmt.Errorf("not done within %s: %w", todo.Deadline, err)
 	}
-	slog.ErrorContext(ctx, "a learning step failed", "tenant", c.Tenant, "account", c.Account, "cycle", c.ID, "step", s.Name, "error", err.Error())
+	slog.ErrorContext(ctx, "a learning step failed", "tenant", c.Tenant, "account", c.Account, "cycle", c.ID, "step", s.Name, "error",
+		err.Error())
 	return r.end(ctx, c, s, token, Failed, public(err, bounded.Err() != nil, todo.Deadline), nil)
 }
 

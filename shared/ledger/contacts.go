@@ -52,7 +52,7 @@ func (s Store) SaveContacts(ctx context.Context, of map[int64][]Contact) (map[in
 // link records contacts, and that they are the deals'.
 func (s Store) link(ctx context.Context, deals []int64, contacts map[int64][]Contact) error {
 	var (
-		one                map[int64]Contact = map[int64]Contact{}
+		one                = map[int64]Contact{}
 		linked, of, places []int64
 	)
 	for _, deal := range deals {
@@ -142,7 +142,8 @@ func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
 	batch.Queue(`
 		SELECT pg_advisory_xact_lock(key)
 		FROM  (SELECT DISTINCT hashtextextended('contact ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || id::text, 0) AS key
-		       FROM (SELECT contact_id AS id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals)
+		       FROM (SELECT contact_id AS id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal
+		       AND deal_id = ANY (@deals)
 		             UNION
 		             SELECT unnest(@keep::bigint[])) AS concerned
 		       ORDER BY key) AS ordered`,
@@ -154,7 +155,8 @@ func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
 		DELETE FROM gv.contacts c
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id IN (SELECT contact_id FROM unlinked) AND contact_id <> ALL (@keep)
 		AND    NOT EXISTS (SELECT FROM gv.deal_contacts dc
-		                   WHERE dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.contact_id = c.contact_id AND dc.deal_id <> ALL (@deals))`,
+		                   WHERE dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.contact_id = c.contact_id
+		                   AND dc.deal_id <> ALL (@deals))`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals, "keep": keep})
 }
 

@@ -150,13 +150,16 @@ func (s Store) Save(ctx context.Context, deals ...Deal) error {
 	confidences, created := make([]float64, n), make([]time.Time, n)
 	for i, d := range deals {
 		ids[i], pipelines[i], stages[i], ats[i], names[i] = d.ID, d.PipelineID, d.Stage.ID, d.Stage.At, d.StageName
-		amounts[i], issues[i], values[i], confidences[i], created[i] = (*int64)(d.Amount), d.AmountIssue, int64(d.Value), d.Confidence, d.CreatedAt
+		amounts[i], issues[i], values[i], confidences[i], created[i] = (*int64)(d.Amount), d.AmountIssue, int64(d.Value), d.Confidence,
+			d.CreatedAt
 	}
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.deals AS d (tenant_id, portal_id, deal_id, state, pipeline_id, stage_id, stage_at, stage_name,
 		                           amount_minor, amount_issue, value_minor, stage_confidence, created_at)
-		SELECT gv.tenant(), @portal, n.deal_id, 'live', n.pipeline, n.stage, n.stage_at, n.name, n.amount, n.issue, n.value, n.confidence, n.created
-		FROM   unnest(@ids::bigint[], @pipelines::text[], @stages::text[], @ats::timestamptz[], @names::text[], @amounts::bigint[], @issues::text[],
+		SELECT gv.tenant(), @portal, n.deal_id, 'live', n.pipeline, n.stage, n.stage_at, n.name, n.amount, n.issue, n.value, n.confidence,
+		n.created
+		FROM   unnest(@ids::bigint[], @pipelines::text[], @stages::text[], @ats::timestamptz[], @names::text[], @amounts::bigint[],
+		@issues::text[],
 		              @values::bigint[], @confidences::float8[], @created::timestamptz[])
 		       AS n (deal_id, pipeline, stage, stage_at, name, amount, issue, value, confidence, created)
 		ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE
@@ -206,8 +209,9 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) error {
 		n                                        = len(credits)
 		ids                                      = slices.Sorted(maps.Keys(credits))
 		contacts, converted                      = make([]*int64, n), make([]*time.Time, n)
-		clicks, ads, campaigns, methods, reasons = make([]*string, n), make([]*string, n), make([]*string, n), make([]string, n), make([]string, n)
-		confidences, splits                      = make([]float64, n), make([]bool, n)
+		clicks, ads, campaigns, methods, reasons = make([]*string, n), make([]*string, n), make([]*string, n), make([]string, n),
+			make([]string, n)
+		confidences, splits = make([]float64, n), make([]bool, n)
 
 		shared   []int64 // by share
 		sharers  []string
@@ -228,7 +232,8 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) error {
 		)
 		UPDATE gv.deals d
 		SET    contact_id = c.contact, converted_at = c.converted, click_id = c.click, ad_id = c.ad, campaign_id = c.campaign,
-		       attribution_method = c.method, attribution_confidence = c.confidence, attribution_reason = c.reason, split = c.split, processed_at = now()
+		       attribution_method = c.method, attribution_confidence = c.confidence, attribution_reason = c.reason, split = c.split,
+		       processed_at = now()
 		FROM   unnest(@ids::bigint[], @contacts::bigint[], @converted::timestamptz[], @clicks::text[], @ads::text[], @campaigns::text[],
 		              @methods::text[], @confidences::float8[], @reasons::text[], @splits::boolean[])
 		       AS c (deal_id, contact, converted, click, ad, campaign, method, confidence, reason, split)

@@ -23,8 +23,10 @@ func (s Store) Touches(ctx context.Context, deals []int64) (map[int64][]Touch, e
 // queueTouches reads deals' recorded clicks into all.
 func (s Store) queueTouches(batch *pgx.Batch, deals []int64, all map[int64][]Touch) {
 	batch.Queue(`
-		SELECT   t.deal_id, t.click_id, t.contact_id, t.ad_id, t.campaign_id, t.clicked_at, t.method, t.layer::int, t.confidence::float8, t.reason, t.eligible,
-		         k.click_id IS NULL OR t.click_id LIKE 'erased%' OR t.method IN ('fingerprint', 'probabilistic') AND k.cleared_at IS NOT NULL AS cleared,
+		SELECT   t.deal_id, t.click_id, t.contact_id, t.ad_id, t.campaign_id, t.clicked_at, t.method, t.layer::int, t.confidence::float8,
+		t.reason, t.eligible,
+		         k.click_id IS NULL OR t.click_id LIKE 'erased%' OR t.method IN ('fingerprint', 'probabilistic')
+		         AND k.cleared_at IS NOT NULL AS cleared,
 		         a.ad_id IS NOT NULL AS known, coalesce(acc.attribution_model, 'last') AS model
 		FROM     gv.deal_touches t
 		LEFT     JOIN gv.clicks k ON k.tenant_id = t.tenant_id AND k.click_id = t.click_id
@@ -61,7 +63,8 @@ func (s Store) SaveTouches(ctx context.Context, found map[int64][]Touch) (map[in
 	)
 	for _, deal := range deals {
 		for _, t := range found[deal] {
-			of, ids, contacts, ads, campaigns = append(of, deal), append(ids, t.ClickID), append(contacts, t.ContactID), append(ads, t.AdID), append(campaigns, t.CampaignID)
+			of, ids, contacts, ads, campaigns = append(of, deal), append(ids, t.ClickID), append(contacts, t.ContactID), append(ads, t.AdID),
+				append(campaigns, t.CampaignID)
 			ats, methods, layers = append(ats, t.ClickedAt), append(methods, t.Method), append(layers, int16(t.Layer))
 			confidences, reasons, eligible = append(confidences, t.Confidence), append(reasons, t.Reason), append(eligible, t.Eligible)
 		}
@@ -76,11 +79,13 @@ func (s Store) SaveTouches(ctx context.Context, found map[int64][]Touch) (map[in
 			DELETE FROM gv.deal_touches t WHERE t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = ANY (@deals)
 			AND    NOT EXISTS (SELECT FROM found f WHERE f.deal_id = t.deal_id AND f.click_id = t.click_id)
 		)
-		INSERT INTO gv.deal_touches AS t (tenant_id, portal_id, deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer, confidence, reason, eligible)
+		INSERT INTO gv.deal_touches AS t (tenant_id, portal_id, deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer,
+		confidence, reason, eligible)
 		SELECT gv.tenant(), @portal, f.* FROM found f
 		ON CONFLICT (tenant_id, portal_id, deal_id, click_id) DO UPDATE
 		SET contact_id = excluded.contact_id, ad_id = excluded.ad_id, campaign_id = excluded.campaign_id, clicked_at = excluded.clicked_at,
-		    method = excluded.method, layer = excluded.layer, confidence = excluded.confidence, reason = excluded.reason, eligible = excluded.eligible
+		    method = excluded.method, layer = excluded.layer, confidence = excluded.confidence, reason = excluded.reason,
+		    eligible = excluded.eligible
 		WHERE (t.contact_id, t.method, t.layer, t.confidence, t.reason, t.eligible)
 		      IS DISTINCT FROM (excluded.contact_id, excluded.method, excluded.layer, excluded.confidence, excluded.reason, excluded.eligible)`,
 		pgx.StrictNamedArgs{
@@ -141,7 +146,8 @@ func (s Store) RecordedContacts(ctx context.Context, deals []int64) (map[int64][
 		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals})
 	linked := map[int64][]int64{}
 	var deal, contact int64
-	if _, err := pgx.ForEachRow(rows, []any{&deal, &contact}, func() error { linked[deal] = append(linked[deal], contact); return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&deal, &contact},
+		func() error { linked[deal] = append(linked[deal], contact); return nil }); err != nil {
 		return nil, fmt.Errorf("read contacts of deals %v: %w", deals, err)
 	}
 	return linked, nil
@@ -155,9 +161,11 @@ func Shared(ctx context.Context, tx pgx.Tx, account string, afterPortal, afterDe
 		SELECT   t.portal_id, t.deal_id
 		FROM     gv.deal_touches t
 		WHERE    t.tenant_id = gv.tenant() AND t.eligible AND (t.portal_id, t.deal_id) > (@portal, @deal)
-		AND      EXISTS (SELECT FROM gv.deals d WHERE d.tenant_id = t.tenant_id AND d.portal_id = t.portal_id AND d.deal_id = t.deal_id AND d.state = 'live')
+		AND      EXISTS (SELECT FROM gv.deals d WHERE d.tenant_id = t.tenant_id AND d.portal_id = t.portal_id AND d.deal_id = t.deal_id
+		AND d.state = 'live')
 		GROUP BY t.portal_id, t.deal_id
-		HAVING   count(*) > 1 AND bool_or(EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account))
+		HAVING   count(*) > 1 AND bool_or(EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id
+		AND a.account_id = @account))
 		ORDER BY t.portal_id, t.deal_id LIMIT @n`,
 		pgx.StrictNamedArgs{"account": account, "portal": afterPortal, "deal": afterDeal, "n": n})
 	var portal, deal int64

@@ -62,7 +62,10 @@ func earn(c *columns, ads []ad, rows [][]entry, wider []float64, ctr expected) e
 	data := make([]observed, len(ads))
 	for i, a := range ads {
 		above[i] = ctr.above(c, i, a)
-		data[i] = observed{count: a.Value / e.Deal, exposure: float64(a.Clicks) * a.arrived() * e.PerClick / e.Deal, row: rows[i], wider: wider[i]}
+		data[i] = observed{
+			count: a.Value / e.Deal, exposure: float64(a.Clicks) * a.arrived() * e.PerClick / e.Deal, row: rows[i],
+			wider: wider[i],
+		}
 	}
 	e.Lure, e.LureSD = lure(data, above)
 	for i := range data {

@@ -24,7 +24,8 @@ func Fingerprint(account string, past []Past, halfLife float64, since time.Time)
 	for i, p := range past {
 		h := sha256.New()
 		of := []any{
-			p.AccountID, p.AdID, p.Impressions, p.Clicks, amount(p.Spend), amount(p.Value), json.RawMessage(p.DNA.JSON()), p.Vector, math.Round(100 * p.Immature), p.Created.Unix(),
+			p.AccountID, p.AdID, p.Impressions, p.Clicks, amount(p.Spend), amount(p.Value), json.RawMessage(p.DNA.JSON()), p.Vector,
+			math.Round(100 * p.Immature), p.Created.Unix(),
 		}
 		if p.Pooled != nil {
 			of = append(of, p.Pooled)

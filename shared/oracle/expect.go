@@ -89,7 +89,10 @@ func (e *expected) without(f *fit, fold int, ads []ad) twin {
 			rest = append(rest, e.data[i])
 		}
 	}
-	g := &fit{share: f.share, mean: f.mean, prior: f.prior, group: f.group, before: f.before, start: f.start, effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance}
+	g := &fit{
+		share: f.share, mean: f.mean, prior: f.prior, group: f.group, before: f.before, start: f.start,
+		effects: slices.Clone(f.effects), between: f.between, variance: f.variance, covariance: f.covariance,
+	}
 	switch {
 	case len(rest) == 0:
 		g = newFit(f.prior, f.group, f.before)

@@ -58,9 +58,13 @@ type Source string
 
 // The ladder.
 const (
-	FromAccount Source = "account"      // the account's own ads
-	FromNiche   Source = "niche"        // the same tenant's accounts of the same niche, or the pooled prior of a niche that the account shares with
-	FromPrior   Source = "global_prior" // no ads at all: PriorCTR and PriorROAS
+	// FromAccount is the account's own ads.
+	FromAccount Source = "account"
+	// FromNiche is the same tenant's accounts of the same niche, or the pooled prior of a
+	// niche that the account shares with.
+	FromNiche Source = "niche"
+	// FromPrior is no ads at all: PriorCTR and PriorROAS.
+	FromPrior Source = "global_prior"
 )
 
 // Level is the probability with which an interval holds the truth.

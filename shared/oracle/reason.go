@@ -18,7 +18,8 @@ func (m Model) reason(p Prediction) string {
 			probably = fmt.Sprintf(", and below %.0f%% of it with a probability of %.0f%%", 100*RejectBelow, 100*p.Confidence)
 		}
 		fmt.Fprintf(&b, "A thousand impressions are predicted to earn %s of pipeline value, %.0f%% of the account's average of %s%s. The predicted CTR is %s, %.0f%% of the average of %s",
-			m.amount(1000*p.Value), 100*p.Value/p.BaselineValue, m.amount(1000*p.BaselineValue), probably, percent(p.CTR), 100*p.CTR/p.Baseline, percent(p.Baseline))
+			m.amount(1000*p.Value), 100*p.Value/p.BaselineValue, m.amount(1000*p.BaselineValue), probably, percent(p.CTR), 100*p.CTR/p.Baseline,
+			percent(p.Baseline))
 	case p.Reject:
 		fmt.Fprintf(&b, "The predicted CTR of %s is below %.0f%% of the average of %s", percent(p.CTR), 100*RejectBelow, percent(p.Baseline))
 	default:

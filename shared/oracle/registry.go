@@ -41,11 +41,14 @@ func (s Store) Register(ctx context.Context, m Model, basis Basis, champion bool
 		}
 	}
 	_, err = s.tx.Exec(ctx, `
-		INSERT INTO gv.model_registry AS r (tenant_id, account_id, name, version, role, fingerprint, training_rows, parameters, metrics, promoted_at, basis, verdict, trained_at)
-		VALUES (gv.tenant(), @account, @name, @version, @role, @print, @rows, @data, @metrics, CASE WHEN @role = 'champion' THEN clock_timestamp() END, @basis, @verdict, clock_timestamp())
+		INSERT INTO gv.model_registry AS r (tenant_id, account_id, name, version, role, fingerprint, training_rows, parameters, metrics,
+		promoted_at, basis, verdict, trained_at)
+		VALUES (gv.tenant(), @account, @name, @version, @role, @print, @rows, @data, @metrics,
+		CASE WHEN @role = 'champion' THEN clock_timestamp() END, @basis, @verdict, clock_timestamp())
 		ON CONFLICT (tenant_id, account_id, name, version) DO UPDATE
 		SET role = CASE WHEN r.role = 'champion' THEN r.role ELSE excluded.role END, parameters = excluded.parameters, metrics = excluded.metrics,
-		    promoted_at = coalesce(excluded.promoted_at, r.promoted_at), basis = excluded.basis, verdict = excluded.verdict, trained_at = excluded.trained_at`,
+		    promoted_at = coalesce(excluded.promoted_at, r.promoted_at), basis = excluded.basis, verdict = excluded.verdict,
+		    trained_at = excluded.trained_at`,
 		pgx.StrictNamedArgs{
 			"account": m.Columns.Account, "name": registered, "version": m.Version(), "role": role, "print": m.Print,
 			"rows": m.Metrics.Ads, "data": data, "metrics": metrics, "basis": basis, "verdict": verdict,

@@ -113,7 +113,10 @@ func (s Store) Basis(ctx context.Context, account string) (Basis, error) {
 	var b Basis
 	var mine bool
 	var n Sums
-	_, err := pgx.ForEachRow(rows, []any{&mine, &b.Niche, &n.Ads, &n.Described, &n.Impressions, &n.Clicks, &n.Spend, &n.Value, &n.Decimals, &b.Currency}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{
+		&mine, &b.Niche, &n.Ads, &n.Described, &n.Impressions, &n.Clicks, &n.Spend, &n.Value, &n.Decimals,
+		&b.Currency,
+	}, func() error {
 		if mine {
 			b.Own = n
 		} else {
@@ -150,7 +153,8 @@ func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error
 		        WHERE a.impressions > 0 OR a.spend_minor > 0) n
 		LEFT   JOIN gv.winners w ON w.tenant_id = gv.tenant() AND w.ad_id = n.ad_id AND w.model = @vectors AND w.active
 		LEFT   JOIN LATERAL (
-			SELECT min(m.day) AS first, sum(m.clicks * (@curve::float8[])[1 + least(greatest(current_date - m.day, 0), @last::int)]) / nullif(sum(m.clicks), 0) AS arrived
+			SELECT min(m.day) AS first, sum(m.clicks * (@curve::float8[])[1 + least(greatest(current_date - m.day, 0),
+			@last::int)]) / nullif(sum(m.clicks), 0) AS arrived
 			FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = n.ad_id
 		) AS days ON true
 		WHERE  n.nth <= CASE WHEN n.mine THEN @own::bigint ELSE @others::bigint END`,
@@ -159,7 +163,10 @@ func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error
 	var p Past
 	var dna []byte
 	var vector *pgvector.Vector
-	_, err = pgx.ForEachRow(rows, []any{&p.AdID, &p.AccountID, &dna, &p.Impressions, &p.Clicks, &p.Created, &p.Immature, &p.Spend, &p.Value, &vector}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{
+		&p.AdID, &p.AccountID, &dna, &p.Impressions, &p.Clicks, &p.Created, &p.Immature, &p.Spend, &p.Value,
+		&vector,
+	}, func() error {
 		next := p
 		next.DNA = creative.DNA{}
 		if err := next.DNA.UnmarshalJSON(dna); err != nil {

@@ -75,7 +75,10 @@ func TrainFading(account string, past []Past, halfLife float64, since time.Time)
 	ads := prepared(past)
 	cells := pooled(past)
 	c := newColumns(account, ads, cells)
-	m := Model{Columns: c, Print: Fingerprint(account, past, halfLife, since), HalfLife: halfLife, Since: since, NicheCTR: levelOf(cells), Cells: len(cells)}
+	m := Model{
+		Columns: c, Print: Fingerprint(account, past, halfLife, since), HalfLife: halfLife, Since: since, NicheCTR: levelOf(cells),
+		Cells: len(cells),
+	}
 	wider := fading(ads, halfLife, since)
 	for _, a := range ads {
 		m.Totals[1].add(a.Past)

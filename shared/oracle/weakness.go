@@ -52,7 +52,8 @@ func exemplify(c *columns, ads []ad, ctr, roas expected) []example {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(-compareBool(ads[i].AccountID == c.Account, ads[j].AccountID == c.Account), cmp.Compare(good[j], good[i]), cmp.Compare(ads[i].AdID, ads[j].AdID))
+		return cmp.Or(-compareBool(ads[i].AccountID == c.Account, ads[j].AccountID == c.Account), cmp.Compare(good[j], good[i]),
+			cmp.Compare(ads[i].AdID, ads[j].AdID))
 	})
 	var all []example
 	for _, k := range c.Categories {
@@ -65,7 +66,10 @@ func exemplify(c *columns, ads []ad, ctr, roas expected) []example {
 	for _, n := range c.Numbers {
 		e := example{Feature: n.Name}
 		for _, at := range n.stops() {
-			e.Ways = append(e.Ways, way{Value: "about " + rounded(at), Row: c.effect([]creative.Feature{{Name: n.Name, Number: at, IsNumber: true}})})
+			e.Ways = append(e.Ways, way{
+				Value: "about " + rounded(at),
+				Row:   c.effect([]creative.Feature{{Name: n.Name, Number: at, IsNumber: true}}),
+			})
 		}
 		all = append(all, e)
 	}

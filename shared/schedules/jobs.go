@@ -110,8 +110,9 @@ func (j *Jobs) want(tenant string, s Schedule, t Target) (*schedulerpb.Job, erro
 		}}
 	}
 	return &schedulerpb.Job{
-		Name: j.jobName(tenant, s.Name), Description: "A tenant's own schedule of " + s.Name + ". Edit it with PUT /api/schedules/" + s.Name + ": edits made here are undone.",
-		Schedule: s.Cron, TimeZone: s.TimeZone, AttemptDeadline: durationpb.New(runTime),
+		Name:        j.jobName(tenant, s.Name),
+		Description: "A tenant's own schedule of " + s.Name + ". Edit it with PUT /api/schedules/" + s.Name + ": edits made here are undone.",
+		Schedule:    s.Cron, TimeZone: s.TimeZone, AttemptDeadline: durationpb.New(runTime),
 		Target: &schedulerpb.Job_HttpTarget{HttpTarget: target},
 	}, nil
 }

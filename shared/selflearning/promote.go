@@ -205,7 +205,8 @@ func readArms(ctx context.Context, tx pgx.Tx, account string, now time.Time) ([]
 		CROSS    JOIN LATERAL (SELECT min(m.day) AS day FROM gv.ad_metrics m WHERE m.tenant_id = a.tenant_id AND m.ad_id = a.ad_id) AS f
 		LEFT     JOIN LATERAL (
 			SELECT array_agg(24 * (m.day - least((a.created_at AT TIME ZONE 'UTC')::date, f.day) + 1)::float8 ORDER BY m.day) AS ages,
-			       array_agg(m.impressions ORDER BY m.day) AS impressions, array_agg(m.clicks ORDER BY m.day) AS clicks, array_agg(m.spend_minor ORDER BY m.day) AS spend
+			       array_agg(m.impressions ORDER BY m.day) AS impressions, array_agg(m.clicks ORDER BY m.day) AS clicks,
+			       array_agg(m.spend_minor ORDER BY m.day) AS spend
 			FROM   gv.ad_metrics m WHERE m.tenant_id = a.tenant_id AND m.ad_id = a.ad_id AND m.day > @now::date - @days::int
 		) AS d ON true
 		WHERE    a.tenant_id = gv.tenant() AND a.account_id = @account AND a.status = 'ACTIVE'

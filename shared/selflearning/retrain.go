@@ -77,8 +77,10 @@ func (s *steps) autoRetrain(ctx context.Context, c *learning.Cycle) (learning.Wo
 			return nil, err
 		}
 		r := retrained{
-			Triggered: true, Trigger: trigger, Trained: t.Version, Champion: t.Champion, Promoted: t.Promoted && t.Champion != version, Verdict: t.Verdict,
-			HeldOut: t.Compared.Ads, CTRGain: t.Compared.CTR.Mean, CTRError: t.Compared.CTR.Error, Gain: t.Compared.Value.Mean, GainError: t.Compared.Value.Error,
+			Triggered: true, Trigger: trigger, Trained: t.Version, Champion: t.Champion, Promoted: t.Promoted && t.Champion != version,
+			Verdict: t.Verdict,
+			HeldOut: t.Compared.Ads, CTRGain: t.Compared.CTR.Mean, CTRError: t.Compared.CTR.Error, Gain: t.Compared.Value.Mean,
+			GainError: t.Compared.Value.Error,
 		}
 		if r.Promoted {
 			r.Demoted = version
@@ -90,7 +92,8 @@ func (s *steps) autoRetrain(ctx context.Context, c *learning.Cycle) (learning.Wo
 // champion returns the version that serves the account, "" for none.
 func (s *steps) champion(ctx context.Context, tx pgx.Tx, account string) (version string, err error) {
 	err = tx.QueryRow(ctx, `
-		SELECT coalesce((SELECT version FROM gv.model_registry WHERE tenant_id = gv.tenant() AND account_id = $1 AND name = 'oracle' AND role = 'champion'), '')`,
+		SELECT coalesce((SELECT version FROM gv.model_registry WHERE tenant_id = gv.tenant() AND account_id = $1 AND name = 'oracle'
+		AND role = 'champion'), '')`,
 		account).Scan(&version)
 	if err != nil {
 		return "", fmt.Errorf("look up the champion of account %s: %w", account, err)

@@ -108,7 +108,8 @@ func TestAPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
 		panic("boom")
 	}))
 	defer func() {
-		if v := recover(); v != http.ErrAbortHandler {
+		v := recover()
+		if err, is := v.(error); !is || !errors.Is(err, http.ErrAbortHandler) {
 			t.Errorf("recovered %v", v)
 		}
 	}()

@@ -68,7 +68,8 @@ func (c *Client) Check(address string) (rule string) {
 		return "must be the address of an incoming webhook such as https://hooks.slack.com/services/T000/B000/XXXX"
 	case c.local && (u.Scheme == "http" || u.Scheme == "https"):
 		return ""
-	case u.Scheme != "https" || u.Port() != "" || u.Hostname() != "hooks.slack.com" && u.Hostname() != "hooks.slack-gov.com" || !strings.HasPrefix(u.Path, "/services/"):
+	case u.Scheme != "https" || u.Port() != "" || u.Hostname() != "hooks.slack.com" && u.Hostname() != "hooks.slack-gov.com" ||
+		!strings.HasPrefix(u.Path, "/services/"):
 		return "must begin with https://hooks.slack.com/services/"
 	}
 	return ""

@@ -238,7 +238,8 @@ func (g *Measured) observe(_ context.Context, o metric.Float64Observer) error {
 
 func (g *Measured) make(m metric.Meter) (err error) {
 	if g.Kind == CounterKind {
-		_, err = m.Float64ObservableCounter(g.Name, metric.WithDescription(g.Help), metric.WithUnit(g.Unit), metric.WithFloat64Callback(g.observe))
+		_, err = m.Float64ObservableCounter(g.Name, metric.WithDescription(g.Help), metric.WithUnit(g.Unit),
+			metric.WithFloat64Callback(g.observe))
 		return err
 	}
 	_, err = m.Float64ObservableGauge(g.Name, metric.WithDescription(g.Help), metric.WithUnit(g.Unit), metric.WithFloat64Callback(g.observe))

@@ -38,7 +38,8 @@ var (
 		answerSeconds, byFunction, upTo("route", 150), byClass)
 	RequestsInFlight = upDown("gv_requests_in_flight", "Requests that are being answered.", byFunction)
 	CallSeconds      = histogram("gv_call_duration_seconds", "How long calls of other services took, with each try on its own.",
-		answerSeconds, byFunction, oneOf("service", "hubspot", "meta", "gemini", "slack", "webhook", "pubsub", "secretmanager", "scheduler", "firestore"), byClass)
+		answerSeconds, byFunction, oneOf("service", "hubspot", "meta", "gemini", "slack", "webhook", "pubsub", "secretmanager", "scheduler",
+			"firestore"), byClass)
 	ExportFailures = counter("gv_telemetry_export_failures_total", "Exports of metrics and traces that the collector did not take.",
 		oneOf("signal", "metrics", "traces"))
 )
@@ -109,8 +110,9 @@ var (
 // What Gemini costs.
 var (
 	GeminiCalls  = counter("gv_gemini_calls_total", "Calls of Gemini.", byModel, byPurpose, oneOf("outcome", "answered", "failed", "capped"))
-	GeminiTokens = counter("gv_gemini_tokens_total", "Tokens that Gemini charged for.", byModel, byPurpose, oneOf("direction", "input", "output"))
-	GeminiCost   = counter("gv_gemini_cost_usd_total", "What Gemini cost, in USD, by the configured prices.", byModel, byPurpose)
+	GeminiTokens = counter("gv_gemini_tokens_total", "Tokens that Gemini charged for.", byModel, byPurpose,
+		oneOf("direction", "input", "output"))
+	GeminiCost = counter("gv_gemini_cost_usd_total", "What Gemini cost, in USD, by the configured prices.", byModel, byPurpose)
 )
 
 // The connections to the database, by function and role.

@@ -103,7 +103,8 @@ func (s Store) saveRecall(ctx context.Context, model string, recall float64, sea
 		VALUES (gv.tenant(), @model, @recall, @searches, @total)
 		ON CONFLICT (tenant_id, model) DO UPDATE
 		SET (recall, sampled, winners, measured_at) = (
-			SELECT CASE WHEN stands THEN (r.recall * r.sampled + excluded.recall * excluded.sampled) / (r.sampled + excluded.sampled) ELSE excluded.recall END,
+			SELECT CASE WHEN stands THEN (r.recall * r.sampled + excluded.recall * excluded.sampled) / (r.sampled + excluded.sampled)
+			       ELSE excluded.recall END,
 			       CASE WHEN stands THEN r.sampled ELSE 0 END + excluded.sampled,
 			       CASE WHEN stands THEN r.winners ELSE excluded.winners END,
 			       CASE WHEN stands THEN r.measured_at ELSE excluded.measured_at END

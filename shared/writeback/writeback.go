@@ -127,7 +127,8 @@ func (s Store) Due(ctx context.Context, portal int64, n int) ([]Update, error) {
 func (s Store) Sent(ctx context.Context, portal int64, updates []Update, now time.Time) error {
 	for _, u := range updates {
 		_, err := s.tx.Exec(ctx, `
-			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, sent, attributed_at, sent_at) VALUES (gv.tenant(), @portal, @deal, @sent, @at, now())
+			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, sent, attributed_at, sent_at) VALUES (gv.tenant(), @portal, @deal, @sent, @at,
+			now())
 			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET sent = excluded.sent, attributed_at = excluded.attributed_at, sent_at = now(),
 			              refused_reason = NULL, refused_until = NULL`,
 			pgx.StrictNamedArgs{"portal": portal, "deal": u.DealID, "sent": u.Wanted, "at": u.At(now)})
@@ -145,8 +146,10 @@ const refusedFor = time.Hour
 func (s Store) Refused(ctx context.Context, portal int64, reasons map[int64]string) error {
 	for _, id := range slices.Sorted(maps.Keys(reasons)) {
 		_, err := s.tx.Exec(ctx, `
-			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, refused_reason, refused_until) VALUES (gv.tenant(), @portal, @deal, @reason, now() + @wait::interval)
-			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET refused_reason = excluded.refused_reason, refused_until = excluded.refused_until`,
+			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, refused_reason, refused_until) VALUES (gv.tenant(), @portal, @deal, @reason,
+			now() + @wait::interval)
+			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET refused_reason = excluded.refused_reason,
+			refused_until = excluded.refused_until`,
 			pgx.StrictNamedArgs{"portal": portal, "deal": id, "reason": reasons[id], "wait": refusedFor})
 		if err != nil {
 			return fmt.Errorf("record that deal %d is refused: %w", id, err)
@@ -170,7 +173,8 @@ func (s Store) RefusedNow(ctx context.Context, portal int64) (n int, first int64
 // Erase has the properties of an erased contact's deals emptied.
 func (s Store) Erase(ctx context.Context, portal int64, deals []int64) error {
 	_, err := s.tx.Exec(ctx, `
-		INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, erased) SELECT DISTINCT gv.tenant(), @portal::bigint, id, true FROM unnest(@deals::bigint[]) AS id
+		INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, erased) SELECT DISTINCT gv.tenant(), @portal::bigint, id, true
+		FROM unnest(@deals::bigint[]) AS id
 		ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET erased = true`,
 		pgx.StrictNamedArgs{"portal": portal, "deals": deals})
 	if err != nil {

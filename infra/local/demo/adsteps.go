@@ -166,7 +166,8 @@ func (p *play) revalue(ctx context.Context) error {
 	}
 	deals := 0
 	for _, e := range ledger {
-		if e.State == "live" && e.AdID != nil && e.StageName != nil && *e.StageName == string(sim.Appointment) && e.Value == minor(old, p.tenant) {
+		if e.State == "live" && e.AdID != nil && e.StageName != nil && *e.StageName == string(sim.Appointment) &&
+			e.Value == minor(old, p.tenant) {
 			deals++
 		}
 	}

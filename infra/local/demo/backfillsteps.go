@@ -66,7 +66,10 @@ func (p *play) connectsSilent(ctx context.Context) error {
 	if err := p.owner.makeTenant(ctx, t, "admin@riverside.example"); err != nil {
 		return err
 	}
-	s := silent{size: p.sys.SilentDeals, tenant: t, admin: caller{p.sys.BaseURL, t.AdminToken}, worth: map[string]float64{}, of: map[int64]string{}}
+	s := silent{
+		size: p.sys.SilentDeals, tenant: t, admin: caller{p.sys.BaseURL, t.AdminToken}, worth: map[string]float64{},
+		of: map[int64]string{},
+	}
 	if err := s.importAds(ctx); err != nil {
 		return err
 	}
@@ -211,7 +214,10 @@ func (s silent) importAds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"Campaign name", "Campaign ID", "Ad name", "Ad ID", "Day", "Date created", "Impressions", "Clicks (all)", "Amount spent (USD)"}}
+	rows := [][]string{{
+		"Campaign name", "Campaign ID", "Ad name", "Ad ID", "Day", "Date created", "Impressions", "Clicks (all)",
+		"Amount spent (USD)",
+	}}
 	for n := range 6 {
 		rows = append(rows, []string{
 			fmt.Sprintf("Classes %d", n/2), fmt.Sprintf("ry-c%d", n/2), fmt.Sprintf("Class %d", n), fmt.Sprintf("ry-a%d", n),
@@ -249,7 +255,10 @@ func wonAt(n int) float64 { return float64(900 + n%9*250) }
 // click every other one is won and the rest lost, and the others have an appointment.
 func (s *silent) fill(clicks []attribution.Click, now time.Time) error {
 	for i := range s.size {
-		deal := fakehubspot.NewDeal{Pipeline: Pipeline.ID, Stage: stageIDs[sim.Appointment], Currency: s.tenant.Currency, At: now.AddDate(0, 0, -30-i%400)}
+		deal := fakehubspot.NewDeal{
+			Pipeline: Pipeline.ID, Stage: stageIDs[sim.Appointment], Currency: s.tenant.Currency,
+			At: now.AddDate(0, 0, -30-i%400),
+		}
 		contact := map[string]string{"email": fmt.Sprintf("guest%d@riverside.example", i)}
 		n := i / 10
 		if i%10 == 0 {

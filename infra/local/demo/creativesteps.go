@@ -16,7 +16,8 @@ var (
 		"human_face": false, "captions": false, "duration_seconds": 30,
 	}
 	strongCreative = map[string]any{
-		"hook_type": "transformation", "hook_strength": 0.9, "hook_text": "Ten weeks, one staircase", "visual_pacing": "fast", "cta_type": "sign_up",
+		"hook_type": "transformation", "hook_strength": 0.9, "hook_text": "Ten weeks, one staircase", "visual_pacing": "fast",
+		"cta_type":          "sign_up",
 		"emotional_trigger": "hope", "human_face": true, "captions": true, "duration_seconds": 24,
 	}
 )
@@ -169,7 +170,8 @@ func (p *play) replaced(ctx context.Context) error {
 		RefreshID string `json:"refresh_id"`
 		Status    string `json:"status"`
 	}
-	err := p.editor.post(ctx, "/api/titan/director/refresh-creative", map[string]any{"ad_id": p.ad.ID, "reason": "Its audience has seen it often enough"}, &asked)
+	err := p.editor.post(ctx, "/api/titan/director/refresh-creative",
+		map[string]any{"ad_id": p.ad.ID, "reason": "Its audience has seen it often enough"}, &asked)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,10 @@ func (p *play) lead(ctx context.Context) error {
 		return errors.New("no other ad is active")
 	}
 	ad := ads[i]
-	id, err := p.sys.Meta.SubmitLead(p.tenant.PageID, fakemeta.Lead{AdID: ad.ID, FormID: "88101", Email: "kim.lead@example.com", Created: time.Now().Add(-time.Minute)})
+	id, err := p.sys.Meta.SubmitLead(p.tenant.PageID, fakemeta.Lead{
+		AdID: ad.ID, FormID: "88101", Email: "kim.lead@example.com",
+		Created: time.Now().Add(-time.Minute),
+	})
 	if err != nil {
 		return err
 	}
@@ -79,6 +82,7 @@ func (p *play) lead(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(
-		want("the deal's ad", *e.AdID, ad.ID), want("the method", e.Method, "lead_id"), want("the confidence", e.Confidence, 1), p.deliver(ctx, body),
+		want("the deal's ad", *e.AdID, ad.ID), want("the method", e.Method, "lead_id"), want("the confidence", e.Confidence, 1),
+		p.deliver(ctx, body),
 	)
 }

@@ -121,7 +121,8 @@ func (p *play) report(ctx context.Context, days []day) error {
 	}
 	table := csv.NewWriter(part)
 	rows := [][]string{{
-		"Campaign ID", "Ad set ID", "Ad ID", "Day", "Impressions", "Reach", "Frequency", "Clicks (all)", fmt.Sprintf("Amount spent (%s)", p.tenant.Currency),
+		"Campaign ID", "Ad set ID", "Ad ID", "Day", "Impressions", "Reach", "Frequency", "Clicks (all)",
+		fmt.Sprintf("Amount spent (%s)", p.tenant.Currency),
 	}}
 	for _, d := range days[len(days)-wornDays:] {
 		rows = append(rows, []string{

@@ -132,7 +132,8 @@ func (s *Score) finish() {
 	s.KeptROAS, s.ByCTRROAS = s.KeptROAS/math.Max(s.judged, 1), s.ByCTRROAS/math.Max(s.judged, 1)
 	n := float64(s.Ads)
 	for _, x := range []*float64{
-		&s.Coverage, &s.ROASCoverage, &s.Error, &s.AverageError, &s.Square, &s.AverageSquare, &s.ROASError, &s.ROASAverageError, &s.Confidence, &s.Decided,
+		&s.Coverage, &s.ROASCoverage, &s.Error, &s.AverageError, &s.Square, &s.AverageSquare, &s.ROASError, &s.ROASAverageError, &s.Confidence,
+		&s.Decided,
 	} {
 		*x /= n
 	}

@@ -59,7 +59,8 @@ var order = []string{"hook_type", "visual_pacing", "cta_type", "emotion", "visua
 
 // size is how much a feature matters.
 var size = map[string]float64{
-	"hook_type": 0.40, "visual_pacing": 0.22, "cta_type": 0.20, "emotion": 0.22, "visual_style": 0.20, "music": 0.08, "proof": 0.10, "weather": 0.06,
+	"hook_type": 0.40, "visual_pacing": 0.22, "cta_type": 0.20, "emotion": 0.22, "visual_style": 0.20, "music": 0.08, "proof": 0.10,
+	"weather": 0.06,
 }
 
 // NewTaste invents an audience.

@@ -56,7 +56,8 @@ func clearOrphans(data string) (clean bool, err error) {
 	// Where /proc has shown that nobody is in the folder, the file says nothing
 	// more; elsewhere only a number that is in use by something else is cleared.
 	if runtime.GOOS == "linux" || alive(pid) {
-		if err := os.Remove(lockFile); err != nil && !errors.Is(err, fs.ErrNotExist) { // a postmaster that was ending may have removed it meanwhile
+		// a postmaster that was ending may have removed it meanwhile
+		if err := os.Remove(lockFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("remove stale postmaster.pid: %w", err)
 		}
 	}

@@ -31,7 +31,10 @@ type Firestore struct {
 // jar returns the emulator's program, or "".
 func jar() string {
 	home, _ := os.UserHomeDir()
-	roots := []string{os.Getenv("CLOUDSDK_ROOT_DIR"), "/usr/lib/google-cloud-sdk", "/opt/google-cloud-sdk", filepath.Join(home, "google-cloud-sdk")}
+	roots := []string{
+		os.Getenv("CLOUDSDK_ROOT_DIR"), "/usr/lib/google-cloud-sdk", "/opt/google-cloud-sdk",
+		filepath.Join(home, "google-cloud-sdk"),
+	}
 	if gcloud, err := exec.LookPath("gcloud"); err == nil {
 		if file, err := filepath.EvalSymlinks(gcloud); err == nil {
 			roots = append(roots, filepath.Dir(filepath.Dir(file)))

@@ -233,7 +233,10 @@ func (f *Fake) write(call Call, o *Fault) map[string]any {
 	case o.finish != "":
 		finish, text = o.finish, ""
 	}
-	usage := map[string]any{"promptTokenCount": prompt, "candidatesTokenCount": tokens(text), "thoughtsTokenCount": 5, "totalTokenCount": prompt + tokens(text) + 5}
+	usage := map[string]any{
+		"promptTokenCount": prompt, "candidatesTokenCount": tokens(text), "thoughtsTokenCount": 5,
+		"totalTokenCount": prompt + tokens(text) + 5,
+	}
 	body := map[string]any{"modelVersion": call.Model + "-002", "responseId": "r1", "usageMetadata": usage}
 	switch {
 	case o.blocked != "":

@@ -93,7 +93,8 @@ func (f *Fake) predict(w http.ResponseWriter, r *http.Request, model string) {
 		return
 	}
 	one := body.Instances[0]
-	v, wrong := f.vector(model, one.TaskType, wireContent{Parts: []wirePart{{Text: one.Content}}}, body.Parameters.OutputDimensionality, faultOf(r))
+	v, wrong := f.vector(model, one.TaskType, wireContent{Parts: []wirePart{{Text: one.Content}}}, body.Parameters.OutputDimensionality,
+		faultOf(r))
 	if wrong != "" {
 		invalid(w, wrong)
 		return

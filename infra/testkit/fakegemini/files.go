@@ -94,6 +94,7 @@ func (f *Fake) described(r *http.Request, one *file) map[string]any {
 	}
 	return map[string]any{
 		"name": "files/" + one.name, "mimeType": one.mime, "sizeBytes": strconv.Itoa(len(one.data)), "state": state,
-		"uri": "http://" + r.Host + "/v1beta/files/" + one.name, "createTime": epoch.Format(time.RFC3339), "expirationTime": epoch.AddDate(0, 0, 2).Format(time.RFC3339),
+		"uri": "http://" + r.Host + "/v1beta/files/" + one.name, "createTime": epoch.Format(time.RFC3339),
+		"expirationTime": epoch.AddDate(0, 0, 2).Format(time.RFC3339),
 	}
 }

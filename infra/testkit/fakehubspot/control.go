@@ -16,12 +16,14 @@ const controlHelp = `A HubSpot to play with. Every change here is saved and send
   P=http://HOST:PORT/control/portals/PORTAL
 
   GET  $P                                       its deals, contacts, pipelines, and what is still to be delivered
-  POST $P/contacts            {"id": 0, "properties": {"hs_facebook_click_id": "...", "gv_click_id": "...", "first_conversion_date": "2026-11-20T10:00:00Z"}, "at": "..."}
+  POST $P/contacts            {"id": 0, "properties": {"hs_facebook_click_id": "...", "gv_click_id": "...",
+  "first_conversion_date": "2026-11-20T10:00:00Z"}, "at": "..."}
                                                 creates a contact, or changes the one of the id
   POST $P/contacts/ID/delete  {"erase": false}  erase: a privacy request, for good
   POST $P/contacts/ID/restore
   POST $P/contacts/ID/merge   {"merged": ID}
-  POST $P/deals               {"name": "...", "stage": "...", "pipeline": "...", "amount": "1500.00", "currency": "USD", "contacts": [ID], "at": "..."}
+  POST $P/deals               {"name": "...", "stage": "...", "pipeline": "...", "amount": "1500.00", "currency": "USD", "contacts": [ID],
+  "at": "..."}
   POST $P/deals/ID/stage      {"stage": "closedwon", "at": "..."}
   POST $P/deals/ID/amount     {"amount": "2500.00"}
   POST $P/deals/ID/properties {"properties": {"pipeline": "..."}, "at": "..."}
@@ -35,7 +37,8 @@ const controlHelp = `A HubSpot to play with. Every change here is saved and send
   DELETE /control/faults                        all is well again
 
 "at" is RFC 3339 and may be left out for now. Every answer names the id and the events that were sent.
-Stages of a new portal: appointmentscheduled, qualifiedtobuy, presentationscheduled, decisionmakerboughtin, contractsent, closedwon, closedlost.
+Stages of a new portal: appointmentscheduled, qualifiedtobuy, presentationscheduled, decisionmakerboughtin, contractsent, closedwon,
+closedlost.
 `
 
 // command is the body of every change; each takes what it needs of it.

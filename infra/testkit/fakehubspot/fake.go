@@ -83,9 +83,10 @@ func New(o Options) (*Fake, error) {
 		o.HistoryLimit = 20
 	}
 	f := &Fake{
-		opts: o, counts: make(map[string]int), rolling: make(map[int64][]time.Time), searches: make(map[int64][]time.Time), portals: make(map[int64]*Portal),
-		state: state{NextID: 10_000_000_000, NextEvent: 500_000_000, Portals: make(map[int64]*records)},
-		wake:  make(chan struct{}, 1),
+		opts: o, counts: make(map[string]int), rolling: make(map[int64][]time.Time), searches: make(map[int64][]time.Time),
+		portals: make(map[int64]*Portal),
+		state:   state{NextID: 10_000_000_000, NextEvent: 500_000_000, Portals: make(map[int64]*records)},
+		wake:    make(chan struct{}, 1),
 	}
 	if err := f.load(); err != nil {
 		return nil, err

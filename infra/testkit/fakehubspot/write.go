@@ -54,7 +54,10 @@ func (f *Fake) createProperty(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, problem{"message": "Property values were not valid", "category": "VALIDATION_ERROR"})
 		return
 	case p.has.Definitions[in.Name] != nil:
-		refuse(w, http.StatusConflict, problem{"message": "A property named '" + in.Name + "' already exists.", "category": "OBJECT_ALREADY_EXISTS"})
+		refuse(w, http.StatusConflict, problem{
+			"message":  "A property named '" + in.Name + "' already exists.",
+			"category": "OBJECT_ALREADY_EXISTS",
+		})
 		return
 	}
 	if p.has.Definitions == nil {
@@ -168,7 +171,8 @@ func (f *Fake) batchUpdate(w http.ResponseWriter, r *http.Request) {
 	status, body := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
 	if len(absent) > 0 {
 		errs = append(errs, problem{
-			"status": "error", "category": "OBJECT_NOT_FOUND", "context": map[string]any{"ids": absent}, "message": "Could not update some DEALS objects.",
+			"status": "error", "category": "OBJECT_NOT_FOUND", "context": map[string]any{"ids": absent},
+			"message": "Could not update some DEALS objects.",
 		})
 	}
 	if len(errs) > 0 {

@@ -226,7 +226,10 @@ func (u Usage) writeTo(h http.Header, account string) {
 		put("X-App-Usage", map[string]any{"call_count": u.App, "total_cputime": 1, "total_time": 2})
 	}
 	if u.Account > 0 {
-		put("X-Ad-Account-Usage", map[string]any{"acc_id_util_pct": u.Account, "reset_time_duration": u.ResetSeconds, "ads_api_access_tier": "standard_access"})
+		put("X-Ad-Account-Usage", map[string]any{
+			"acc_id_util_pct": u.Account, "reset_time_duration": u.ResetSeconds,
+			"ads_api_access_tier": "standard_access",
+		})
 	}
 	if u.Insights > 0 {
 		put("X-FB-Ads-Insights-Throttle", map[string]any{"app_id_util_pct": 0, "acc_id_util_pct": u.Insights})

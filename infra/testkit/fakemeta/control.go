@@ -26,7 +26,8 @@ const controlHelp = `A Meta to play with. Every change here is saved.
                            percent of the quotas that the answers' headers tell
   POST /control/objects/ID {"daily_budget": 4000, "status": "PAUSED"}   an edit by hand, as in Ads Manager
   GET  /control/writes?object=ID            every write of the system: when, from what to what, applied or not
-  POST /control/pages/ID/leads              {"ad_id": "...", "email": "...", "phone": "...", "organic": false}   a lead form that somebody filled in;
+  POST /control/pages/ID/leads              {"ad_id": "...", "email": "...", "phone": "...",
+  "organic": false}   a lead form that somebody filled in;
                            its notification is posted to the app's webhook, signed
   POST /control/pages/ID/leads/LEAD/notify  posts it again
   GET  /control/pages/ID/leads              what was filled in

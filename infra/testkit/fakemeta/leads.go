@@ -166,7 +166,10 @@ func (f *Fake) ofPage(q *question, pageID, route string) (int, any) {
 				fields = append(fields, map[string]any{"name": one[0], "values": []string{one[1]}})
 			}
 		}
-		all := map[string]any{"id": l.ID, "form_id": l.FormID, "created_time": l.Created.Format(stamp), "is_organic": l.Organic, "platform": "fb", "field_data": fields}
+		all := map[string]any{
+			"id": l.ID, "form_id": l.FormID, "created_time": l.Created.Format(stamp), "is_organic": l.Organic,
+			"platform": "fb", "field_data": fields,
+		}
 		if ad := f.state.Ads[l.AdID]; !l.Organic {
 			all["ad_id"] = l.AdID
 			if ad != nil {

@@ -30,8 +30,9 @@ func (f *Fake) object(kind, id string, withAds bool) map[string]any {
 	case "adset":
 		s := f.state.AdSets[id]
 		o := map[string]any{
-			"id": id, "account_id": s.AccountID, "campaign_id": s.CampaignID, "name": s.Name, "status": s.Status, "effective_status": f.effective(s.Status, "", s.CampaignID),
-			"daily_budget": strconv.FormatInt(s.DailyBudget, 10), "lifetime_budget": strconv.FormatInt(s.LifetimeBudget, 10),
+			"id": id, "account_id": s.AccountID, "campaign_id": s.CampaignID, "name": s.Name, "status": s.Status,
+			"effective_status": f.effective(s.Status, "", s.CampaignID),
+			"daily_budget":     strconv.FormatInt(s.DailyBudget, 10), "lifetime_budget": strconv.FormatInt(s.LifetimeBudget, 10),
 			"daily_min_spend_target": text(s.MinSpend), "daily_spend_cap": text(s.SpendCap), "created_time": s.Created.Format(stamp),
 		}
 		if s.Learning != "" {

@@ -32,7 +32,8 @@ func (s Store) Due(ctx context.Context, until time.Time) ([]Due, error) {
 		AND      (p.status IN ('applying', 'unknown')
 		          OR p.status = 'pending' AND NOT a.paused AND NOT t.paused
 		             AND NOT EXISTS (SELECT FROM gv.pending_ad_changes u
-		                             WHERE u.tenant_id = p.tenant_id AND u.budget_object = p.budget_object AND u.status IN ('applying', 'unknown')))
+		                             WHERE u.tenant_id = p.tenant_id AND u.budget_object = p.budget_object
+		                             AND u.status IN ('applying', 'unknown')))
 		GROUP BY p.tenant_id, p.account_id
 		ORDER BY at`,
 		pgx.StrictNamedArgs{"until": until})
@@ -71,7 +72,8 @@ func (s Store) Claim(ctx context.Context, tenant, account string, lease time.Dur
 			AND    (c.status IN ('applying', 'unknown')
 			        OR c.status = 'pending' AND NOT a.paused AND NOT t.paused
 			           AND NOT EXISTS (SELECT FROM gv.pending_ad_changes u
-			                           WHERE u.tenant_id = c.tenant_id AND u.budget_object = c.budget_object AND u.status IN ('applying', 'unknown')))
+			                           WHERE u.tenant_id = c.tenant_id AND u.budget_object = c.budget_object
+			                           AND u.status IN ('applying', 'unknown')))
 			ORDER  BY c.due_at, c.change_id LIMIT 1
 			FOR    UPDATE OF c SKIP LOCKED
 		)

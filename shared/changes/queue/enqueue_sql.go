@@ -120,7 +120,8 @@ func (s Store) insert(ctx context.Context, tenant string, fresh []*changes.Chang
 			target_status, splits, reason, source, decision_id, requested_by, mode, status, held_reason, due_at, decided_at, created_at,
 			progress_at, finished_at, undo_of, forced)
 		SELECT change_id, @tenant, request_key, account_id, campaign_id, ad_id, budget_object, kind, before_minor, target_minor, before_status,
-		       nullif(target_status, ''), splits, reason, source, decision_id, requested_by, mode, status, nullif(held_reason, ''), due_at, decided_at,
+		       nullif(target_status, ''), splits, reason, source, decision_id, requested_by, mode, status, nullif(held_reason, ''), due_at,
+		       decided_at,
 		       created_at, created_at, finished_at, undo_of, forced
 		FROM   jsonb_to_recordset(@rows::jsonb) AS n (
 			change_id uuid, request_key text, account_id text, campaign_id text, ad_id text, budget_object text, kind text, before_minor bigint,
@@ -135,7 +136,8 @@ func (s Store) insert(ctx context.Context, tenant string, fresh []*changes.Chang
 	}
 	_, err = s.tx.Exec(ctx, `
 		INSERT INTO gv.change_requests (tenant_id, request_key, ad_id, change_id, source, created_at)
-		SELECT @tenant, n.* FROM jsonb_to_recordset(@rows::jsonb) AS n (request_key text, ad_id text, change_id uuid, source text, created_at timestamptz)
+		SELECT @tenant, n.* FROM jsonb_to_recordset(@rows::jsonb) AS n (request_key text, ad_id text, change_id uuid, source text,
+		created_at timestamptz)
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(asked, func(a changes.Request) map[string]any {
 			return map[string]any{"request_key": a.Key, "ad_id": a.AdID, "change_id": a.ChangeID, "source": a.Source, "created_at": a.At}

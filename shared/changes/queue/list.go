@@ -83,13 +83,15 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 	args["status"] = f.Status
 	rows, _ := s.tx.Query(ctx, `
 		SELECT `+changeColumns+`, o.known_minor AS known, a.mode AS account_mode, a.paused, t.paused AS all_paused,
-		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id ORDER BY 1) AS ads
+		       ARRAY(SELECT DISTINCT r.ad_id FROM gv.change_requests r WHERE r.tenant_id = p.tenant_id AND r.change_id = p.change_id
+		       ORDER BY 1) AS ads
 		FROM   gv.pending_ad_changes p
 		JOIN   gv.accounts a USING (tenant_id, account_id)
 		JOIN   gv.tenants t USING (tenant_id)
 		LEFT   JOIN gv.budget_objects o ON o.tenant_id = p.tenant_id AND o.budget_object = p.budget_object
 		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status
-		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown')) AND (@account = '' OR p.account_id = @account)
+		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown'))
+		        AND (@account = '' OR p.account_id = @account)
 		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)
 		AND    (@change::uuid IS NULL OR p.change_id = @change::uuid)
 		AND    (@first OR (p.created_at, p.change_id) < (@at, @id::uuid))
@@ -127,7 +129,8 @@ func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, er
 	args := f.args(tenant)
 	args["outcome"], args["campaign"] = f.Status, f.CampaignID
 	rows, _ := s.tx.Query(ctx, `
-		SELECT h.history_id, h.change_id, h.account_id, h.campaign_id, h.ad_id, h.budget_object, coalesce(a.currency, '') AS currency, h.action, h.outcome,
+		SELECT h.history_id, h.change_id, h.account_id, h.campaign_id, h.ad_id, h.budget_object, coalesce(a.currency, '') AS currency, h.action,
+		h.outcome,
 		       h.before_minor, h.after_minor, h.floor_minor, h.before_status, h.after_status, h.reason, h.initiator,
 		       coalesce(h.platform_trace, '') AS trace, h.duration_ms, h.attempt, h.mode, h.at, n.at AS until,
 		       coalesce(nullif(b.name, ''), h.ad_id) AS ad_name

@@ -68,7 +68,8 @@ var changeColumns = nameOf("p") + ` AS object_name, a.name AS account_name,
 func nameOf(row string) string {
 	return strings.ReplaceAll(`coalesce(CASE WHEN r.budget_object LIKE 'ad/%'
 		THEN (SELECT x.name FROM gv.ads x WHERE x.tenant_id = r.tenant_id AND x.ad_id = substr(r.budget_object, 4))
-		ELSE (SELECT x.name FROM gv.ad_sets x WHERE x.tenant_id = r.tenant_id AND x.adset_id = substr(r.budget_object, 7)) END, '')`, "r.", row+".")
+		ELSE (SELECT x.name FROM gv.ad_sets x WHERE x.tenant_id = r.tenant_id AND x.adset_id = substr(r.budget_object, 7)) END,
+		'')`, "r.", row+".")
 }
 
 // objectColumns are those of an Object, from gv.budget_objects o.
@@ -125,7 +126,8 @@ func (s Store) saveObjects(ctx context.Context, tenant string, objects []*change
 		       no_raise_until = n.no_raise_until, no_raise_by = n.no_raise_by, no_raise_above = n.no_raise_above, paused_by = n.paused_by,
 		       decided_at = n.decided_at, decided_by = n.decided_by
 		FROM   jsonb_to_recordset(@objects::jsonb) AS n (
-			budget_object text, known_minor bigint, known_status text, known_at timestamptz, foreign_at timestamptz, foreign_was_minor bigint, foreign_minor bigint,
+			budget_object text, known_minor bigint, known_status text, known_at timestamptz, foreign_at timestamptz, foreign_was_minor bigint,
+			foreign_minor bigint,
 			no_raise_until timestamptz, no_raise_by uuid, no_raise_above bigint, paused_by uuid, decided_at timestamptz, decided_by uuid)
 		WHERE  o.tenant_id = @tenant AND o.budget_object = n.budget_object`,
 		pgx.StrictNamedArgs{"tenant": tenant, "objects": rowsOf(objects, objectRow)})

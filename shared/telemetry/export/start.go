@@ -81,7 +81,10 @@ func (s *Sink) sendTo(endpoint string, sampler sdktrace.Sampler, through http.Ro
 	s.Sampler = sampler
 	s.Spans, err = otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(at.JoinPath("v1/traces").String()),
 		otlptracehttp.WithHTTPClient(client), otlptracehttp.WithTimeout(onTime), otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
-		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: onTime}))
+		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
+			Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second,
+			MaxElapsedTime: onTime,
+		}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("telemetry", "error", err.Error()) }))
 	return err
 }

@@ -25,7 +25,9 @@ func Measured(service string) option.ClientOption {
 }
 
 func intercept(service string) grpc.UnaryClientInterceptor {
-	return func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, call grpc.UnaryInvoker,
+		opts ...grpc.CallOption,
+	) error {
 		span := telemetry.Span{}
 		if telemetry.Traced(ctx) {
 			ctx, span = telemetry.Begin(ctx, telemetry.Client, service+" "+path.Base(method), attribute.String("rpc.system", "grpc"))
