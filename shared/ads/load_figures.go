@@ -41,8 +41,8 @@ const putParts = `
 		       revenue_minor = excluded.revenue_minor
 	)
 	SELECT count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known),
-	       count(*)
-	       FILTER (WHERE known AND was IS NOT DISTINCT FROM (impressions, clicks, spend, reach, frequency, leads, conversions, pipeline, revenue))
+	       count(*) FILTER (WHERE known AND was IS NOT DISTINCT FROM
+	                        (impressions, clicks, spend, reach, frequency, leads, conversions, pipeline, revenue))
 	FROM   joined`
 
 // sumParts adds up the parts of the report's keys, those of earlier reports
