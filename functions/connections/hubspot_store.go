@@ -116,8 +116,8 @@ func connectPortal(ctx context.Context, tx pgx.Tx, g portalGrant) (row portalRow
 		coalesce(@lead, 'gv_lead_id'))
 		ON CONFLICT (tenant_id, portal_id) DO UPDATE
 		SET client_secret = excluded.client_secret, previous_secret = @previous, previous_until = now() + @until::interval,
-		    client_secret_set_at = CASE WHEN c.client_secret IS DISTINCT
-		    FROM excluded.client_secret THEN excluded.client_secret_set_at ELSE c.client_secret_set_at END,
+		    client_secret_set_at = CASE WHEN c.client_secret IS DISTINCT FROM
+		    excluded.client_secret THEN excluded.client_secret_set_at ELSE c.client_secret_set_at END,
 		    lead_property = coalesce(@lead, c.lead_property), access_token = excluded.access_token,
 		    access_token_set_at = CASE WHEN c.access_token <> excluded.access_token THEN now() ELSE c.access_token_set_at END,
 		    connected_by = CASE WHEN c.disconnected_at IS NULL THEN c.connected_by ELSE excluded.connected_by END,

@@ -46,8 +46,8 @@ const reportedDays = `
 		       CASE WHEN v.keeps THEN m.revenue_minor END AS revenue_minor,
 		       m.ad_id IS NOT NULL AND (m.impressions, m.clicks, m.spend_minor, m.frequency, m.reach, m.from_meta, m.value_from_meta)
 		           IS NOT DISTINCT FROM (t.impressions, t.clicks, t.spend, t.frequency, t.reach, true, NOT v.keeps)
-		       AND (v.keeps OR (m.conversions, m.value_minor, m.revenue_minor) IS NOT DISTINCT
-		       FROM (t.conversions, t.value, NULL::bigint)) AS same
+		       AND (v.keeps OR (m.conversions, m.value_minor, m.revenue_minor) IS NOT DISTINCT FROM
+		       (t.conversions, t.value, NULL::bigint)) AS same
 		FROM   reported t
 		LEFT   JOIN gv.ad_metrics m ON m.tenant_id = gv.tenant() AND m.ad_id = t.ad_id AND m.day = t.day
 		CROSS  JOIN LATERAL (

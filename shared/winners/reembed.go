@@ -34,8 +34,8 @@ func (s Store) Level(ctx context.Context, from, to string) error {
 		FROM  gv.winners w
 		WHERE w.tenant_id = gv.tenant() AND w.model = @from AND n.tenant_id = gv.tenant() AND n.model = @to AND n.ad_id = w.ad_id
 		AND n.text = w.text
-		AND   (n.creative_dna, n.ad_data, n.pipeline_roas, n.ctr, n.active) IS DISTINCT
-		FROM (w.creative_dna, w.ad_data, w.pipeline_roas, w.ctr, w.active)`
+		AND   (n.creative_dna, n.ad_data, n.pipeline_roas, n.ctr, n.active) IS DISTINCT FROM
+		(w.creative_dna, w.ad_data, w.pipeline_roas, w.ctr, w.active)`
 	args := pgx.StrictNamedArgs{"from": from, "to": to}
 	rows, _ := s.tx.Query(ctx, `SELECT n.ad_id FROM gv.winners n WHERE EXISTS (SELECT`+differ+`)`, args)
 	ads, err := pgx.CollectRows(rows, pgx.RowTo[string])
