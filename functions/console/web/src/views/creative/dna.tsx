@@ -1,5 +1,6 @@
 // A creative's DNA as a form: what the model understands has a field, anything else is written as JSON.
 import { useState } from 'react'
+import { flushSync } from 'react-dom'
 import { drafts, useUnsaved } from '../../parts/address'
 import { Field, Notice } from '../../parts/basic'
 import { words } from '../../parts/format'
@@ -40,7 +41,8 @@ export function useDna(name: string, start: Values = example) {
     values, more, wrong: rest.wrong, read,
     set: (key: string, value: unknown) => { const next = { ...values, [key]: value }; setValues(next); store(next, more) },
     setMore: (text: string) => { setMore(text); store(values, text) },
-    forget: () => { setDirty(false); drafts.drop(name) },
+    // At once, for the caller goes elsewhere next, and nothing is left to be asked about.
+    forget: () => { flushSync(() => setDirty(false)); drafts.drop(name) },
   }
 }
 

@@ -1,1 +1,0 @@
-export{t as CampaignsView,n as Totals,r as useCampaigns}from"./campaigns-DqumZQqY.js";

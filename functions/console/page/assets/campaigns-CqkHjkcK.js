@@ -1,0 +1,1 @@
+export{t as CampaignsView,n as Totals,r as useCampaigns}from"./campaigns-23knGXJA.js";

@@ -1,1 +1,0 @@
-export{t as HistoryTable,n as HistoryView}from"./history-BimJb7SG.js";

@@ -1,0 +1,1 @@
+export{t as HistoryTable,n as HistoryView}from"./history-BL4B0VpA.js";

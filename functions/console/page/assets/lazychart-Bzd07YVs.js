@@ -1,0 +1,2 @@
+const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/chart-CZ9xbXGY.js","assets/rolldown-runtime-WkwZ5CU-.js","assets/first-Cm1vGRSV.js"])))=>i.map(i=>d[i]);
+import{n as e}from"./rolldown-runtime-WkwZ5CU-.js";import{mt as t,o as n,pt as r}from"./first-Cm1vGRSV.js";var i=e(t(),1),a=r(),o=(0,i.lazy)(()=>n(()=>import(`./chart-CZ9xbXGY.js`),__vite__mapDeps([0,1,2]))),s=e=>(0,a.jsx)(i.Suspense,{fallback:(0,a.jsx)(`div`,{className:`loading`,role:`status`,children:`Drawing …`}),children:(0,a.jsx)(o,{...e})});export{s as t};

@@ -1,2 +1,0 @@
-const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/chart-DfGFDqq0.js","assets/rolldown-runtime-WkwZ5CU-.js","assets/first-B3c7Ot0X.js"])))=>i.map(i=>d[i]);
-import{n as e}from"./rolldown-runtime-WkwZ5CU-.js";import{mt as t,o as n,pt as r}from"./first-B3c7Ot0X.js";var i=e(t(),1),a=r(),o=(0,i.lazy)(()=>n(()=>import(`./chart-DfGFDqq0.js`),__vite__mapDeps([0,1,2]))),s=e=>(0,a.jsx)(i.Suspense,{fallback:(0,a.jsx)(`div`,{className:`loading`,role:`status`,children:`Drawing …`}),children:(0,a.jsx)(o,{...e})});export{s as t};
