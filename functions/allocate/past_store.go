@@ -97,7 +97,7 @@ func (s store) pastValues(ctx context.Context, account string, first map[string]
 			SELECT time_zone AS z FROM gv.accounts WHERE tenant_id = gv.tenant() AND account_id = @account
 		), deal AS (
 			SELECT d.portal_id, d.deal_id, d.pipeline_id, p.ad_id, p.share_from, p.share_to, d.stage_name, d.value_minor, d.amount_minor,
-			d.amount_issue
+			       d.amount_issue
 			FROM   unnest(@ads::text[], @since::date[]) AS asked (ad_id, since)
 			CROSS  JOIN zone
 			JOIN   `+credits+` p ON p.ad_id = asked.ad_id
@@ -110,7 +110,7 @@ func (s store) pastValues(ctx context.Context, account string, first map[string]
 			FROM   deal d
 			JOIN   gv.deal_stages s ON s.tenant_id = gv.tenant() AND s.portal_id = d.portal_id AND s.deal_id = d.deal_id AND s.occurred_at <= now()
 			LEFT   JOIN gv.stage_maps m ON m.tenant_id = gv.tenant() AND m.portal_id = d.portal_id AND m.pipeline_id = d.pipeline_id
-			AND m.stage_id = s.stage_id
+			       AND m.stage_id = s.stage_id
 			LEFT   JOIN gv.stage_values v ON v.tenant_id = gv.tenant() AND v.stage_name = m.stage_name
 		), whole AS (
 			SELECT ad_id, portal_id, deal_id, share_from, share_to, stage_id, occurred_at,

@@ -163,7 +163,7 @@ func (s store) attributed(ctx context.Context) (share float64, err error) {
 		AND    (d.ad_id IS NOT NULL OR EXISTS (
 			SELECT FROM gv.contact_keys k
 			WHERE  k.tenant_id = gv.tenant() AND k.portal_id = d.portal_id AND k.contact_id = d.contact_id
-			AND k.kind IN ('fbclid', 'gclid')))`).Scan(&share)
+			AND    k.kind IN ('fbclid', 'gclid')))`).Scan(&share)
 	if err != nil {
 		return 0, fmt.Errorf("count attributed deals: %w", err)
 	}
@@ -202,7 +202,7 @@ func (s store) moves(ctx context.Context, account string, whole bool, ids []stri
 		FROM     deal d
 		JOIN     gv.deal_stages s ON s.tenant_id = gv.tenant() AND s.portal_id = d.portal_id AND s.deal_id = d.deal_id
 		JOIN     gv.stage_maps m ON m.tenant_id = gv.tenant() AND m.portal_id = d.portal_id AND m.pipeline_id = d.pipeline_id
-		AND m.stage_id = s.stage_id
+		       AND m.stage_id = s.stage_id
 		JOIN     gv.stage_values v ON v.tenant_id = gv.tenant() AND v.stage_name = m.stage_name
 		ORDER BY d.portal_id, d.deal_id, s.occurred_at, s.stage_id`,
 		pgx.StrictNamedArgs{"account": account, "whole": whole, "ads": ids, "n": n})

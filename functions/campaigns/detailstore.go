@@ -124,7 +124,7 @@ func (s detailStore) days(ctx context.Context, campaign, ad string, back int) ([
 		    GROUP BY 1
 		)
 		SELECT   coalesce(m.day, v.day) AS day, coalesce(m.impressions, 0) AS impressions, coalesce(m.clicks, 0) AS clicks,
-		coalesce(m.spend, 0) AS spend,
+		       coalesce(m.spend, 0) AS spend,
 		         m.frequency, coalesce(v.pipeline, 0) AS pipeline, coalesce(v.won, 0) AS won
 		FROM     metrics m FULL JOIN values v ON v.day = m.day
 		WHERE    coalesce(m.day, v.day) > current_date - @back::int

@@ -111,9 +111,9 @@ func connectPortal(ctx context.Context, tx pgx.Tx, g portalGrant) (row portalRow
 	client, previous, until := rotated(was, connected, g)
 	rows, _ = tx.Query(ctx, `
 		INSERT INTO gv.hubspot_connections AS c (tenant_id, portal_id, client_secret, client_secret_set_at, access_token, access_token_set_at,
-		connected_by, lead_property)
+		       connected_by, lead_property)
 		VALUES (gv.tenant(), @portal, @client, CASE WHEN @client::text IS NOT NULL THEN now() END, @token, now(), @who,
-		coalesce(@lead, 'gv_lead_id'))
+		       coalesce(@lead, 'gv_lead_id'))
 		ON CONFLICT (tenant_id, portal_id) DO UPDATE
 		SET client_secret = excluded.client_secret, previous_secret = @previous, previous_until = now() + @until::interval,
 		    client_secret_set_at = CASE WHEN c.client_secret IS DISTINCT FROM

@@ -72,7 +72,7 @@ func readSlack(ctx context.Context, tx pgx.Tx) (slackRow, error) {
 	row = slackRow{Hour: firstHour, Weekday: firstWeekday}
 	err = tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT time_zone FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id
-		LIMIT 1), 'Etc/UTC')`).Scan(&row.TimeZone)
+		       LIMIT 1), 'Etc/UTC')`).Scan(&row.TimeZone)
 	if err != nil {
 		return row, fmt.Errorf("read the first account's time zone: %w", err)
 	}
@@ -95,7 +95,7 @@ func saveSlack(ctx context.Context, tx pgx.Tx, set slackRow, disabled bool) (sla
 		INSERT INTO gv.slack_connections AS s (tenant_id, url, at_once, daily, weekly, kinds, time_zone, hour, weekday,
 		                                       daily_from, daily_at, weekly_from, weekly_at, updated_by, disabled_at, disabled_reason)
 		VALUES (gv.tenant(), @url, @at_once, @daily, @weekly, @kinds, @zone, @hour, @weekday, @daily_at::timestamptz - interval '1 day',
-		@daily_at,
+		       @daily_at,
 		        @weekly_at::timestamptz - interval '7 days', @weekly_at, @who, CASE WHEN @off THEN now() END,
 		        CASE WHEN @off THEN @reason::text END)
 		ON CONFLICT (tenant_id) DO UPDATE

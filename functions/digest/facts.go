@@ -68,7 +68,7 @@ func read(ctx context.Context, tx pgx.Tx, from, until time.Time) (f facts, err e
 		JOIN     gv.tenants t USING (tenant_id)
 		LEFT     JOIN gv.accounts a USING (tenant_id, account_id)
 		WHERE    h.tenant_id = gv.tenant() AND h.at >= @from AND h.at < @until AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
-		AND h.before_minor IS NOT NULL
+		AND    h.before_minor IS NOT NULL
 		GROUP BY 1 ORDER BY 1`, args)
 	f.NotApplied = list[outcomes](ctx, tx, &err, "changes that were not made", `
 		SELECT   CASE outcome WHEN 'dry_run' THEN 'only planned, in dry run' WHEN 'held' THEN 'held back'
@@ -100,7 +100,7 @@ func read(ctx context.Context, tx pgx.Tx, from, until time.Time) (f facts, err e
 	}
 	err = tx.QueryRow(ctx, `
 		SELECT count(*)::int FROM gv.ad_change_history WHERE tenant_id = gv.tenant() AND at >= @from AND at < @until
-		AND outcome = 'applied'`, args).Scan(&f.Applied)
+		       AND outcome = 'applied'`, args).Scan(&f.Applied)
 	if err != nil {
 		return f, fmt.Errorf("count changes: %w", err)
 	}

@@ -37,7 +37,7 @@ func (s store) known(ctx context.Context, ad string, since time.Time) (k stored,
 	err = s.tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT array_agg(DISTINCT h.at ORDER BY h.at) FROM gv.ad_change_history h
 		                 WHERE  h.tenant_id = gv.tenant() AND (h.ad_id = own.ad_id OR own.adset_id <> ''
-		                 AND h.budget_object = 'adset/' || own.adset_id)
+		                        AND h.budget_object = 'adset/' || own.adset_id)
 		                 AND    h.at > @since AND h.outcome = 'applied' AND h.after_minor IS NOT NULL
 		                 AND    NOT EXISTS (SELECT FROM gv.pending_ad_changes p WHERE p.change_id = h.change_id AND p.source = 'fatigue')), '{}'),
 		       coalesce(s.learning, false), a.currency

@@ -68,7 +68,7 @@ func (a attempt) save(ctx context.Context, tx pgx.Tx) (bool, error) {
 	done, err := tx.Exec(ctx, `
 		INSERT INTO gv.webhook_attempts (tenant_id, notice_id, attempt, kind, delivered, status, reason, took_ms, next_at)
 		VALUES (gv.tenant(), @key, @number, @kind, @delivered, @status, @reason, @took,
-		CASE WHEN @next > 0 THEN now() + @next * interval '1 second' END)
+		       CASE WHEN @next > 0 THEN now() + @next * interval '1 second' END)
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{
 			"key": a.key, "number": a.number, "kind": a.kind, "delivered": a.failure == nil, "status": status, "reason": reason,

@@ -69,7 +69,7 @@ func held(ctx context.Context, tx pgx.Tx, portal, contact int64) (Held, error) {
 	var errs [4]error
 	h.Keys, errs[0] = list[Key](ctx, tx, `
 		SELECT kind, value FROM gv.contact_keys WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact ORDER BY kind,
-		value`, args)
+		       value`, args)
 	h.Deals, errs[1] = list[Deal](ctx, tx, `
 		SELECT   d.deal_id, coalesce(d.stage_name, d.stage_id), coalesce(d.ad_id, ''), d.attribution_method, d.attribution_reason,
 		         EXISTS (SELECT FROM gv.deal_contacts dc WHERE dc.tenant_id = d.tenant_id AND dc.portal_id = d.portal_id
@@ -79,9 +79,9 @@ func held(ctx context.Context, tx pgx.Tx, portal, contact int64) (Held, error) {
 		WHERE    d.tenant_id = gv.tenant() AND d.portal_id = @portal
 		AND     (d.contact_id = @contact
 		         OR EXISTS (SELECT FROM gv.deal_contacts dc WHERE dc.tenant_id = d.tenant_id AND dc.portal_id = d.portal_id
-		         AND dc.deal_id = d.deal_id AND dc.contact_id = @contact)
+		                AND dc.deal_id = d.deal_id AND dc.contact_id = @contact)
 		         OR EXISTS (SELECT FROM gv.deal_touches t WHERE t.tenant_id = d.tenant_id AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id
-		         AND t.contact_id = @contact))
+		                AND t.contact_id = @contact))
 		ORDER BY d.deal_id`, args)
 	h.Clicks, errs[2] = list[Click](ctx, tx, `
 		SELECT   click_id, ad_id, campaign_id, clicked_at, coalesce(fbclid, ''), coalesce(gclid, ''), coalesce(gbraid, ''), coalesce(wbraid, ''),
@@ -91,9 +91,10 @@ func held(ctx context.Context, tx pgx.Tx, portal, contact int64) (Held, error) {
 		FROM     gv.clicks x WHERE tenant_id = gv.tenant() AND (`+carried("click_id")+`
 		         OR lead_portal_id = @portal AND lead_contact_id = @contact
 		         OR email_hash IS NOT NULL AND gv.key_hash(tenant_id, 'email_hash', email_hash) IN (SELECT hash FROM gv.contact_hashes h
-		         WHERE h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id = @contact)
+		                WHERE h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id = @contact)
 		         OR phone_hash IS NOT NULL AND gv.key_hash(tenant_id, 'phone_hash', phone_hash) IN (SELECT hash FROM gv.contact_hashes h
-		         WHERE h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id = @contact)) ORDER BY clicked_at, click_id`, args)
+		                WHERE h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id = @contact))
+		ORDER BY clicked_at, click_id`, args)
 	h.Conversions, errs[3] = list[Conversion](ctx, tx, `
 		SELECT   conversion_id, conversion_type, converted_at, coalesce(ip_address, ''), coalesce(user_agent, ''), coalesce(ad_id, ''), method
 		FROM     gv.conversions x WHERE tenant_id = gv.tenant() AND (`+carried("key_click_id")+`) ORDER BY converted_at, conversion_id`, args)

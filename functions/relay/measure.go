@@ -125,7 +125,7 @@ func measureSyncs(ctx context.Context, tx pgx.Tx) error {
 func measureModels(ctx context.Context, tx pgx.Tx) error {
 	rows, _ := tx.Query(ctx, `
 		SELECT target, sum(judged)::float8, (sum(judged * accuracy) / sum(judged))::float8,
-		(sum(judged * interval_coverage) / sum(judged))::float8,
+		       (sum(judged * interval_coverage) / sum(judged))::float8,
 		       (sum(judged * bias) / sum(judged))::float8
 		FROM  (SELECT DISTINCT ON (c.tenant_id, c.account_id) s.result
 		       FROM   gv.learning_cycles c JOIN gv.learning_steps s USING (tenant_id, cycle_id)

@@ -69,7 +69,7 @@ func (t *tenant) make(ctx context.Context, conn *pgx.Conn, out io.Writer) error 
 		_, err = tx.Exec(ctx, `
 			INSERT INTO gv.members (tenant_id, email, role, added_by, accepted_at) VALUES ($1, $2, 'admin', 'infra/migrate', now())
 			ON CONFLICT (tenant_id, email) DO UPDATE SET role = 'admin', removed_at = NULL,
-			accepted_at = coalesce(gv.members.accepted_at, now())`, id, t.admin)
+			       accepted_at = coalesce(gv.members.accepted_at, now())`, id, t.admin)
 		return err
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func (s *system) judgePredictions(ctx context.Context, database string) error {
 	err = asOwner(ctx, database, func(conn *pgx.Conn) error {
 		moved, err := conn.Exec(ctx, `
 			UPDATE gv.predictions SET made_at = made_at - interval '31 days', from_impressions = 0, from_clicks = 0, from_spend_minor = 0,
-			from_value_minor = 0
+			       from_value_minor = 0
 			WHERE  state = 'open'`)
 		if err == nil && moved.RowsAffected() == 0 {
 			err = fmt.Errorf("cycle %s predicted nothing: %s", first.ID, first.Steps[0].Reason)

@@ -34,7 +34,7 @@ type DayOf struct {
 const reportedDays = `
 	WITH reported AS (
 		SELECT DISTINCT ON (t."AdID", t."Day") t."AdID" AS ad_id, (t."Day" AT TIME ZONE 'UTC')::date AS day, t."Impressions" AS impressions,
-		t."Clicks" AS clicks, t."Spend" AS spend,
+		       t."Clicks" AS clicks, t."Spend" AS spend,
 		       nullif(t."Frequency", 0)::real AS frequency, nullif(t."Reach", 0) AS reach, t."Conversions" AS conversions, t."Value" AS value
 		FROM   jsonb_to_recordset(@rows) AS t ("AdID" text, "Day" timestamptz, "Impressions" bigint, "Clicks" bigint, "Spend" bigint,
 		                                       "Frequency" float8, "Reach" bigint, "Conversions" bigint, "Value" bigint)
@@ -86,7 +86,7 @@ func (s Store) PutDays(ctx context.Context, account string, batch []Day) (n int,
 	}
 	done, err := s.tx.Exec(ctx, reportedDays+`
 		INSERT INTO gv.ad_metrics AS m (tenant_id, ad_id, day, impressions, clicks, spend_minor, frequency, reach, conversions, value_minor,
-		revenue_minor,
+		       revenue_minor,
 		                           from_meta, value_from_meta)
 		SELECT gv.tenant(), ad_id, day, impressions, clicks, spend, frequency, reach, conversions, value_minor, revenue_minor, true, NOT keeps
 		FROM   joined WHERE NOT same ORDER BY ad_id, day

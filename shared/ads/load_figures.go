@@ -20,7 +20,7 @@ const removeParts = `
 const putParts = `
 	WITH joined AS MATERIALIZED (
 		SELECT r.ad_id, coalesce(r.first_day, '-infinity') AS first_day, coalesce(r.last_day, '-infinity') AS last_day, r.part, r.impressions,
-		r.clicks, r.spend,
+		       r.clicks, r.spend,
 		       coalesce(r.reach, p.reach) AS reach, coalesce(r.frequency, p.frequency) AS frequency, coalesce(r.leads, p.leads) AS leads,
 		       coalesce(r.conversions, p.conversions) AS conversions, coalesce(r.pipeline, p.pipeline_minor) AS pipeline,
 		       CASE WHEN r.pipeline IS NULL THEN p.revenue_minor ELSE r.revenue END AS revenue, p.ad_id IS NOT NULL AS known,
@@ -32,7 +32,7 @@ const putParts = `
 		INSERT INTO gv.report_parts (tenant_id, ad_id, first_day, last_day, part, view, impressions, clicks, spend_minor, reach, frequency, leads,
 		                             conversions, pipeline_minor, revenue_minor)
 		SELECT gv.tenant(), ad_id, first_day, last_day, part, @view::bigint, impressions, clicks, spend, reach, frequency, leads, conversions,
-		pipeline, revenue
+		       pipeline, revenue
 		FROM   joined ORDER BY ad_id, first_day, last_day, part
 		ON CONFLICT (tenant_id, ad_id, first_day, last_day, part) DO UPDATE
 		SET    impressions = excluded.impressions, clicks = excluded.clicks, spend_minor = excluded.spend_minor, reach = excluded.reach,
@@ -50,11 +50,11 @@ const putParts = `
 const sumParts = `
 	INSERT INTO import_keys
 	SELECT k.ad_id, nullif(k.first_day, '-infinity'), nullif(k.last_day, '-infinity'), 0, sum(p.impressions), sum(p.clicks),
-	sum(p.spend_minor),
+	       sum(p.spend_minor),
 	       CASE WHEN count(*) = 1 THEN max(p.reach) END, CASE WHEN count(*) = 1 THEN max(p.frequency) END,
 	       sum(p.leads), sum(p.conversions), sum(p.pipeline_minor), sum(p.revenue_minor)
 	FROM  (SELECT DISTINCT ad_id, coalesce(first_day, '-infinity') AS first_day, coalesce(last_day, '-infinity') AS last_day
-	FROM import_rows) k
+	       FROM import_rows) k
 	JOIN   gv.report_parts p ON p.tenant_id = gv.tenant() AND p.ad_id = k.ad_id AND p.first_day = k.first_day AND p.last_day = k.last_day
 	GROUP  BY k.ad_id, k.first_day, k.last_day`
 
@@ -84,13 +84,13 @@ const putDays = `
 		                            coalesce(m.from_meta AND m.value_from_meta AND (m.conversions > 0 OR m.value_minor > 0), false) AS valued) v
 	), compared AS MATERIALIZED (
 		SELECT *, known AND was IS NOT DISTINCT FROM (impressions, clicks, spend, reach, frequency, conversions, value_minor,
-		revenue_minor) AS same FROM joined
+		       revenue_minor) AS same FROM joined
 	), put AS (
 		INSERT INTO gv.ad_metrics (tenant_id, ad_id, day, impressions, clicks, spend_minor, reach, frequency, conversions, value_minor,
-		revenue_minor,
+		       revenue_minor,
 		                           from_meta, value_from_meta, imported, conversion_value_minor)
 		SELECT gv.tenant(), ad_id, day, impressions, clicks, spend, reach, frequency, conversions, value_minor, revenue_minor, meta,
-		value_from_meta, true, worth
+		       value_from_meta, true, worth
 		FROM   compared
 		WHERE  NOT same OR NOT was_imported OR was_worth IS DISTINCT FROM worth OR was_from_meta <> value_from_meta
 		ORDER  BY ad_id, day
@@ -124,7 +124,7 @@ const putPeriods = `
 		LEFT   JOIN gv.ad_periods p ON p.tenant_id = gv.tenant() AND p.ad_id = t.ad_id AND p.first_day = t.first_day AND p.last_day = t.last_day
 	), put AS (
 		INSERT INTO gv.ad_periods (tenant_id, ad_id, first_day, last_day, impressions, clicks, spend_minor, leads, conversions, pipeline_minor,
-		revenue_minor,
+		       revenue_minor,
 		                           conversion_value_minor)
 		SELECT gv.tenant(), ad_id, first_day, last_day, impressions, clicks, spend, leads, conversions, pipeline, revenue, @worth::bigint
 		FROM   joined ORDER BY ad_id, first_day, last_day
@@ -144,7 +144,7 @@ const putTotals = `
 		SELECT * FROM (/*keys*/) AS k WHERE first_day IS NULL
 	), joined AS MATERIALIZED (
 		SELECT t.ad_id, t.n, t.impressions, t.clicks, t.spend, coalesce(t.leads, f.leads) AS leads,
-		coalesce(t.conversions, f.conversions) AS conversions,
+		       coalesce(t.conversions, f.conversions) AS conversions,
 		       coalesce(t.pipeline, f.pipeline_minor) AS pipeline,
 		       CASE WHEN t.pipeline IS NULL THEN f.revenue_minor ELSE t.revenue END AS revenue,
 		       f.ad_id IS NOT NULL AS known,
@@ -152,7 +152,7 @@ const putTotals = `
 		FROM   said t LEFT JOIN gv.ad_figures f ON f.tenant_id = gv.tenant() AND f.ad_id = t.ad_id AND f.source = 'import'
 	), put AS (
 		INSERT INTO gv.ad_figures (tenant_id, ad_id, source, impressions, clicks, spend_minor, leads, conversions, pipeline_minor, revenue_minor,
-		conversion_value_minor)
+		       conversion_value_minor)
 		SELECT gv.tenant(), ad_id, 'import', impressions, clicks, spend, leads, conversions, pipeline, revenue, @worth::bigint FROM joined
 		ORDER BY ad_id
 		ON CONFLICT (tenant_id, ad_id, source) DO UPDATE

@@ -89,7 +89,7 @@ const gatherAds = `
 	              max(r.last_day) FILTER (WHERE coalesce(r.daily_budget, r.adset_budget, r.campaign_budget) IS NOT NULL) AS budget_on
 	       FROM   import_rows r GROUP BY r.ad_id) AS r
 	CROSS JOIN (SELECT (now() AT TIME ZONE time_zone)::date AS today FROM gv.accounts WHERE tenant_id = gv.tenant()
-	AND account_id = @account) AS now
+	       AND account_id = @account) AS now
 	LEFT  JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = r.ad_id
 	LEFT  JOIN (SELECT c.name, min(c.campaign_id) AS campaign_id FROM gv.campaigns c
 	            WHERE c.tenant_id = gv.tenant() AND c.account_id = @account AND c.name <> '' GROUP BY c.name) AS known
@@ -100,7 +100,7 @@ const gatherAds = `
 const putCampaigns = `
 	WITH said AS MATERIALIZED (
 		SELECT campaign_id, max(described_on) AS described_on, max(budget_on) FILTER (WHERE campaign_budget IS NOT NULL) AS budget_on,
-		max(today) AS today,
+		       max(today) AS today,
 		       (array_agg(campaign_name   ORDER BY described_on DESC, campaign_name DESC) FILTER (WHERE campaign_name IS NOT NULL))[1] AS name,
 		       (array_agg(campaign_budget ORDER BY budget_on DESC, campaign_budget DESC)  FILTER (WHERE campaign_budget IS NOT NULL))[1] AS budget
 		FROM   import_ads GROUP BY campaign_id
@@ -149,9 +149,9 @@ const clickedAds = `
 const newAds = `
 	WITH put AS (
 		INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at,
-		described_on, budget_on)
+		       described_on, budget_on)
 		SELECT gv.tenant(), t.ad_id, @account, t.campaign_id, coalesce(t.adset_id, ''), coalesce(t.name, ''), coalesce(t.status, 'ACTIVE'),
-		t.daily_budget,
+		       t.daily_budget,
 		       coalesce(t.creative_dna, '{}'), coalesce(t.created_at, t.first_day::timestamp AT TIME ZONE acc.time_zone, now()),
 		       t.described_on, CASE WHEN t.daily_budget IS NOT NULL THEN t.budget_on END
 		FROM   import_ads t
@@ -173,7 +173,7 @@ const takesBudget = `(t.budget_on >= t.today OR NOT a.from_meta AND (a.daily_bud
 const knownAds = `
 	UPDATE gv.ads a
 	SET    campaign_id = f.campaign_id, adset_id = f.adset_id, name = f.name, status = f.status, creative_dna = f.creative_dna,
-	created_at = f.created_at,
+	       created_at = f.created_at,
 	       daily_budget_minor = f.budget, budget_on = f.budget_on, described_on = f.described_on
 	FROM  (SELECT a.ad_id,
 	              CASE WHEN n.newest THEN t.campaign_id ELSE a.campaign_id END AS campaign_id,
@@ -191,7 +191,7 @@ const knownAds = `
 	       JOIN   gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id
 	       JOIN   gv.accounts acc ON acc.tenant_id = gv.tenant() AND acc.account_id = @account
 	       CROSS  JOIN LATERAL (SELECT (NOT a.from_meta OR t.described_on >= t.today)
-	       AND t.described_on >= coalesce(a.described_on, '-infinity') AS newest,
+	              AND t.described_on >= coalesce(a.described_on, '-infinity') AS newest,
 	                                   t.daily_budget IS NOT NULL AND ` + takesBudget + ` AS budget) n) AS f
 	WHERE  a.tenant_id = gv.tenant() AND a.ad_id = f.ad_id
 	AND    (a.campaign_id, a.adset_id, a.name, a.status, a.creative_dna, a.created_at, a.daily_budget_minor, a.budget_on, a.described_on)
@@ -211,4 +211,4 @@ const putBudgets = `
 const staleBudgets = `
 	SELECT count(*) FROM import_ads t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id
 	WHERE  coalesce(t.daily_budget, t.adset_budget) IS NOT NULL AND t.budget_on < t.today
-	AND a.daily_budget_minor <> coalesce(t.daily_budget, t.adset_budget)`
+	AND    a.daily_budget_minor <> coalesce(t.daily_budget, t.adset_budget)`

@@ -105,7 +105,7 @@ func countPeriodsOf(ctx context.Context, tx pgx.Tx, ads []string) (overlaps []Ov
 		UPDATE gv.ad_periods p SET counted = c.counted
 		FROM   unnest(@ads::text[], @first::date[], @last::date[], @counted::boolean[]) AS c (ad_id, first_day, last_day, counted)
 		WHERE  p.tenant_id = gv.tenant() AND p.ad_id = c.ad_id AND p.first_day = c.first_day AND p.last_day = c.last_day
-		AND p.counted <> c.counted`,
+		AND    p.counted <> c.counted`,
 		pgx.StrictNamedArgs{"ads": ids, "first": first, "last": last, "counted": counted})
 	if err != nil {
 		return nil, fmt.Errorf("mark the periods that count: %w", err)

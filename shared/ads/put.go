@@ -39,7 +39,7 @@ type PlatformAd struct {
 func (s Store) PutCampaigns(ctx context.Context, account string, all []PlatformCampaign) error {
 	return s.put(ctx, "campaigns", account, all, `
 		INSERT INTO gv.campaigns AS c (tenant_id, campaign_id, account_id, name, status, daily_budget_minor, created_at, from_meta,
-		lifetime_budget)
+		       lifetime_budget)
 		SELECT gv.tenant(), t."ID", @account, t."Name", t."Status", t."Budget", coalesce(t."Created", now()), true, t."Lifetime"
 		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Name" text, "Status" text, "Budget" bigint, "Created" timestamptz, "Lifetime" boolean)
 		ORDER  BY t."ID"
@@ -57,12 +57,12 @@ func (s Store) PutAdSets(ctx context.Context, account string, all []PlatformAdSe
 		INSERT INTO gv.ad_sets AS s (tenant_id, adset_id, account_id, campaign_id, name, status, daily_budget_minor, learning, lifetime_budget)
 		SELECT gv.tenant(), t."ID", @account, t."Campaign", t."Name", t."Status", t."Budget", t."Learning", t."Lifetime"
 		FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint, "Learning" boolean,
-		"Lifetime" boolean)
+		       "Lifetime" boolean)
 		JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		ORDER  BY t."ID"
 		ON CONFLICT (tenant_id, adset_id) DO UPDATE
 		SET    campaign_id = excluded.campaign_id, name = excluded.name, status = excluded.status,
-		daily_budget_minor = excluded.daily_budget_minor,
+		       daily_budget_minor = excluded.daily_budget_minor,
 		       learning = excluded.learning, lifetime_budget = excluded.lifetime_budget
 		WHERE  s.account_id = excluded.account_id
 		AND    (s.campaign_id, s.name, s.status, s.daily_budget_minor, s.learning, s.lifetime_budget)
@@ -96,11 +96,11 @@ func (s Store) PutAds(ctx context.Context, account string, all []PlatformAd, asO
 			       EXISTS (SELECT FROM gv.budget_objects o WHERE o.tenant_id = gv.tenant() AND o.budget_object = 'ad/' || t."ID"
 			       AND o.known_at > @asof) AS set_since
 			FROM   jsonb_to_recordset(@rows) AS t ("ID" text, "AdSet" text, "Campaign" text, "Name" text, "Status" text, "Budget" bigint,
-			"Created" timestamptz, "DNA" jsonb)
+			       "Created" timestamptz, "DNA" jsonb)
 			JOIN   gv.campaigns c ON c.tenant_id = gv.tenant() AND c.campaign_id = t."Campaign" AND c.account_id = @account
 		), added AS (
 			INSERT INTO gv.ads (tenant_id, ad_id, account_id, campaign_id, adset_id, name, status, daily_budget_minor, creative_dna, created_at,
-			from_meta)
+			       from_meta)
 			SELECT gv.tenant(), ad_id, @account, campaign_id, adset_id, name, status, budget, dna, coalesce(created_at, now()), true
 			FROM   reported t
 			WHERE  NOT EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id)
@@ -109,7 +109,7 @@ func (s Store) PutAds(ctx context.Context, account string, all []PlatformAd, asO
 			RETURNING ad_id
 		), fresh AS (
 			SELECT a.ad_id, t.campaign_id, t.adset_id, t.name, CASE WHEN t.set_since THEN a.status ELSE t.status END AS status,
-			CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
+			       CASE WHEN t.newer THEN a.daily_budget_minor ELSE t.budget END AS budget,
 			       coalesce(t.created_at, a.created_at) AS created_at,
 			       CASE WHEN a.creative_dna = '{}' OR a.creative_dna->>'dna_source' = 'meta' THEN t.dna ELSE a.creative_dna END AS dna
 			FROM   reported t JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id AND a.account_id = @account

@@ -51,7 +51,7 @@ func (s Store) Campaigns(ctx context.Context, account, id string, page Page) ([]
 		             SELECT sum(s.daily_budget_minor) FROM gv.ad_sets s
 		             WHERE  s.tenant_id = c.tenant_id AND s.campaign_id = c.campaign_id AND 1 < (
 		                 SELECT count(*) FROM gv.ads o WHERE o.tenant_id = s.tenant_id AND o.adset_id = s.adset_id
-		                 AND o.status IN ('ACTIVE', 'PAUSED')
+		                        AND o.status IN ('ACTIVE', 'PAUSED')
 		                 HAVING count(o.daily_budget_minor) = 0)), 0))::bigint AS total_budget,
 		         count(a.ad_id) AS num_ads, coalesce(sum(a.impressions), 0)::bigint AS impressions, coalesce(sum(a.clicks), 0)::bigint AS clicks,
 		         coalesce(sum(a.spend_minor), 0)::bigint AS spend, coalesce(sum(a.pipeline_minor), 0)::bigint AS pipeline,

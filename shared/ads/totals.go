@@ -154,7 +154,7 @@ WITH target AS MATERIALIZED (
 		       FROM   gv.deals d WHERE d.tenant_id = gv.tenant() AND d.ad_id = t.ad_id AND d.state = 'live' AND NOT d.split
 		       UNION ALL -- of a deal that several ads share, the ad's part: the parts add up to the minor unit
 		       SELECT round(d.value_minor * c.share_to) - round(d.value_minor * c.share_from), d.stage_name = 'closed_won'
-		       AND d.amount_minor IS NOT NULL,
+		              AND d.amount_minor IS NOT NULL,
 		              d.attribution_confidence
 		       FROM   gv.deal_credits c JOIN gv.deals d USING (tenant_id, portal_id, deal_id)
 		       WHERE  c.tenant_id = gv.tenant() AND c.ad_id = t.ad_id AND d.state = 'live' AND d.split) AS d
@@ -218,7 +218,7 @@ WITH target AS MATERIALIZED (
 )
 UPDATE gv.ads a
 SET    impressions = j.impressions::bigint, clicks = j.clicks::bigint, spend_minor = j.spend_minor::bigint,
-pipeline_minor = (j.known + j.assumed)::bigint,
+       pipeline_minor = (j.known + j.assumed)::bigint,
        assumed_minor = j.assumed::bigint, revenue_minor = j.revenue::bigint, attribution_confidence = least(greatest(j.confidence, 0), 1),
        value_source = j.source, is_winner = j.is_winner, updated_at = now()
 FROM   judged j

@@ -79,8 +79,8 @@ func (s Store) mayAffect(ctx context.Context, clicks []Click) (deal, conversion 
 	err = s.tx.QueryRow(ctx, `
 		SELECT EXISTS (
 			SELECT FROM unnest(@kinds::text[], @values::text[]) AS mine (kind, value)
-			CROSS  JOIN LATERAL (SELECT FROM gv.contact_keys k WHERE k.tenant_id = gv.tenant() AND k.kind = mine.kind
-			AND k.value = mine.value LIMIT 1) AS k),
+			CROSS  JOIN LATERAL (SELECT FROM gv.contact_keys k
+			                     WHERE k.tenant_id = gv.tenant() AND k.kind = mine.kind AND k.value = mine.value LIMIT 1) AS k),
 		       EXISTS (SELECT FROM gv.conversions v WHERE v.tenant_id = gv.tenant() AND v.converted_until >= @since)`,
 		pgx.StrictNamedArgs{"kinds": kinds, "values": values, "since": since}).Scan(&deal, &conversion)
 	if err != nil {
@@ -113,8 +113,8 @@ func (s Store) affectedDeals(ctx context.Context, clicks []Click, recorded bool)
 		JOIN   gv.deal_contacts dc USING (tenant_id, portal_id, contact_id)
 		JOIN   gv.deals d USING (tenant_id, portal_id, deal_id)
 		WHERE  d.state = 'live'
-		AND    CASE WHEN mine.lead THEN greatest(p.converted_at, d.created_at) ELSE p.converted_at END BETWEEN mine.at
-		AND mine.at + @lookback::interval
+		AND    CASE WHEN mine.lead THEN greatest(p.converted_at, d.created_at) ELSE p.converted_at END
+		       BETWEEN mine.at AND mine.at + @lookback::interval
 		AND   (@recorded OR NOT EXISTS (
 			SELECT FROM gv.deal_touches t
 			WHERE  t.tenant_id = gv.tenant() AND t.portal_id = d.portal_id AND t.deal_id = d.deal_id AND t.click_id = mine.click_id))

@@ -102,7 +102,7 @@ func (s *search) part(name string, by sought, condition, order string) {
 	}
 	s.add(fmt.Sprintf(`
 		SELECT mine.subject, k.* FROM unnest(@%[1]s_of::int[], @%[1]s::text[], @%[1]s_also::text[], @%[1]s_since::timestamptz[],
-		@%[1]s_until::timestamptz[])
+		       @%[1]s_until::timestamptz[])
 		       AS mine (subject, value, also, since, until)
 		CROSS  JOIN LATERAL (
 			SELECT %[2]s FROM gv.clicks k

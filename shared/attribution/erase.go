@@ -145,13 +145,13 @@ func (s Store) eraseConversions(ctx context.Context, hashes []Hash, renamed map[
 	_, err := s.tx.Exec(ctx, `
 		UPDATE gv.conversions v
 		SET    key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, lead_id = NULL,
-		fingerprint_hash = NULL,
+		       fingerprint_hash = NULL,
 		       ip_address = NULL, user_agent = NULL, cleared_at = now(),
 		       click_id = coalesce((SELECT r.fresh FROM unnest(@old::text[], @new::text[]) AS r (old, fresh) WHERE r.old = v.click_id),
 		       v.click_id)
 		WHERE  tenant_id = gv.tenant()
 		AND   (click_id = ANY (@old) OR key_click_id IS NOT NULL AND gv.key_hash(tenant_id, 'click_id', key_click_id) = ANY (@click_id)
-		OR `+hashed+`)`, args)
+		       OR `+hashed+`)`, args)
 	if err != nil {
 		return fmt.Errorf("erase conversions' personal data: %w", err)
 	}

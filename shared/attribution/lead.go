@@ -52,7 +52,7 @@ func (s Store) MatchLead(ctx context.Context, click string, portal, contact int6
 	rows, _ := s.tx.Query(ctx, `
 		UPDATE gv.clicks
 		SET    lead_portal_id = coalesce(lead_portal_id, @portal), lead_contact_id = coalesce(lead_contact_id, @contact), email_hash = NULL,
-		phone_hash = NULL
+		       phone_hash = NULL
 		WHERE  tenant_id = gv.tenant() AND click_id = @click AND lead_id IS NOT NULL
 		RETURNING lead_id`,
 		pgx.StrictNamedArgs{"click": click, "portal": portal, "contact": contact})

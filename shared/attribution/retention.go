@@ -79,7 +79,7 @@ func Retain(ctx context.Context, tx pgx.Tx, now time.Time, n int) (c Cleared, mo
 			DELETE FROM gv.clicks k USING judged j WHERE NOT j.credited AND k.tenant_id = j.tenant_id AND k.click_id = j.click_id`},
 		{"keys of old conversions", &c.Conversions, `
 			UPDATE gv.conversions SET key_click_id = NULL, fbclid = NULL, gclid = NULL, gbraid = NULL, wbraid = NULL, ttclid = NULL, lead_id = NULL,
-			cleared_at = coalesce(cleared_at, @now)
+			       cleared_at = coalesce(cleared_at, @now)
 			WHERE  ctid IN (
 				SELECT v.ctid FROM ` + retention + ` AS r
 				JOIN   gv.conversions v ON v.tenant_id = r.tenant_id AND v.converted_until < @now::timestamptz - make_interval(days => r.longest)

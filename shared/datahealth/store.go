@@ -108,12 +108,12 @@ const accountsHealth = `
 		GROUP  BY a.account_id
 	), totals AS MATERIALIZED (
 		SELECT a.account_id, count(*) AS ads, count(*) FILTER (WHERE a.assumed_minor > 0) AS assumed_ads,
-		sum(a.assumed_minor)::bigint AS assumed_minor,
+		       sum(a.assumed_minor)::bigint AS assumed_minor,
 		       sum(a.pipeline_minor)::bigint AS pipeline_minor, count(*) FILTER (WHERE a.value_source = 'import' AND a.pipeline_minor = 0 AND (
 		           EXISTS (SELECT FROM gv.ad_metrics m WHERE m.tenant_id = a.tenant_id AND m.ad_id = a.ad_id AND m.conversions > 0)
 		           OR EXISTS (SELECT FROM gv.ad_periods p WHERE p.tenant_id = a.tenant_id AND p.ad_id = a.ad_id AND p.conversions > 0)
 		           OR EXISTS (SELECT FROM gv.ad_figures f WHERE f.tenant_id = a.tenant_id AND f.ad_id = a.ad_id AND f.source = 'import'
-		           AND f.conversions > 0))) AS unvalued_ads
+		                  AND f.conversions > 0))) AS unvalued_ads
 		FROM   gv.ads a WHERE a.tenant_id = gv.tenant() GROUP BY a.account_id
 	)
 	SELECT acc.account_id, now() AS now, c.last AS last_click, coalesce(c.week, 0) AS clicks,

@@ -48,7 +48,7 @@ func Keep(ctx context.Context, tx pgx.Tx, topic string, m message.Message, reaso
 		        nullif(@subject, ''), @reason, @attempts)
 		ON CONFLICT (topic, message_id) DO UPDATE
 		SET reason = excluded.reason, attempts = greatest(d.attempts, excluded.attempts), received_at = now(), replayed_at = NULL,
-		replayed_by = NULL`,
+		       replayed_by = NULL`,
 		pgx.StrictNamedArgs{
 			"tenant": m.Tenant(), "topic": cmp.Or(storable(topic), Topic), "id": cmp.Or(storable(m.Key()), storable(m.ID), "unnamed"),
 			"data": notNil(m.Data), "attributes": attributes, "subject": storable(m.Subject()),

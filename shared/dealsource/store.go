@@ -132,7 +132,7 @@ func (s Store) Add(ctx context.Context, r Report, deal int64, contact *int64) er
 	_, err := s.tx.Exec(ctx, `
 		INSERT INTO gv.source_reports (tenant_id, portal_id, deal_id, report_key, occurred_at, stage, amount, currency, deleted, contact_id, keys)
 		VALUES (gv.tenant(), @portal, @deal, @key, @at, @stage, @amount::float8::numeric, nullif(@currency, ''), @deleted, @contact,
-		coalesce(@keys::jsonb, '[]'))
+		       coalesce(@keys::jsonb, '[]'))
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{
 			"portal": r.PortalID, "deal": deal, "key": r.Key, "at": r.OccurredAt, "stage": r.Stage, "amount": r.Amount,

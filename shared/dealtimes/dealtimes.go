@@ -37,7 +37,7 @@ func Read(ctx context.Context, tx pgx.Tx, account string, n int) ([]sampler.Deal
 		FROM     deal d
 		JOIN     gv.deal_stages s ON s.tenant_id = gv.tenant() AND s.portal_id = d.portal_id AND s.deal_id = d.deal_id
 		JOIN     gv.stage_maps m ON m.tenant_id = gv.tenant() AND m.portal_id = d.portal_id AND m.pipeline_id = d.pipeline_id
-		AND m.stage_id = s.stage_id
+		       AND m.stage_id = s.stage_id
 		JOIN     gv.stage_values v ON v.tenant_id = gv.tenant() AND v.stage_name = m.stage_name
 		ORDER BY d.portal_id, d.deal_id, s.occurred_at, s.stage_id`,
 		pgx.StrictNamedArgs{"account": account, "n": n})

@@ -35,9 +35,9 @@ func (s Store) Add(ctx context.Context, about Subject, kind Kind, by By, c Conte
 	rows, _ := s.tx.Query(ctx, `
 		WITH made AS (SELECT gen_random_uuid() AS plan_id), added AS (
 			INSERT INTO gv.plans AS p (tenant_id, plan_id, account_id, video_id, ad_id, refresh_id, kind, plan, generated_by, fallback_reason,
-			requested_by, request_key)
+			       requested_by, request_key)
 			SELECT gv.tenant(), plan_id, @account, nullif(@video, ''), nullif(@ad, ''), nullif(@refresh, '')::uuid, @kind, @plan, @by,
-			nullif(@why, ''), @who,
+			       nullif(@why, ''), @who,
 			       coalesce('refresh/' || nullif(@refresh, ''), plan_id::text)
 			FROM   made
 			ON CONFLICT DO NOTHING -- of either key: two at once may meet at the refresh's first
@@ -118,7 +118,7 @@ type Filter struct {
 func (s Store) List(ctx context.Context, f Filter) ([]Summary, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   plan_id::text, kind, account_id, coalesce(video_id, '') AS video_id, coalesce(ad_id, '') AS ad_id,
-		coalesce(refresh_id::text, '') AS refresh_id,
+		       coalesce(refresh_id::text, '') AS refresh_id,
 		         created_at, generated_by, coalesce(fallback_reason, '') AS fallback_reason,
 		         coalesce(plan->'hook'->>'type', '') AS hook_type, coalesce(plan->'hook'->>'text', '') AS hook_text,
 		         coalesce((plan->'prediction'->>'predicted_ctr')::double precision, 0) AS predicted_ctr

@@ -45,7 +45,7 @@ func (u usage) reserve(ctx context.Context, r reservation, capMicros, capTokens 
 			INSERT INTO gv.gemini_days AS d (tenant_id, day, reserved_tokens, reserved_micros)
 			SELECT gv.tenant(), (now() AT TIME ZONE 'UTC')::date, @tokens, @micros
 			WHERE  @tokens::bigint <= @cap_tokens AND @micros::bigint <= least(@cap_micros, gv.gemini_cap_micros())
-			AND least(@cap_micros, gv.gemini_cap_micros()) > 0
+			AND    least(@cap_micros, gv.gemini_cap_micros()) > 0
 			ON CONFLICT (tenant_id, day) DO UPDATE
 			SET    reserved_tokens = d.reserved_tokens + excluded.reserved_tokens, reserved_micros = d.reserved_micros + excluded.reserved_micros
 			WHERE  d.tokens + d.reserved_tokens + excluded.reserved_tokens <= @cap_tokens

@@ -101,11 +101,11 @@ func (s Store) Save(ctx context.Context, account string, m Moved, now time.Time)
 		for _, p := range all {
 			b.Queue(`
 				INSERT INTO gv.creative_patterns AS c (tenant_id, account_id, metric, feature, value, status, lift, lift_low, lift_high, p_value,
-				ads_with, ads_without, examples, found_at, changed_at)
+				       ads_with, ads_without, examples, found_at, changed_at)
 				VALUES (gv.tenant(), @account, @metric, @feature, @value, @status, @lift, @low, @high, @p, @with, @without, @ads, @now, @now)
 				ON CONFLICT (tenant_id, account_id, metric, feature, value) DO UPDATE
 				SET status = excluded.status, lift = excluded.lift, lift_low = excluded.lift_low, lift_high = excluded.lift_high,
-				p_value = excluded.p_value,
+				       p_value = excluded.p_value,
 				    ads_with = excluded.ads_with, ads_without = excluded.ads_without, examples = excluded.examples, changed_at = excluded.changed_at,
 				    found_at = CASE WHEN c.status = 'active' THEN c.found_at ELSE excluded.found_at END`,
 				pgx.StrictNamedArgs{

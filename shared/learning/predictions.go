@@ -122,7 +122,7 @@ func (s Store) Typical(ctx context.Context, account string) (size float64, err e
 func (s Store) OpenPredictions(ctx context.Context, account string, curve Curve, now time.Time) ([]Prediction, error) {
 	return s.predictions(ctx, `
 		SELECT   p.prediction_id::text, coalesce(p.ad_id, ''), p.source, p.model_version, p.segment, p.ctr, p.ctr_low, p.ctr_high, p.roas,
-		p.roas_low, p.roas_high,
+		       p.roas_low, p.roas_high,
 		         p.made_at, p.state, coalesce(greatest(a.impressions - p.from_impressions, 0), 0),
 		         coalesce(least(greatest(a.clicks - p.from_clicks, 0), greatest(a.impressions - p.from_impressions, 0)), 0),
 		         coalesce(greatest(a.spend_minor - p.from_spend_minor, 0) / 10 ^ gv.decimals(acc.currency), 0)::float8,
@@ -177,10 +177,10 @@ func (s Store) Predicted(ctx context.Context, all []New) error {
 		n := &all[i]
 		b.Queue(`
 			INSERT INTO gv.predictions (tenant_id, account_id, ad_id, dna_hash, source, model_version, segment, ctr, ctr_low, ctr_high, roas,
-			roas_low, roas_high, made_at,
+			       roas_low, roas_high, made_at,
 			                            from_impressions, from_clicks, from_spend_minor, from_value_minor)
 			SELECT gv.tenant(), @account, nullif(@ad, ''), @hash, @source, @version, @segment, @ctr, @ctr_low, @ctr_high, @roas, @roas_low,
-			@roas_high, @made,
+			       @roas_high, @made,
 			       coalesce(a.impressions, 0), coalesce(a.clicks, 0), coalesce(a.spend_minor, 0), coalesce(a.pipeline_minor, 0)
 			FROM   (SELECT 1) AS one LEFT JOIN gv.ads a ON a.tenant_id = gv.tenant() AND a.ad_id = @ad
 			ON     CONFLICT (tenant_id, account_id, dna_hash, model_version) WHERE source = 'gate' DO NOTHING`,
@@ -207,7 +207,7 @@ func (s Store) Bind(ctx context.Context, account string, ads map[string][]byte) 
 		UPDATE gv.predictions p SET ad_id = t.ad_id
 		FROM   (SELECT DISTINCT ON (hash) hash, ad_id FROM unnest(@ids::text[], @hashes::bytea[]) AS t (ad_id, hash) ORDER BY hash, ad_id) AS t
 		WHERE  p.tenant_id = gv.tenant() AND p.account_id = @account AND p.source = 'gate' AND p.state = 'open' AND p.ad_id IS NULL
-		AND p.dna_hash = t.hash`,
+		AND    p.dna_hash = t.hash`,
 		pgx.StrictNamedArgs{"ids": ids, "hashes": hashes, "account": account})
 	if err != nil {
 		return 0, fmt.Errorf("give predictions of account %s to their ads: %w", account, err)
@@ -227,7 +227,7 @@ func (s Store) Judged(ctx context.Context, account string, all []Prediction, now
 		p := &all[i]
 		b.Queue(`
 			UPDATE gv.predictions SET state = @state, impressions = @impressions, clicks = @clicks, spend = @spend, value = @value, deals = @deals,
-			arrived = @arrived, judged_at = @now
+			       arrived = @arrived, judged_at = @now
 			WHERE  tenant_id = gv.tenant() AND prediction_id = @id`,
 			pgx.StrictNamedArgs{
 				"id": p.ID, "state": p.State, "impressions": p.Impressions, "clicks": p.Clicks, "spend": p.Spend, "value": p.Value,

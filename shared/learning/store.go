@@ -92,7 +92,7 @@ func (s Store) History(ctx context.Context, account string, limit int) ([]Cycle,
 func (s Store) cycles(ctx context.Context, which string, args pgx.StrictNamedArgs) ([]Cycle, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT   c.tenant_id::text, c.cycle_id::text, c.account_id, c.status, c.trigger_retrain, c.accuracy_threshold, c.requested_by,
-		c.started_at, c.completed_at,
+		       c.started_at, c.completed_at,
 		         p.step, p.name, p.status, p.attempts, p.reason, p.result, p.started_at, p.completed_at
 		FROM     (SELECT * FROM gv.learning_cycles c WHERE c.tenant_id = gv.tenant() AND `+which+` ORDER BY c.started_at DESC, c.cycle_id LIMIT @limit) c
 		JOIN     gv.learning_steps p ON p.tenant_id = gv.tenant() AND p.cycle_id = c.cycle_id

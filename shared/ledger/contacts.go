@@ -143,7 +143,7 @@ func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
 		SELECT pg_advisory_xact_lock(key)
 		FROM  (SELECT DISTINCT hashtextextended('contact ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || id::text, 0) AS key
 		       FROM (SELECT contact_id AS id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal
-		       AND deal_id = ANY (@deals)
+		              AND deal_id = ANY (@deals)
 		             UNION
 		             SELECT unnest(@keep::bigint[])) AS concerned
 		       ORDER BY key) AS ordered`,
@@ -156,7 +156,7 @@ func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id IN (SELECT contact_id FROM unlinked) AND contact_id <> ALL (@keep)
 		AND    NOT EXISTS (SELECT FROM gv.deal_contacts dc
 		                   WHERE dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.contact_id = c.contact_id
-		                   AND dc.deal_id <> ALL (@deals))`,
+		                   AND    dc.deal_id <> ALL (@deals))`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals, "keep": keep})
 }
 

@@ -73,7 +73,7 @@ func (s Store) ContactsAfter(ctx context.Context, after int64, n int) ([]int64, 
 			(SELECT DISTINCT h.contact_id FROM gv.contact_hashes h
 			 WHERE  h.tenant_id = gv.tenant() AND h.portal_id = @portal AND h.contact_id > @after
 			 AND    NOT EXISTS (SELECT FROM gv.erasures e WHERE e.tenant_id = h.tenant_id AND e.portal_id = h.portal_id
-			 AND e.contact_id = h.contact_id)
+			        AND e.contact_id = h.contact_id)
 			 ORDER  BY h.contact_id LIMIT @n)) AS c
 		ORDER BY contact_id LIMIT @n`,
 		pgx.StrictNamedArgs{"portal": s.portal, "after": after, "n": n})

@@ -60,7 +60,7 @@ func (s Store) Erase(ctx context.Context, contact int64) (hashes []Hash, deals [
 		SELECT kind, hash FROM gv.contact_hashes WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact
 		UNION
 		SELECT kind, gv.key_hash(tenant_id, kind, value) FROM gv.contact_keys WHERE tenant_id = gv.tenant() AND portal_id = @portal
-		AND contact_id = @contact`, args)
+		       AND contact_id = @contact`, args)
 	if hashes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Hash]); err != nil {
 		return nil, nil, fmt.Errorf("read what contact %d was known by: %w", contact, err)
 	}

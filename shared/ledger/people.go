@@ -16,7 +16,7 @@ func (s Store) LeadFound(ctx context.Context, contact int64, lead string) error 
 		`DELETE FROM gv.contact_keys WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = @contact AND kind IN ('email_hash', 'phone_hash')`,
 		`INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value)
 		 SELECT tenant_id, portal_id, contact_id, 'lead_id', @lead FROM gv.contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal
-		 AND contact_id = @contact
+		        AND contact_id = @contact
 		 ON     CONFLICT DO NOTHING`,
 		`INSERT INTO gv.contact_hashes (tenant_id, portal_id, contact_id, kind, hash)
 		 SELECT gv.tenant(), @portal, @contact, 'lead_id', gv.key_hash(gv.tenant(), 'lead_id', @lead)

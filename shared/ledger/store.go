@@ -157,10 +157,9 @@ func (s Store) Save(ctx context.Context, deals ...Deal) error {
 		INSERT INTO gv.deals AS d (tenant_id, portal_id, deal_id, state, pipeline_id, stage_id, stage_at, stage_name,
 		                           amount_minor, amount_issue, value_minor, stage_confidence, created_at)
 		SELECT gv.tenant(), @portal, n.deal_id, 'live', n.pipeline, n.stage, n.stage_at, n.name, n.amount, n.issue, n.value, n.confidence,
-		n.created
+		       n.created
 		FROM   unnest(@ids::bigint[], @pipelines::text[], @stages::text[], @ats::timestamptz[], @names::text[], @amounts::bigint[],
-		@issues::text[],
-		              @values::bigint[], @confidences::float8[], @created::timestamptz[])
+		              @issues::text[], @values::bigint[], @confidences::float8[], @created::timestamptz[])
 		       AS n (deal_id, pipeline, stage, stage_at, name, amount, issue, value, confidence, created)
 		ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE
 		SET state = 'live', merged_into = NULL, pipeline_id = excluded.pipeline_id, stage_id = excluded.stage_id,

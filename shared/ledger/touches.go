@@ -24,7 +24,7 @@ func (s Store) Touches(ctx context.Context, deals []int64) (map[int64][]Touch, e
 func (s Store) queueTouches(batch *pgx.Batch, deals []int64, all map[int64][]Touch) {
 	batch.Queue(`
 		SELECT   t.deal_id, t.click_id, t.contact_id, t.ad_id, t.campaign_id, t.clicked_at, t.method, t.layer::int, t.confidence::float8,
-		t.reason, t.eligible,
+		       t.reason, t.eligible,
 		         k.click_id IS NULL OR t.click_id LIKE 'erased%' OR t.method IN ('fingerprint', 'probabilistic')
 		         AND k.cleared_at IS NOT NULL AS cleared,
 		         a.ad_id IS NOT NULL AS known, coalesce(acc.attribution_model, 'last') AS model
@@ -80,7 +80,7 @@ func (s Store) SaveTouches(ctx context.Context, found map[int64][]Touch) (map[in
 			AND    NOT EXISTS (SELECT FROM found f WHERE f.deal_id = t.deal_id AND f.click_id = t.click_id)
 		)
 		INSERT INTO gv.deal_touches AS t (tenant_id, portal_id, deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer,
-		confidence, reason, eligible)
+		       confidence, reason, eligible)
 		SELECT gv.tenant(), @portal, f.* FROM found f
 		ON CONFLICT (tenant_id, portal_id, deal_id, click_id) DO UPDATE
 		SET contact_id = excluded.contact_id, ad_id = excluded.ad_id, campaign_id = excluded.campaign_id, clicked_at = excluded.clicked_at,
@@ -162,7 +162,7 @@ func Shared(ctx context.Context, tx pgx.Tx, account string, afterPortal, afterDe
 		FROM     gv.deal_touches t
 		WHERE    t.tenant_id = gv.tenant() AND t.eligible AND (t.portal_id, t.deal_id) > (@portal, @deal)
 		AND      EXISTS (SELECT FROM gv.deals d WHERE d.tenant_id = t.tenant_id AND d.portal_id = t.portal_id AND d.deal_id = t.deal_id
-		AND d.state = 'live')
+		       AND d.state = 'live')
 		GROUP BY t.portal_id, t.deal_id
 		HAVING   count(*) > 1 AND bool_or(EXISTS (SELECT FROM gv.ads a WHERE a.tenant_id = gv.tenant() AND a.ad_id = t.ad_id
 		AND a.account_id = @account))

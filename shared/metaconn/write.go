@@ -104,7 +104,7 @@ func Connect(ctx context.Context, tx pgx.Tx, account, token, who string) error {
 func Disconnect(ctx context.Context, tx pgx.Tx, account string) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE gv.meta_connections SET disconnected_at = coalesce(disconnected_at, now()) WHERE tenant_id = gv.tenant()
-		AND account_id = $1`, account)
+		       AND account_id = $1`, account)
 	if err != nil {
 		return fmt.Errorf("disconnect account %s: %w", account, err)
 	}

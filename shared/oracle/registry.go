@@ -42,9 +42,9 @@ func (s Store) Register(ctx context.Context, m Model, basis Basis, champion bool
 	}
 	_, err = s.tx.Exec(ctx, `
 		INSERT INTO gv.model_registry AS r (tenant_id, account_id, name, version, role, fingerprint, training_rows, parameters, metrics,
-		promoted_at, basis, verdict, trained_at)
+		       promoted_at, basis, verdict, trained_at)
 		VALUES (gv.tenant(), @account, @name, @version, @role, @print, @rows, @data, @metrics,
-		CASE WHEN @role = 'champion' THEN clock_timestamp() END, @basis, @verdict, clock_timestamp())
+		       CASE WHEN @role = 'champion' THEN clock_timestamp() END, @basis, @verdict, clock_timestamp())
 		ON CONFLICT (tenant_id, account_id, name, version) DO UPDATE
 		SET role = CASE WHEN r.role = 'champion' THEN r.role ELSE excluded.role END, parameters = excluded.parameters, metrics = excluded.metrics,
 		    promoted_at = coalesce(excluded.promoted_at, r.promoted_at), basis = excluded.basis, verdict = excluded.verdict,

@@ -154,7 +154,7 @@ func (s Store) Past(ctx context.Context, account, vectors string) ([]Past, error
 		LEFT   JOIN gv.winners w ON w.tenant_id = gv.tenant() AND w.ad_id = n.ad_id AND w.model = @vectors AND w.active
 		LEFT   JOIN LATERAL (
 			SELECT min(m.day) AS first, sum(m.clicks * (@curve::float8[])[1 + least(greatest(current_date - m.day, 0),
-			@last::int)]) / nullif(sum(m.clicks), 0) AS arrived
+			       @last::int)]) / nullif(sum(m.clicks), 0) AS arrived
 			FROM   gv.ad_metrics m WHERE m.tenant_id = gv.tenant() AND m.ad_id = n.ad_id
 		) AS days ON true
 		WHERE  n.nth <= CASE WHEN n.mine THEN @own::bigint ELSE @others::bigint END`,

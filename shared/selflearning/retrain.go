@@ -93,7 +93,7 @@ func (s *steps) autoRetrain(ctx context.Context, c *learning.Cycle) (learning.Wo
 func (s *steps) champion(ctx context.Context, tx pgx.Tx, account string) (version string, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT version FROM gv.model_registry WHERE tenant_id = gv.tenant() AND account_id = $1 AND name = 'oracle'
-		AND role = 'champion'), '')`,
+		       AND role = 'champion'), '')`,
 		account).Scan(&version)
 	if err != nil {
 		return "", fmt.Errorf("look up the champion of account %s: %w", account, err)

@@ -63,7 +63,7 @@ type account struct {
 func readAccount(ctx context.Context, tx pgx.Tx, id string) (a account, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT acc.currency, t.currency, lower(trim(acc.niche)), coalesce((acc.settings ->> 'cross_learning')::float8 >= 1, false), acc.settings,
-		acc.break_even, acc.margin
+		       acc.break_even, acc.margin
 		FROM   gv.accounts acc JOIN gv.tenants t USING (tenant_id)
 		WHERE  acc.tenant_id = gv.tenant() AND acc.account_id = $1`, id).Scan(&a.Currency, &a.Home, &a.Niche, &a.Shares, &a.Settings, &a.BreakEven, &a.Margin)
 	if err != nil {

@@ -31,7 +31,7 @@ func (b *ads) since() time.Time { return b.now.UTC().Truncate(24*time.Hour).AddD
 // to take in than to find.
 const packed = `
 	SELECT string_agg(date_send(day) || float4send(
-	coalesce(frequency, 0)) || int8send(impressions) || int8send(clicks) || int8send(spend_minor), '') AS days
+	       coalesce(frequency, 0)) || int8send(impressions) || int8send(clicks) || int8send(spend_minor), '') AS days
 	FROM   gv.ad_metrics
 	WHERE  tenant_id = a.tenant_id AND ad_id = a.ad_id AND day BETWEEN @since::date AND @since::date + @days::int`
 

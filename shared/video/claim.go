@@ -29,7 +29,7 @@ func (s Store) Claim(ctx context.Context, id string, ttl time.Duration) (*Claim,
 	token := uuid.NewString()
 	v, err := s.one(ctx, `
 		UPDATE gv.videos SET status = 'analyzing', waiting_for = NULL, claim = @token, claimed_until = clock_timestamp() + @ttl::interval,
-		attempts = attempts + 1
+		       attempts = attempts + 1
 		WHERE  tenant_id = gv.tenant() AND video_id = @id
 		AND    (status IN ('uploaded', 'waiting') OR status = 'analyzing' AND claimed_until < clock_timestamp())
 		RETURNING `+columns, pgx.StrictNamedArgs{"id": id, "token": token, "ttl": ttl})

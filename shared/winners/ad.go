@@ -56,7 +56,7 @@ func (s Store) Ad(ctx context.Context, adID string) (Ad, error) {
 func (s Store) ROAS(ctx context.Context, adID string) (roas float64, err error) {
 	err = s.tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT pipeline_roas FROM gv.winners WHERE tenant_id = gv.tenant() AND ad_id = $1 ORDER BY updated_at DESC,
-		model LIMIT 1), 0)`, adID).Scan(&roas)
+		       model LIMIT 1), 0)`, adID).Scan(&roas)
 	if err != nil {
 		return 0, fmt.Errorf("read the stored ROAS of %s: %w", adID, err)
 	}

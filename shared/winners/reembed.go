@@ -33,7 +33,7 @@ func (s Store) Level(ctx context.Context, from, to string) error {
 	const differ = `
 		FROM  gv.winners w
 		WHERE w.tenant_id = gv.tenant() AND w.model = @from AND n.tenant_id = gv.tenant() AND n.model = @to AND n.ad_id = w.ad_id
-		AND n.text = w.text
+		AND    n.text = w.text
 		AND   (n.creative_dna, n.ad_data, n.pipeline_roas, n.ctr, n.active) IS DISTINCT FROM
 		(w.creative_dna, w.ad_data, w.pipeline_roas, w.ctr, w.active)`
 	args := pgx.StrictNamedArgs{"from": from, "to": to}
@@ -51,7 +51,7 @@ func (s Store) Level(ctx context.Context, from, to string) error {
 	_, err = s.tx.Exec(ctx, `
 		UPDATE gv.winners n
 		SET    creative_dna = w.creative_dna, ad_data = w.ad_data, pipeline_roas = w.pipeline_roas, ctr = w.ctr, active = w.active,
-		updated_at = now()`+
+		       updated_at = now()`+
 		differ, args)
 	if err != nil {
 		return fmt.Errorf("level the figures of two embedding models: %w", err)

@@ -126,7 +126,7 @@ const size = `
 	           WHERE  i.indrelid = 'gv.winners'::regclass AND i.indisvalid AND a.amname = 'hnsw'
 	           AND    strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(@model::text)) > 0)
 	       AND (SELECT string_to_array(substring(extversion FROM '^[0-9.]+'), '.')::int[] >= '{0,8}' FROM pg_extension
-	       WHERE extname = 'vector'),
+	              WHERE extname = 'vector'),
 	       coalesce(r.recall, 0), coalesce(r.sampled, 0), coalesce(r.measured_at, 'epoch')
 	FROM   (SELECT count(*) AS total FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model AND active) AS mine
 	LEFT   JOIN gv.search_recall r ON r.tenant_id = gv.tenant() AND r.model = @model
@@ -142,7 +142,7 @@ const exact = `
 		WHERE    tenant_id = gv.tenant() AND model = @model AND active AND ctr >= @min_ctr
 		AND      least(greatest(1 - distance, 0), 1) >= @min_similarity
 		AND      (SELECT count(*) FROM (SELECT FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model
-		AND active LIMIT @up_to::bigint + 1) AS few) <= @up_to::bigint
+		       AND active LIMIT @up_to::bigint + 1) AS few) <= @up_to::bigint
 		ORDER BY distance, ad_id
 		LIMIT    @n
 	) AS best

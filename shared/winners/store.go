@@ -63,7 +63,7 @@ func (s Store) Put(ctx context.Context, m Memory) (Outcome, error) {
 		VALUES (gv.tenant(), @ad, @model, @vector::text::vector, @text, @dna, coalesce(@data::jsonb, '{}'), @roas, @ctr, @active, @hash)
 		ON CONFLICT (tenant_id, ad_id, model) DO UPDATE
 		SET embedding = excluded.embedding, text = excluded.text, creative_dna = excluded.creative_dna,
-		ad_data = coalesce(@data::jsonb, w.ad_data),
+		       ad_data = coalesce(@data::jsonb, w.ad_data),
 		    pipeline_roas = excluded.pipeline_roas, ctr = excluded.ctr, active = excluded.active,
 		    indexed_at = CASE WHEN w.content_hash = excluded.content_hash THEN w.indexed_at ELSE now() END,
 		    content_hash = excluded.content_hash, updated_at = now()

@@ -128,7 +128,7 @@ func (s Store) Sent(ctx context.Context, portal int64, updates []Update, now tim
 	for _, u := range updates {
 		_, err := s.tx.Exec(ctx, `
 			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, sent, attributed_at, sent_at) VALUES (gv.tenant(), @portal, @deal, @sent, @at,
-			now())
+			       now())
 			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET sent = excluded.sent, attributed_at = excluded.attributed_at, sent_at = now(),
 			              refused_reason = NULL, refused_until = NULL`,
 			pgx.StrictNamedArgs{"portal": portal, "deal": u.DealID, "sent": u.Wanted, "at": u.At(now)})
@@ -147,9 +147,9 @@ func (s Store) Refused(ctx context.Context, portal int64, reasons map[int64]stri
 	for _, id := range slices.Sorted(maps.Keys(reasons)) {
 		_, err := s.tx.Exec(ctx, `
 			INSERT INTO gv.writebacks (tenant_id, portal_id, deal_id, refused_reason, refused_until) VALUES (gv.tenant(), @portal, @deal, @reason,
-			now() + @wait::interval)
+			       now() + @wait::interval)
 			ON CONFLICT (tenant_id, portal_id, deal_id) DO UPDATE SET refused_reason = excluded.refused_reason,
-			refused_until = excluded.refused_until`,
+			       refused_until = excluded.refused_until`,
 			pgx.StrictNamedArgs{"portal": portal, "deal": id, "reason": reasons[id], "wait": refusedFor})
 		if err != nil {
 			return fmt.Errorf("record that deal %d is refused: %w", id, err)

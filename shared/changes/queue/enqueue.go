@@ -82,7 +82,7 @@ func (s Store) ads(ctx context.Context, tenant string, intents []changes.Intent)
 			SELECT b.ad_id FROM gv.ads b WHERE b.tenant_id = @tenant AND b.adset_id <> '' AND b.adset_id IN (SELECT adset_id FROM asked)
 		)
 		SELECT b.ad_id, b.name, b.account_id, b.campaign_id, b.adset_id, coalesce(s.name, '') AS adset_name, b.status,
-		b.daily_budget_minor AS daily_budget, s.daily_budget_minor AS adset_budget,
+		       b.daily_budget_minor AS daily_budget, s.daily_budget_minor AS adset_budget,
 		       c.daily_budget_minor IS NOT NULL AS campaign_budget, coalesce(s.lifetime_budget, false) OR c.lifetime_budget AS lifetime_budget,
 		       EXISTS (SELECT FROM gv.meta_connections m
 		               WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id AND m.disconnected_at IS NULL) AS connected,
@@ -95,7 +95,7 @@ func (s Store) ads(ctx context.Context, tenant string, intents []changes.Intent)
 		LEFT   JOIN LATERAL (
 			SELECT round(avg(m.spend_minor))::bigint AS per_day FROM gv.ad_metrics m
 			WHERE  c.daily_budget_minor IS NOT NULL AND m.tenant_id = @tenant AND m.ad_id = b.ad_id AND m.day > current_date - 8
-			AND m.day < current_date
+			AND    m.day < current_date
 		) AS spent ON true`,
 		pgx.StrictNamedArgs{"tenant": tenant, "ids": ids})
 	ads, err := pgx.CollectRows(rows, pgx.RowToStructByName[changes.Ad])

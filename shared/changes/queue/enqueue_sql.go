@@ -137,7 +137,7 @@ func (s Store) insert(ctx context.Context, tenant string, fresh []*changes.Chang
 	_, err = s.tx.Exec(ctx, `
 		INSERT INTO gv.change_requests (tenant_id, request_key, ad_id, change_id, source, created_at)
 		SELECT @tenant, n.* FROM jsonb_to_recordset(@rows::jsonb) AS n (request_key text, ad_id text, change_id uuid, source text,
-		created_at timestamptz)
+		       created_at timestamptz)
 		ON CONFLICT DO NOTHING`,
 		pgx.StrictNamedArgs{"tenant": tenant, "rows": rowsOf(asked, func(a changes.Request) map[string]any {
 			return map[string]any{"request_key": a.Key, "ad_id": a.AdID, "change_id": a.ChangeID, "source": a.Source, "created_at": a.At}

@@ -91,7 +91,7 @@ func (s Store) List(ctx context.Context, tenant string, f Filter) ([]Listed, err
 		LEFT   JOIN gv.budget_objects o ON o.tenant_id = p.tenant_id AND o.budget_object = p.budget_object
 		WHERE  p.tenant_id = @tenant AND (@status = '' OR p.status = @status
 		        OR @status = 'open' AND p.status IN ('pending', 'awaiting_approval', 'applying', 'unknown'))
-		        AND (@account = '' OR p.account_id = @account)
+		               AND (@account = '' OR p.account_id = @account)
 		AND    (@ad = '' OR p.ad_id = @ad OR p.splits ? @ad)
 		AND    (@change::uuid IS NULL OR p.change_id = @change::uuid)
 		AND    (@first OR (p.created_at, p.change_id) < (@at, @id::uuid))
@@ -130,7 +130,7 @@ func (s Store) History(ctx context.Context, tenant string, f Filter) ([]Line, er
 	args["outcome"], args["campaign"] = f.Status, f.CampaignID
 	rows, _ := s.tx.Query(ctx, `
 		SELECT h.history_id, h.change_id, h.account_id, h.campaign_id, h.ad_id, h.budget_object, coalesce(a.currency, '') AS currency, h.action,
-		h.outcome,
+		       h.outcome,
 		       h.before_minor, h.after_minor, h.floor_minor, h.before_status, h.after_status, h.reason, h.initiator,
 		       coalesce(h.platform_trace, '') AS trace, h.duration_ms, h.attempt, h.mode, h.at, n.at AS until,
 		       coalesce(nullif(b.name, ''), h.ad_id) AS ad_name

@@ -159,7 +159,7 @@ func (s Store) windows(ctx context.Context, c *Claim, state *changes.State) erro
 		FROM   gv.ad_change_history h
 		LEFT   JOIN gv.pending_ad_changes p ON p.change_id = h.change_id
 		WHERE  h.tenant_id = @tenant AND h.budget_object = @object AND h.at > @moves AND h.outcome IN ('applied', 'unknown', 'held')
-		AND h.action <> 'none'
+		AND    h.action <> 'none'
 		UNION ALL
 		SELECT at, false, false, NULL, NULL
 		FROM   gv.ad_change_history
@@ -169,7 +169,7 @@ func (s Store) windows(ctx context.Context, c *Claim, state *changes.State) erro
 		SELECT sent_at, false, false, NULL, NULL
 		FROM   gv.pending_ad_changes
 		WHERE  tenant_id = @tenant AND campaign_id = @campaign AND change_id <> @change AND status IN ('applying', 'unknown')
-		AND sent_at > @actions
+		AND    sent_at > @actions
 		ORDER  BY at`,
 		pgx.StrictNamedArgs{
 			"tenant": c.TenantID, "object": c.BudgetObject, "campaign": c.CampaignID, "change": c.ChangeID,

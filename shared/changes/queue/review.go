@@ -159,7 +159,7 @@ func (s Store) writtenAfter(ctx context.Context, tenant string, was *changes.Cha
 	err = s.tx.QueryRow(ctx, `
 		SELECT p.change_id::text FROM gv.pending_ad_changes p
 		WHERE  p.tenant_id = @tenant AND p.budget_object = @object AND p.kind = @kind AND p.change_id <> @id AND p.source <> 'undo'
-		AND p.status <> 'undone'
+		AND    p.status <> 'undone'
 		AND    (p.steps > 0 OR p.status IN ('applying', 'unknown')) AND p.progress_at > @since
 		ORDER  BY p.progress_at DESC LIMIT 1`,
 		pgx.StrictNamedArgs{

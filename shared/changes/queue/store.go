@@ -64,7 +64,7 @@ var changeColumns = nameOf("p") + ` AS object_name, a.name AS account_name,
 	p.finished_at, p.undo_of, p.superseded_by, p.forced`
 
 // nameOf is what the ad or the ad set is called that a row's budget_object names;
-// ” where nobody named it.
+// an empty text where nobody named it.
 func nameOf(row string) string {
 	return strings.ReplaceAll(`coalesce(CASE WHEN r.budget_object LIKE 'ad/%'
 		THEN (SELECT x.name FROM gv.ads x WHERE x.tenant_id = r.tenant_id AND x.ad_id = substr(r.budget_object, 4))
