@@ -158,11 +158,7 @@ func messages(t testing.TB, events ...fakehubspot.Event) []message.Message {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := parsed[0].Message()
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, message.Message{ID: fmt.Sprint(len(all)), Data: data, Attributes: map[string]string{
+		all = append(all, message.Message{ID: fmt.Sprint(len(all)), Data: parsed[0].Message(), Attributes: map[string]string{
 			message.KeyAttribute: parsed[0].Key(), message.TenantAttribute: tenant, message.SubjectAttribute: parsed[0].Subject(),
 		}})
 	}

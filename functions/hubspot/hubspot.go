@@ -5,17 +5,16 @@
 package hubspot
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
@@ -68,7 +67,7 @@ type function struct {
 	vault     *secrets.Store
 	uri       string
 	ownSecret string
-	lookups   singleflight.Group
+	looks     looks
 }
 
 // New returns the function's handler. publicURL is scheme://host[:port] as
@@ -117,9 +116,11 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	if err := crm.Admissible(r.Header, time.Now()); err != nil {
 		return serve.WithErrorText(err, "Invalid signature")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	f.looks.enter()
+	defer f.looks.leave()
+	body, err := read(w, r)
 	if err != nil {
-		return fmt.Errorf("read body: %w", err)
+		return err
 	}
 	messages, err := f.verified(r, body)
 	if err != nil {
@@ -138,6 +139,18 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(answer{len(messages), "queued"})
 }
 
+// read returns the body. Room for what its length says is made at once, up to the size
+// of most batches: a length that is a lie costs no more.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	const usual = 64 << 10
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), usual)) + bytes.MinRead)
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		return nil, fmt.Errorf("read body: %w", err)
+	}
+	return body.Bytes(), nil
+}
+
 // late makes an error that comes from a batch's deadline one that HubSpot
 // answers by sending the batch again.
 func late(ctx context.Context, err error) error {
@@ -147,8 +160,8 @@ func late(ctx context.Context, err error) error {
 	return fault.Down("the batch could not be queued in time", err)
 }
 
-// verified returns the batch's messages once every portal in it has a
-// connection whose secret signed the batch.
+// verified returns the batch's messages once every portal in it has a connection whose
+// secret signed the batch.
 func (f *function) verified(r *http.Request, body []byte) ([]message.Message, error) {
 	events, malformed := crm.ParseBatch(body)
 	if malformed != nil || len(events) == 0 {
@@ -162,14 +175,26 @@ func (f *function) verified(r *http.Request, body []byte) ([]message.Message, er
 		return nil, nil
 	}
 	var portals []int64
-	seen := map[int64]bool{}
 	for _, e := range events {
-		if !seen[e.PortalID] {
-			seen[e.PortalID] = true
+		if !slices.Contains(portals, e.PortalID) {
 			portals = append(portals, e.PortalID)
 		}
 	}
-	connections, err := f.find(r.Context(), portals)
+	came := time.Now()
+	connections, err := f.connected(r, body, portals, came.Add(-freshFor))
+	if fault.Of(err) == fault.Unauthorized {
+		connections, err = f.connected(r, body, portals, came)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return queued(events, connections), nil
+}
+
+// connected returns the portals' connections, each of which has a secret that signed the
+// body. It goes by a look at the database that began after notBefore.
+func (f *function) connected(r *http.Request, body []byte, portals []int64, notBefore time.Time) (map[int64]hubspotconn.Connection, error) {
+	connections, err := f.looks.find(r.Context(), f.db, portals, notBefore)
 	if err != nil {
 		return nil, err
 	}
@@ -185,32 +210,7 @@ func (f *function) verified(r *http.Request, body []byte) ([]message.Message, er
 			return nil, err
 		}
 	}
-	messages := make([]message.Message, len(events))
-	for i, e := range events {
-		if messages[i], err = queued(e, connections[e.PortalID].TenantID); err != nil {
-			return nil, err
-		}
-	}
-	return messages, nil
-}
-
-// find looks the portals up. Batches of the same portals that are here at once share
-// one look, so that a burst does not wait for the database once a batch; nothing of it
-// stays for a later batch, and a portal that is disconnected is refused at once.
-func (f *function) find(ctx context.Context, portals []int64) (map[int64]hubspotconn.Connection, error) {
-	looked := f.lookups.DoChan(fmt.Sprint(portals), func() (any, error) {
-		// The batch that began the look may be given up while others wait for it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		return hubspotconn.Find(ctx, f.db, portals...)
-	})
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case got := <-looked:
-		connections, _ := got.Val.(map[int64]hubspotconn.Connection)
-		return connections, got.Err
-	}
+	return connections, nil
 }
 
 func (f *function) signedFor(r *http.Request, body []byte, c hubspotconn.Connection) error {
@@ -243,15 +243,27 @@ func (f *function) signed(r *http.Request, body []byte, candidates ...string) er
 	return err
 }
 
-// queued is an event as it travels: ids, times and what is no personal data.
-func queued(e crm.Event, tenant string) (message.Message, error) {
-	data, err := e.Message()
-	if err != nil {
-		return message.Message{}, errors.New("an event cannot be written as a message")
+// queued are events as they travel: ids, times and what is no personal data. All data of
+// a batch are parts of one piece of memory, and so are all keys.
+func queued(events []crm.Event, connections map[int64]hubspotconn.Connection) []message.Message {
+	const usualMessage, usualKey = 256, 96
+	data, keys := make([]byte, 0, len(events)*usualMessage), make([]byte, 0, len(events)*usualKey)
+	ends := make([]struct{ data, key int }, len(events))
+	for i, e := range events {
+		data, keys = e.AppendMessage(data), e.AppendKey(keys)
+		ends[i].data, ends[i].key = len(data), len(keys)
 	}
-	attributes := map[string]string{message.KeyAttribute: e.Key(), message.TenantAttribute: tenant}
-	if subject := e.Subject(); subject != "" {
-		attributes[message.SubjectAttribute] = subject
+	messages, allKeys := make([]message.Message, len(events)), string(keys)
+	var begin struct{ data, key int }
+	for i, e := range events {
+		attributes := map[string]string{
+			message.KeyAttribute: allKeys[begin.key:ends[i].key], message.TenantAttribute: connections[e.PortalID].TenantID,
+		}
+		if subject := e.Subject(); subject != "" {
+			attributes[message.SubjectAttribute] = subject
+		}
+		messages[i] = message.Message{Topic: topic, Data: data[begin.data:ends[i].data:ends[i].data], Attributes: attributes}
+		begin = ends[i]
 	}
-	return message.Message{Topic: topic, Data: data, Attributes: attributes}, nil
+	return messages
 }

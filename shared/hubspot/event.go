@@ -63,10 +63,13 @@ type Event struct {
 // association its two ends and what became of it, of a merge its parts, of a
 // property the value that may travel in a message. A key that would be too long
 // for a message's attribute is its hash.
-func (e Event) Key() string {
-	key := make([]byte, 0, 128)
+func (e Event) Key() string { return string(e.AppendKey(make([]byte, 0, 128))) }
+
+// AppendKey appends to b what Key returns.
+func (e Event) AppendKey(b []byte) []byte {
+	key := b
 	number := func(n int64) { key = append(strconv.AppendInt(key, n, 10), '|') }
-	quoted := func(s string) { key = append(strconv.AppendQuote(key, s), '|') }
+	quoted := func(s string) { key = append(appendQuoted(key, s), '|') }
 	boolean := func(b bool) { key = append(strconv.AppendBool(key, b), '|') }
 	number(e.PortalID)
 	quoted(e.Type)
@@ -91,11 +94,22 @@ func (e Event) Key() string {
 		quoted(e.Redacted().PropertyValue)
 	}
 	key = key[:len(key)-1] // the last part's separator
-	if len(key) > maxKey {
-		sum := sha256.Sum256(key)
-		return "sha256:" + hex.EncodeToString(sum[:])
+	if len(key)-len(b) > maxKey {
+		sum := sha256.Sum256(key[len(b):])
+		return hex.AppendEncode(append(b, "sha256:"...), sum[:])
 	}
-	return string(key)
+	return key
+}
+
+// appendQuoted does what strconv.AppendQuote does; nearly every text needs nothing but
+// the quotes.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(b, s)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // maxKey is the longest key that is written out. Pub/Sub refuses an attribute of

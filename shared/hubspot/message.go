@@ -1,6 +1,9 @@
 package hubspot
 
 import (
+	"strconv"
+
+	"github.com/mailru/easyjson/jlexer"
 	"github.com/segmentio/encoding/json"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
@@ -37,20 +40,65 @@ func (e Event) Redacted() Event {
 }
 
 // Message returns the redacted event as JSON for Pub/Sub.
-func (e Event) Message() ([]byte, error) {
+func (e Event) Message() []byte { return e.AppendMessage(nil) }
+
+// AppendMessage appends to b what Message returns: the members that HubSpot writes, those
+// that say nothing left out.
+func (e Event) AppendMessage(b []byte) []byte {
 	e = e.Redacted()
-	w := wireEvent{
-		PortalID: number(e.PortalID), SubscriptionType: text(e.Type), ObjectID: number(e.ObjectID),
-		PropertyName: text(e.PropertyName), PropertyValue: text(e.PropertyValue),
-		EventID: number(e.EventID), SubscriptionID: number(e.SubscriptionID), OccurredAt: number(millis(e.OccurredAt)),
-		PrimaryObjectID: number(e.PrimaryObjectID), NewObjectID: number(e.NewObjectID),
-		FromObjectID: number(e.FromObjectID), ToObjectID: number(e.ToObjectID), AssociationType: text(e.AssociationType),
-		AssociationRemoved: boolean(e.AssociationRemoved), PrimaryAssociation: boolean(e.PrimaryAssociation),
+	b = append(b, `{"portalId":`...)
+	b = strconv.AppendInt(b, e.PortalID, 10)
+	b = appendText(b, "subscriptionType", e.Type)
+	b = appendNumber(b, "objectId", e.ObjectID)
+	b = appendText(b, "propertyName", e.PropertyName)
+	b = appendText(b, "propertyValue", e.PropertyValue)
+	b = appendNumber(b, "eventId", e.EventID)
+	b = appendNumber(b, "subscriptionId", e.SubscriptionID)
+	b = appendNumber(b, "occurredAt", millis(e.OccurredAt))
+	b = appendNumber(b, "primaryObjectId", e.PrimaryObjectID)
+	for i, id := range e.MergedObjectIDs {
+		if i == 0 {
+			b = append(b, `,"mergedObjectIds":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, id, 10)
 	}
-	for _, id := range e.MergedObjectIDs {
-		w.MergedObjectIDs = append(w.MergedObjectIDs, number(id))
+	if len(e.MergedObjectIDs) > 0 {
+		b = append(b, ']')
 	}
-	return json.Marshal(w)
+	b = appendNumber(b, "newObjectId", e.NewObjectID)
+	b = appendNumber(b, "fromObjectId", e.FromObjectID)
+	b = appendNumber(b, "toObjectId", e.ToObjectID)
+	b = appendText(b, "associationType", e.AssociationType)
+	b = appendTrue(b, "associationRemoved", e.AssociationRemoved)
+	b = appendTrue(b, "isPrimaryAssociation", e.PrimaryAssociation)
+	return append(b, '}')
+}
+
+func appendNumber(b []byte, name string, n int64) []byte {
+	if n == 0 {
+		return b
+	}
+	return strconv.AppendInt(appendName(b, name), n, 10)
+}
+
+func appendText(b []byte, name, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return json.AppendEscape(appendName(b, name), s, 0)
+}
+
+func appendTrue(b []byte, name string, is bool) []byte {
+	if !is {
+		return b
+	}
+	return append(appendName(b, name), "true"...)
+}
+
+func appendName(b []byte, name string) []byte {
+	return append(append(append(b, `,"`...), name...), `":`...)
 }
 
 // Subject says whose personal data the event is about, for message.SubjectAttribute:
@@ -64,8 +112,11 @@ func (e Event) Subject() string {
 
 // ParseMessage reads what Message wrote. Its error is of kind Invalid.
 func ParseMessage(data []byte) (Event, error) {
+	in := jlexer.Lexer{Data: data}
 	var w wireEvent
-	if err := json.Unmarshal(data, &w); err != nil {
+	w.read(&in)
+	in.Consumed()
+	if in.Error() != nil {
 		return Event{}, fault.Invalidf("the message is not a HubSpot event")
 	}
 	e := w.event()
