@@ -54,8 +54,8 @@ func (f *function) admit(ctx context.Context, from sender, now time.Time) (strin
 		return "", err
 	}
 	var tenant *string
-	err := pg.WithoutTenant(ctx, f.db, func(tx pgx.Tx) (err error) {
-		tenant, err = keyTenant(ctx, tx, from)
+	err := pg.WithoutTenant(ctx, f.db, func(ask pg.Asker) (err error) {
+		tenant, err = keyTenant(ctx, ask, from)
 		return err
 	})
 	if err != nil {

@@ -7,16 +7,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/attribution"
+	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 // keyTenant returns the tenant whose key it is, nil where it is nobody's, or of
 // the other kind.
-func keyTenant(ctx context.Context, tx pgx.Tx, from sender) (tenant *string, err error) {
+func keyTenant(ctx context.Context, ask pg.Asker, from sender) (tenant *string, err error) {
 	kind := "publishable"
 	if from.server {
 		kind = "server"
 	}
-	if err := tx.QueryRow(ctx, `SELECT gv.key_tenant($1, $2)`, attribution.KeyHash(from.key), kind).Scan(&tenant); err != nil {
+	if err := ask.QueryRow(ctx, `SELECT gv.key_tenant($1, $2)`, attribution.KeyHash(from.key), kind).Scan(&tenant); err != nil {
 		return nil, fmt.Errorf("look up %s key: %w", kind, err)
 	}
 	return tenant, nil

@@ -24,8 +24,8 @@ const columns = `tenant_id::text, source, portal_id, name, secret, previous_secr
 // Find returns the source that is open under this address, false where none is.
 func Find(ctx context.Context, db *pg.DB, source string) (found Source, ok bool, err error) {
 	var tenant *string
-	err = pg.WithoutTenant(ctx, db, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT gv.source_tenant($1)::text`, source).Scan(&tenant)
+	err = pg.WithoutTenant(ctx, db, func(ask pg.Asker) error {
+		return ask.QueryRow(ctx, `SELECT gv.source_tenant($1)::text`, source).Scan(&tenant)
 	})
 	if err != nil {
 		return found, false, fmt.Errorf("look up a source of deals: %w", err)

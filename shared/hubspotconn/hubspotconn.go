@@ -4,7 +4,6 @@ package hubspotconn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -44,41 +43,17 @@ func (c Connection) Secrets(now time.Time) []string {
 // Find returns the connection of each portal that a tenant has connected;
 // portals that nobody has connected are missing from it.
 func Find(ctx context.Context, db *pg.DB, portals ...int64) (map[int64]Connection, error) {
-	type owned struct {
-		PortalID int64
-		TenantID string
-	}
-	var owners []owned
-	err := pg.WithoutTenant(ctx, db, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, `
-			SELECT portal_id, tenant_id FROM (
-				SELECT p AS portal_id, gv.portal_tenant(p) AS tenant_id FROM unnest($1::bigint[]) AS p
-			) AS owners WHERE tenant_id IS NOT NULL`, portals)
-		var err error
-		owners, err = pgx.CollectRows(rows, pgx.RowToStructByName[owned])
+	found := make(map[int64]Connection, len(portals))
+	err := pg.WithoutTenant(ctx, db, func(ask pg.Asker) error {
+		rows, _ := ask.Query(ctx, `SELECT * FROM gv.portal_connections($1)`, portals)
+		connections, err := pgx.CollectRows(rows, pgx.RowToStructByName[Connection])
+		for _, c := range connections {
+			found[c.PortalID] = c
+		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up portals %v: %w", portals, err)
-	}
-	found := make(map[int64]Connection, len(owners))
-	for _, o := range owners {
-		err := pg.InTenant(ctx, db, o.TenantID, func(tx pgx.Tx) error {
-			rows, _ := tx.Query(ctx, `
-				SELECT c.portal_id, c.tenant_id, t.currency, c.client_secret, c.previous_secret, c.previous_until, c.access_token, c.last_error,
-				       c.lead_property, l.secret AS lead_key
-				FROM   gv.hubspot_connections c JOIN gv.tenants t USING (tenant_id) LEFT JOIN gv.lead_keys l USING (tenant_id)
-				WHERE  c.tenant_id = gv.tenant() AND c.portal_id = $1 AND c.disconnected_at IS NULL`, o.PortalID)
-			c, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Connection])
-			if errors.Is(err, pgx.ErrNoRows) {
-				return nil // disconnected this very moment
-			}
-			found[o.PortalID] = c
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read the connection of portal %d: %w", o.PortalID, err)
-		}
 	}
 	return found, nil
 }

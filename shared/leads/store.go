@@ -32,9 +32,9 @@ const pageColumns = `page_id, name, access_token, access_token_set_at, connected
 // Owners returns the tenant of each page that somebody has connected.
 func Owners(ctx context.Context, db *pg.DB, pages ...string) (map[string]string, error) {
 	owners := map[string]string{}
-	err := pg.WithoutTenant(ctx, db, func(tx pgx.Tx) error {
+	err := pg.WithoutTenant(ctx, db, func(ask pg.Asker) error {
 		clear(owners)
-		rows, _ := tx.Query(ctx, `
+		rows, _ := ask.Query(ctx, `
 			SELECT page, tenant::text FROM (SELECT p AS page, gv.page_tenant(p) AS tenant FROM unnest($1::text[]) AS p) AS o
 			WHERE tenant IS NOT NULL`, pages)
 		var page, tenant string

@@ -28,8 +28,8 @@ func In(db *pg.DB) Lookup { return Lookup{db} }
 // Role returns the role that the address has in tenant now, or "" where it is no
 // accepted member. A tenant that does not exist is NotFound.
 func (l Lookup) Role(ctx context.Context, tenant, email string) (role string, err error) {
-	err = pg.WithoutTenant(ctx, l.db, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, tenant, strings.ToLower(email)).Scan(&role)
+	err = pg.WithoutTenant(ctx, l.db, func(ask pg.Asker) error {
+		return ask.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, tenant, strings.ToLower(email)).Scan(&role)
 	})
 	if err != nil {
 		return "", fmt.Errorf("look up a membership of tenant %s: %w", tenant, err)
@@ -62,8 +62,8 @@ type Membership struct {
 // Of returns the memberships and invitations of a Supabase user whose address is
 // confirmed, by tenant name; none for an address that is not.
 func Of(ctx context.Context, db *pg.DB, subject, email string) (all []Membership, err error) {
-	err = pg.WithoutTenant(ctx, db, func(tx pgx.Tx) (err error) {
-		rows, _ := tx.Query(ctx, `
+	err = pg.WithoutTenant(ctx, db, func(ask pg.Asker) (err error) {
+		rows, _ := ask.Query(ctx, `
 			SELECT tenant_id::text AS tenant, name, role, accepted, chosen FROM gv.memberships_of($1, $2)
 			ORDER  BY name COLLATE "C", tenant_id`, subject, strings.ToLower(email))
 		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Membership])

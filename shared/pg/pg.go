@@ -130,19 +130,32 @@ func InTenant(ctx context.Context, db *DB, tenant string, fn func(tx pgx.Tx) err
 	}
 	// One trip to the server begins the transaction and says whose it is. The
 	// parsed form holds nothing but hexadecimal digits and dashes.
-	return run(ctx, db.acquire(id.String()), `BEGIN; SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn)
+	return run(ctx, db.acquire(id.String()), transaction(ctx, `BEGIN; SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn))
 }
 
-// WithoutTenant runs fn in a transaction that sees no rows: for the look-ups
-// that find out which tenant a portal or a key belongs to.
-func WithoutTenant(ctx context.Context, db *DB, fn func(tx pgx.Tx) error) error {
-	return run(ctx, db.acquire(""), `BEGIN; SELECT `+path, fn)
+// Asker asks statements one by one.
+type Asker interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// WithoutTenant runs ask, which sees no rows: for the look-ups that find out which tenant
+// a portal or a key belongs to. There is no transaction round it, so that one statement
+// is one trip to the server.
+func WithoutTenant(ctx context.Context, db *DB, ask func(Asker) error) error {
+	return run(ctx, db.acquire(""), func(conn *pgxpool.Conn) error { return ask(conn) })
 }
 
 // Across runs fn in a transaction that sees every tenant's rows in the tables
 // that gv_worker has grants on.
 func Across(ctx context.Context, w *Worker, fn func(tx pgx.Tx) error) error {
-	return run(ctx, w.acquire, `BEGIN; SELECT `+path, fn)
+	return run(ctx, w.acquire, transaction(ctx, `BEGIN; SELECT `+path, fn))
+}
+
+func transaction(ctx context.Context, begin string, fn func(tx pgx.Tx) error) func(*pgxpool.Conn) error {
+	return func(conn *pgxpool.Conn) error {
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin}, fn)
+	}
 }
 
 // path finds pgvector's types and operators wherever the extension stands.
@@ -177,9 +190,10 @@ func (w *Worker) acquire(ctx context.Context) (*pgxpool.Conn, func(), error) {
 	return conn, conn.Release, nil
 }
 
-func run(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx) error) error {
+// run does do on a connection of its own, again after a deadlock or a serialization failure.
+func run(ctx context.Context, acquire acquirer, do func(*pgxpool.Conn) error) error {
 	for attempt := 1; ; attempt++ {
-		err := once(ctx, acquire, begin, fn)
+		err := once(ctx, acquire, do)
 		if attempt == maxAttempts || !again(err) {
 			return fault.Here(classify(err))
 		}
@@ -191,7 +205,7 @@ func run(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx)
 	}
 }
 
-func once(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx) error) error {
+func once(ctx context.Context, acquire acquirer, do func(*pgxpool.Conn) error) error {
 	within, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, release, err := acquire(within)
@@ -199,7 +213,7 @@ func once(ctx context.Context, acquire acquirer, begin string, fn func(tx pgx.Tx
 		return &unreachable{err}
 	}
 	defer release()
-	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin}, fn)
+	return do(conn)
 }
 
 type unreachable struct{ cause error }

@@ -103,9 +103,9 @@ func TestTheTenantEndsWithTheTransaction(t *testing.T) {
 	if err := pg.InTenant(t.Context(), db, tenantA, func(pgx.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	err := pg.WithoutTenant(t.Context(), db, func(tx pgx.Tx) error {
+	err := pg.WithoutTenant(t.Context(), db, func(ask pg.Asker) error {
 		var n int
-		if err := tx.QueryRow(t.Context(), `SELECT count(*) FROM gv.tenants`).Scan(&n); err != nil {
+		if err := ask.QueryRow(t.Context(), `SELECT count(*) FROM gv.tenants`).Scan(&n); err != nil {
 			return err
 		}
 		if n != 0 {
@@ -245,9 +245,9 @@ func TestNoPreparedStatementIsLeftBehind(t *testing.T) {
 	for range 3 {
 		name(t, db)
 	}
-	err := pg.WithoutTenant(t.Context(), db, func(tx pgx.Tx) error {
+	err := pg.WithoutTenant(t.Context(), db, func(ask pg.Asker) error {
 		var n int
-		err := tx.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements`).Scan(&n)
+		err := ask.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements`).Scan(&n)
 		if n != 0 {
 			t.Errorf("%d statements: a transaction pooler has no place for them", n)
 		}

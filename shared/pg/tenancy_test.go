@@ -126,14 +126,15 @@ func TestWhatRunsWithItsOwnersRightsIsListed(t *testing.T) {
 }
 
 var ownersRights = []string{
-	"cells_of_niche", // a niche's patterns, as sums over accounts that agreed to it, without a tenant
-	"key_tenant",     // whose publishable key it is
-	"key_tenant",     // the same by the kind of key
-	"member_role",    // the role of an address in a tenant
-	"memberships_of", // the tenants of an address whose user is confirmed
-	"page_tenant",    // whose page it is
-	"portal_tenant",  // whose portal it is
-	"source_tenant",  // whose source of deals it is, and the names of its secrets
+	"cells_of_niche",     // a niche's patterns, as sums over accounts that agreed to it, without a tenant
+	"key_tenant",         // whose publishable key it is
+	"key_tenant",         // the same by the kind of key
+	"member_role",        // the role of an address in a tenant
+	"memberships_of",     // the tenants of an address whose user is confirmed
+	"page_tenant",        // whose page it is
+	"portal_connections", // whose portals they are, and the names of their secrets
+	"portal_tenant",      // whose portal it is
+	"source_tenant",      // whose source of deals it is, and the names of its secrets
 }
 
 func TestEveryTableIsUnderRowLevelSecurity(t *testing.T) {
@@ -325,12 +326,12 @@ func fill(t *testing.T, admin *pgxpool.Pool, tenant string) {
 
 func rows(t *testing.T, db *pg.DB, tenant, table string) (n int) {
 	t.Helper()
-	count := func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), `SELECT count(*) FROM `+table).Scan(&n) }
+	count := func(ask pg.Asker) error { return ask.QueryRow(t.Context(), `SELECT count(*) FROM `+table).Scan(&n) }
 	var err error
 	if tenant == "" {
 		err = pg.WithoutTenant(t.Context(), db, count)
 	} else {
-		err = pg.InTenant(t.Context(), db, tenant, count)
+		err = pg.InTenant(t.Context(), db, tenant, func(tx pgx.Tx) error { return count(tx) })
 	}
 	if err != nil && !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("%s: %v", table, err)
