@@ -117,6 +117,13 @@ func (f *Fake) Mend() {
 	f.always, f.faults = nil, nil
 }
 
+// FaultsLeft counts the injected faults that have yet to strike.
+func (f *Fake) FaultsLeft() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.faults)
+}
+
 // Calls returns the requests for content, those that failed too.
 func (f *Fake) Calls() []Call {
 	f.mu.Lock()

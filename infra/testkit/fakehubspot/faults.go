@@ -9,7 +9,7 @@ import (
 )
 
 // Fault is something that goes wrong with the next requests. Without a Status,
-// Drop or Truncate it is only the Delay, and the answer is then the usual one.
+// Drop, Truncate or Body it is only the Delay, and the answer is then the usual one.
 type Fault struct {
 	// Path is the beginning of the paths that it strikes; "" is every path.
 	Path string `json:"path,omitempty"`
@@ -30,6 +30,8 @@ type Fault struct {
 	Drop bool `json:"drop,omitempty"`
 	// Truncate ends the usual answer in its middle.
 	Truncate bool `json:"truncate,omitempty"`
+	// Body is answered with 200 instead of the usual.
+	Body string `json:"body,omitempty"`
 }
 
 // Inject lets faults strike, each in the order given, before what is usual.
@@ -80,6 +82,8 @@ func (one *Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Retry-After", one.RetryAfter)
 	}
 	switch {
+	case one.Body != "":
+		_, _ = w.Write([]byte(one.Body))
 	case one.Status == 0:
 		return false
 	case one.Status == http.StatusTooManyRequests:
@@ -141,4 +145,15 @@ func (f *Fake) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = nil
+}
+
+// FaultsLeft counts the requests that faults have yet to strike.
+func (f *Fake) FaultsLeft() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, one := range f.faults {
+		n += one.Times
+	}
+	return n
 }

@@ -15,3 +15,10 @@ func (f *Fake) Undelivered() int {
 	}
 	return n
 }
+
+// Waiting counts all batches that the target has not acknowledged yet.
+func (f *Fake) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.state.Pending)
+}

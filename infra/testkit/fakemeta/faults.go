@@ -9,7 +9,7 @@ import (
 )
 
 // Fault is something that goes wrong with the next requests. Without a Status, a
-// Code, Drop or Truncate it is only the Delay, and the answer is then the usual one.
+// Code, Drop, Truncate or Body it is only the Delay, and the answer is then the usual one.
 type Fault struct {
 	// Method is GET or POST; "" is both. Path is the beginning of the paths, below
 	// the version, that it strikes; "" is every path.
@@ -37,6 +37,8 @@ type Fault struct {
 	// Drop closes the connection without an answer; Truncate ends the usual answer in its middle.
 	Drop     bool `json:"drop,omitempty"`
 	Truncate bool `json:"truncate,omitempty"`
+	// Body is answered with 200 instead of the usual.
+	Body string `json:"body,omitempty"`
 }
 
 // Inject lets faults strike, each in the order given, before what is usual.
@@ -93,6 +95,8 @@ func (one *Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set(name, value)
 	}
 	switch {
+	case one.Body != "":
+		_, _ = w.Write([]byte(one.Body))
 	case one.Code != 0:
 		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 		w.WriteHeader(or(one.Status, http.StatusBadRequest))
@@ -106,4 +110,15 @@ func (one *Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// FaultsLeft counts the requests that faults have yet to strike.
+func (f *Fake) FaultsLeft() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, one := range f.faults {
+		n += one.Times
+	}
+	return n
 }
