@@ -86,7 +86,7 @@ func TestTheMainFlowSurvivesADiskThatIsFullForPostgres(t *testing.T) {
 				}
 			}
 		case 2 * deals / 3:
-			f.eventually("Postgres has told somebody that its disk is full", func() bool { return s.logged("No space left on device") })
+			f.eventually("Postgres logs that its disk is full", func() bool { return s.logged("No space left on device") })
 			if err := os.Remove(rest); err != nil {
 				t.Fatal(err)
 			}
