@@ -191,10 +191,7 @@ func (w *world) deliver(e fakehubspot.Event, tries int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	data, err := parsed[0].Message()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	data := parsed[0].Message()
 	m := message.Message{ID: parsed[0].Key(), Data: data, Attributes: map[string]string{
 		message.KeyAttribute: parsed[0].Key(), message.TenantAttribute: tenant, message.SubjectAttribute: parsed[0].Subject(),
 	}}
