@@ -73,8 +73,10 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 	if err != nil {
 		return false, err
 	}
-	for _, ad := range credited {
-		affected[ad] = true
+	for _, c := range credited {
+		for _, ad := range c.ads {
+			affected[ad] = true
+		}
 	}
 	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
@@ -87,11 +89,24 @@ type creditable struct {
 	contacts  []ledger.Contact
 }
 
-// credit derives what deals are credited to and returns the ads. It is a function
+// credited is what a deal was credited to: the ads, and all of it that their totals are
+// made of as ledger.Row.Counts says it, nil where its clicks are others than before.
+type credited struct {
+	ads    []string
+	counts *string
+}
+
+// changes reports whether the totals of the deal's ads may be others than they were.
+func (c credited) changes(before ledger.Row) bool {
+	return c.counts == nil || before.Counts == nil || *c.counts != *before.Counts
+}
+
+// credit derives what deals are credited to and returns it by deal. It is a function
 // of each deal's recorded contacts, the clicks, and the clicks that were found
 // before and whose evidence is gone, as of each contact's first conversion: the
 // deal keeps its credit however long it takes, and however often this is repeated.
-func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (credited []string, err error) {
+func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (map[int64]credited, error) {
+	all := make(map[int64]credited, len(deals))
 	ids := make([]int64, len(deals))
 	for i, d := range deals {
 		ids[i] = d.id
@@ -103,13 +118,13 @@ func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (c
 	if contested(found) {
 		// The deal with the smaller id takes the lead, as when they come one after another.
 		for _, d := range deals {
-			ads, err := credit(ctx, tx, portal, []creditable{d})
+			one, err := credit(ctx, tx, portal, []creditable{d})
 			if err != nil {
 				return nil, err
 			}
-			credited = append(credited, ads...)
+			maps.Copy(all, one)
 		}
-		return credited, nil
+		return all, nil
 	}
 	store := ledger.NewStore(tx, portal)
 	before, err := store.Touches(ctx, ids)
@@ -121,9 +136,9 @@ func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (c
 		if err := recordLeads(ctx, tx, portal, found[i].touches); err != nil {
 			return nil, fmt.Errorf("credit deal %d: %w", d.id, err)
 		}
-		all := withStanding(found[i].touches, before[d.id], d.createdAt, d.contacts)
-		if !ledger.SameTouches(all, before[d.id]) { // as they nearly always are when a deal is read again
-			touches[d.id] = all
+		standing := withStanding(found[i].touches, before[d.id], d.createdAt, d.contacts)
+		if !ledger.SameTouches(standing, before[d.id]) { // as they nearly always are when a deal is read again
+			touches[d.id] = standing
 		}
 	}
 	recorded := before
@@ -141,14 +156,25 @@ func credit(ctx context.Context, tx pgx.Tx, portal int64, deals []creditable) (c
 		c := creditOf(d, found[i].why, recorded[d.id])
 		telemetry.Attributions.Add(ctx, 1, "deal", c.Method)
 		credits[d.id] = c
+	}
+	counts, err := store.SetCredit(ctx, credits)
+	if err != nil {
+		return nil, err
+	}
+	for id, c := range credits {
+		var one credited
 		if c.AdID != nil {
-			credited = append(credited, *c.AdID)
+			one.ads = append(one.ads, *c.AdID)
 		}
 		for _, s := range c.Shares {
-			credited = append(credited, s.AdID)
+			one.ads = append(one.ads, s.AdID)
 		}
+		if touches[id] == nil {
+			one.counts = counts[id]
+		}
+		all[id] = one
 	}
-	return credited, store.SetCredit(ctx, credits)
+	return all, nil
 }
 
 // creditOf returns what a deal's recorded clicks come to; why says that none of those

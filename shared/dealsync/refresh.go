@@ -145,13 +145,9 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 			return err
 		}
 	}
-	affected := map[string]bool{}
 	for _, id := range r.ids {
 		if locked[id].Version != r.before[id] {
 			return errStale
-		}
-		for _, was := range locked[id].AdIDs {
-			affected[was] = true
 		}
 	}
 	var digests map[int64]string
@@ -164,8 +160,15 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	if err != nil {
 		return err
 	}
-	for _, ad := range credited {
-		affected[ad] = true
+	affected := map[string]bool{}
+	for _, id := range r.ids {
+		// An event whose change another one brought before leaves the ads as they are.
+		if _, live := r.deals[id]; live && !credited[id].changes(locked[id]) {
+			continue
+		}
+		for _, ad := range slices.Concat(locked[id].AdIDs, credited[id].ads) {
+			affected[ad] = true
+		}
 	}
 	for _, id := range r.ids {
 		if _, live := r.deals[id]; live {
@@ -217,9 +220,9 @@ func (w *work) recordHashes(ctx context.Context, store ledger.Store, r reading) 
 	return nil
 }
 
-// recordLive records the deals that the CRM has and returns the ads that they are
-// credited to. Each step is taken for all of them at once.
-func (w *work) recordLive(ctx context.Context, tx pgx.Tx, r reading) ([]string, error) {
+// recordLive records the deals that the CRM has and returns what they are credited to, by
+// deal. Each step is taken for all of them at once.
+func (w *work) recordLive(ctx context.Context, tx pgx.Tx, r reading) (map[int64]credited, error) {
 	live := slices.DeleteFunc(slices.Clone(r.ids), func(id int64) bool { _, is := r.deals[id]; return !is })
 	if len(live) == 0 {
 		return nil, nil

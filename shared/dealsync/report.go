@@ -95,16 +95,16 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 		if err != nil {
 			return false, err
 		}
-		var credited []string
+		var now map[int64]credited
 		if deal.Deleted {
 			err = store.MarkGone(ctx, one, nil)
 		} else {
-			credited, err = recordReported(ctx, tx, r.PortalID, one, deal)
+			now, err = recordReported(ctx, tx, r.PortalID, one, deal)
 		}
 		if err != nil {
 			return false, err
 		}
-		for _, ad := range credited {
+		for _, ad := range now[one].ads {
 			affected[ad] = true
 		}
 	}
@@ -112,9 +112,9 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 
-// recordReported records a deal that its source has not deleted and returns the ads
-// that it is credited to.
-func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal dealsource.Deal) ([]string, error) {
+// recordReported records a deal that its source has not deleted and returns what it is
+// credited to.
+func recordReported(ctx context.Context, tx pgx.Tx, portal, id int64, deal dealsource.Deal) (map[int64]credited, error) {
 	store := ledger.NewStore(tx, portal)
 	moves := make([]ledger.StageAt, len(deal.Moves))
 	for i, m := range deal.Moves {

@@ -127,6 +127,8 @@ type Row struct {
 	Live      bool
 	CreatedAt time.Time // zero where it is not known
 	AdIDs     []string  // the ads that have credit for it
+	// Counts is all of it that the totals of ads are made of, nil where several ads share it.
+	Counts *string
 }
 
 // prefilled maps the stage ids that every portal starts with.

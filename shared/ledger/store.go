@@ -34,6 +34,11 @@ func (s Store) Versions(ctx context.Context, ids []int64) (Versions, error) {
 	return versions, nil
 }
 
+// counts is all of a deal d that the totals of ads are made of, as one text; null where
+// several ads share it, whose parts stand in another table.
+const counts = `CASE WHEN NOT d.split THEN jsonb_build_array(d.state, d.ad_id, d.value_minor, d.stage_name, d.amount_minor IS NULL,
+	d.attribution_confidence)::text END`
+
 // Lock keeps others from writing the deals, recorded or not, until the
 // transaction ends, and returns what is recorded of them.
 func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
@@ -43,7 +48,7 @@ func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 		SELECT d.deal_id, d.xmin::text, d.state = 'live', d.created_at,
 		       CASE WHEN d.split THEN ARRAY(SELECT c.ad_id FROM gv.deal_credits c
 		                                    WHERE c.tenant_id = d.tenant_id AND c.portal_id = d.portal_id AND c.deal_id = d.deal_id)
-		            ELSE array_remove(ARRAY[d.ad_id], NULL) END
+		            ELSE array_remove(ARRAY[d.ad_id], NULL) END, `+counts+`
 		FROM   gv.deals d
 		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = ANY (@ids)
 		ORDER  BY d.deal_id FOR UPDATE`,
@@ -53,7 +58,7 @@ func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 			row  Row
 			made *time.Time
 		)
-		_, err := pgx.ForEachRow(rows, []any{&id, &row.Version, &row.Live, &made, &row.AdIDs}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &row.Version, &row.Live, &made, &row.AdIDs, &row.Counts}, func() error {
 			row.AdIDs = slices.Clone(row.AdIDs) // the next row is scanned into the same array
 			row.CreatedAt = time.Time{}
 			if made != nil {
@@ -202,8 +207,9 @@ func (s Store) MarkGone(ctx context.Context, deal int64, mergedInto *int64) erro
 	return nil
 }
 
-// SetCredit records what live deals are credited to.
-func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) error {
+// SetCredit records what live deals are credited to, and returns by deal what of it counts
+// now, as Row.Counts does.
+func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) (map[int64]*string, error) {
 	var (
 		n                                        = len(credits)
 		ids                                      = slices.Sorted(maps.Keys(credits))
@@ -224,7 +230,7 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) error {
 			shared, sharers, from, to = append(shared, id), append(sharers, share.AdID), append(from, share.From), append(to, share.To)
 		}
 	}
-	batch := &pgx.Batch{}
+	batch, now := &pgx.Batch{}, make(map[int64]*string, n)
 	batch.Queue(`
 		WITH before AS (
 			DELETE FROM gv.deal_credits WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@ids)
@@ -236,11 +242,19 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) error {
 		FROM   unnest(@ids::bigint[], @contacts::bigint[], @converted::timestamptz[], @clicks::text[], @ads::text[], @campaigns::text[],
 		              @methods::text[], @confidences::float8[], @reasons::text[], @splits::boolean[])
 		       AS c (deal_id, contact, converted, click, ad, campaign, method, confidence, reason, split)
-		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = c.deal_id AND d.state = 'live'`,
+		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = c.deal_id AND d.state = 'live'
+		RETURNING d.deal_id, `+counts,
 		pgx.StrictNamedArgs{
 			"portal": s.portal, "ids": ids, "contacts": contacts, "converted": converted, "clicks": clicks, "ads": ads, "campaigns": campaigns,
 			"methods": methods, "confidences": confidences, "reasons": reasons, "splits": splits,
-		})
+		}).Query(func(rows pgx.Rows) error {
+		var (
+			id   int64
+			text *string
+		)
+		_, err := pgx.ForEachRow(rows, []any{&id, &text}, func() error { now[id] = text; return nil })
+		return err
+	})
 	if len(shared) > 0 {
 		batch.Queue(`
 			INSERT INTO gv.deal_credits (tenant_id, portal_id, deal_id, ad_id, share_from, share_to)
@@ -249,7 +263,7 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) error {
 			pgx.StrictNamedArgs{"portal": s.portal, "deals": shared, "ads": sharers, "from": from, "to": to})
 	}
 	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("credit deals %v: %w", ids, err)
+		return nil, fmt.Errorf("credit deals %v: %w", ids, err)
 	}
-	return nil
+	return now, nil
 }
