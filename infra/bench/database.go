@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/signal"
@@ -20,22 +21,27 @@ import (
 // database is that of a private cluster, with the migrations and nothing else; it
 // is removed after the run.
 type database struct {
+	cluster     *cluster.Cluster
 	admin       *pgx.Conn
 	app, worker string // the roles' URLs
 	close       func()
 }
 
-// private starts the cluster, as durable as a real one.
-func private(ctx context.Context) (*database, error) {
+// private starts the cluster, as durable as a real one, with further settings of the server.
+func private(ctx context.Context, more ...map[string]string) (*database, error) {
 	dir, err := os.MkdirTemp("", "geminivideo-bench-")
 	if err != nil {
 		return nil, err
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: dir, Settings: map[string]string{"shared_buffers": "512MB", "max_wal_size": "4GB"}})
+	settings := map[string]string{"shared_buffers": "512MB", "max_wal_size": "4GB"}
+	for _, m := range more {
+		maps.Copy(settings, m)
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Dir: dir, Settings: settings})
 	if err != nil {
 		return nil, err
 	}
-	db := &database{}
+	db := &database{cluster: c}
 	remove := sync.OnceFunc(func() {
 		_ = c.Close()
 		removeCluster(dir)
