@@ -193,11 +193,14 @@ func query[T any](p *process, url, sql string, args ...any) T {
 	return value
 }
 
+// eventually waits: HubSpot itself tries a delivery that failed again after a minute, and
+// then after five more.
 func (p *process) eventually(what string, ok func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {
+	const patience = 12 * time.Minute
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("not within a minute: %s", what)
+			p.t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }

@@ -42,6 +42,10 @@ type pacedBody struct {
 	began time.Time
 	read  int64
 	ended bool
+
+	room    *room
+	held    int64 // of the room
+	streams bool  // the body is not held whole, and takes no room
 }
 
 // paceBody puts the body of r under the slowest pace. A request without a body
@@ -50,7 +54,7 @@ func paceBody(w http.ResponseWriter, r *http.Request, p pace) *pacedBody {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	b := &pacedBody{ReadCloser: r.Body, conn: http.NewResponseController(w), pace: p, began: time.Now()}
+	b := &pacedBody{ReadCloser: r.Body, conn: http.NewResponseController(w), pace: p, began: time.Now(), room: bodies()}
 	r.Body = b
 	return b
 }
@@ -66,6 +70,12 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	_ = b.conn.SetReadDeadline(due) // a test's recorder has no connection
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
+	if more := b.read - freeBody - b.held; more > 0 && !b.streams {
+		if !b.room.take(more, b.held) {
+			return 0, crowded()
+		}
+		b.held += more
+	}
 	switch large := new(http.MaxBytesError); {
 	case err == nil:
 	case errors.Is(err, io.EOF):
@@ -85,21 +95,25 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// finish lets go of a body that was not read to its end: net/http would wait for
-// the rest of it, however slowly it comes.
+// finish gives the body's room back, and lets go of a body that was not read to its end:
+// net/http would wait for the rest of it, however slowly it comes.
 func (b *pacedBody) finish() {
-	if b != nil && !b.ended {
+	if b == nil {
+		return
+	}
+	b.room.give(b.held)
+	if !b.ended {
 		_ = b.conn.SetReadDeadline(time.Now().Add(lingering))
 	}
 }
 
 type pacedKey struct{}
 
-// rateAlone lifts the limit on the whole body for an upload, which may be large
-// and is cut off by its rate alone.
+// rateAlone lifts the limits on the whole body for an upload, which may be large, is not
+// held whole, and is cut off by its rate alone.
 func rateAlone(ctx context.Context) {
 	if b, ok := ctx.Value(pacedKey{}).(*pacedBody); ok && b != nil {
-		b.pace.whole = 0
+		b.pace.whole, b.streams = 0, true
 	}
 }
 
