@@ -219,7 +219,7 @@ func (w *besieged) doors() []door {
 		{
 			function: "revenue", method: http.MethodPost, path: "/api/ml/synthetic-revenue/ad-roas", header: bearer,
 			lists: []string{"", "stage_changes"},
-			ask: same(http.MethodPost, "/api/ml/synthetic-revenue/get-stages", `{"tenant_id": "`+tenantID(0)+`"}`),
+			ask:   same(http.MethodPost, "/api/ml/synthetic-revenue/get-stages", `{"tenant_id": "`+tenantID(0)+`"}`),
 		},
 		{
 			function: "fatigue", method: http.MethodPost, path: "/api/ml/fatigue/check", header: bearer, lists: []string{"", "metrics_history"},

@@ -21,13 +21,13 @@ type room struct {
 // freeBody is the part of each body that is not counted: 80 requests at once have 20 MiB.
 const freeBody = 256 << 10
 
-// bodies is this process's room, an eighth of its memory.
+// bodies is this process's room, a sixteenth of its memory: growing buffers and garbage take some times as much.
 var bodies = sync.OnceValue(func() *room {
 	limit := debug.SetMemoryLimit(-1) // GOMEMLIMIT, which Terraform sets by the manifest
 	if limit == math.MaxInt64 {
 		limit = 512 << 20
 	}
-	return &room{most: limit / 8}
+	return &room{most: limit / 16}
 })
 
 // take reserves n bytes more for a request that holds some already, where there is room for
