@@ -85,13 +85,15 @@ func loading(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	seconds := flags.Int("seconds", 10, "how long each load lasts")
 	inFlight := flags.Int("inflight", 10, "requests in flight")
-	only := flags.String("only", "", "the one load to run: intake, clicks or ledger")
+	only := flags.String("only", "", "the one load to run: intake, clicks, ledger or steady")
+	named := flags.Bool("named", false, "prepare statements by name, as with DATABASE_NAMED_STATEMENTS")
+	rate := flags.Int("rate", 100, "how many events a second the steady load sends")
 	deals := flags.Int("deals", 40, "how many deals the ledger's load makes and moves")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *seconds < 1 || *seconds > 600 || *inFlight < 1 || *inFlight > 200 || *deals < 1 || *deals > 10_000 {
-		return fmt.Errorf("-seconds must be 1 to 600, -inflight 1 to 200 and -deals 1 to 10000")
+	if *seconds < 1 || *seconds > 600 || *inFlight < 1 || *inFlight > 200 || *deals < 1 || *deals > 10_000 || *rate < 1 || *rate > 1000 {
+		return fmt.Errorf("-seconds must be 1 to 600, -inflight 1 to 200, -deals 1 to 10000 and -rate 1 to 1000")
 	}
 	ctx := context.Background()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(io.Discard, nil))) // its lines are written, and read by nobody
@@ -103,7 +105,8 @@ func loading(args []string) error {
 	}{
 		{"intake", func() error { return loadIntake(ctx, lasting, *inFlight) }},
 		{"clicks", func() error { return loadClicks(ctx, lasting, *inFlight) }},
-		{"ledger", func() error { return loadLedger(ctx, *deals) }},
+		{"ledger", func() error { return loadLedger(ctx, *deals, *named) }},
+		{"steady", func() error { return loadSteady(ctx, *rate, lasting, *named) }},
 	} {
 		if *only == "" || *only == part.name {
 			errs = append(errs, part.run())

@@ -38,7 +38,7 @@ const (
 // loadLedger has deals made and moved in a HubSpot that stands on this machine, and
 // functions/crmevent handle every event. Its floor is pgbench with the same statements,
 // which were logged in a run before: each run has a copy of one database.
-func loadLedger(ctx context.Context, deals int) error {
+func loadLedger(ctx context.Context, deals int, named bool) error {
 	db, err := private(ctx, map[string]string{
 		"logging_collector": "on", "log_destination": "csvlog", "log_directory": "log", "log_filename": "bench.log",
 		"log_rotation_age": "0", "log_rotation_size": "0", "log_min_messages": "log",
@@ -57,7 +57,7 @@ func loadLedger(ctx context.Context, deals int) error {
 	if _, err := db.admin.Exec(ctx, `ALTER DATABASE capture SET log_statement = 'all'`); err != nil {
 		return err
 	}
-	logged, err := capture.handle(ctx, deals, 1)
+	logged, err := capture.handle(ctx, deals, 1, false)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,11 @@ func loadLedger(ctx context.Context, deals int) error {
 	if err != nil {
 		return err
 	}
-	one, err := db.measured(ctx, "one", deals, 1)
+	one, err := db.measured(ctx, "one", deals, 1, named)
 	if err != nil {
 		return err
 	}
-	four, err := db.measured(ctx, "four", deals, 4)
+	four, err := db.measured(ctx, "four", deals, 4, named)
 	if err != nil {
 		return err
 	}
@@ -133,16 +133,16 @@ type ledgerRun struct {
 }
 
 // measured handles the deals' events in a copy of the database.
-func (db *database) measured(ctx context.Context, name string, deals, workers int) (r ledgerRun, err error) {
+func (db *database) measured(ctx context.Context, name string, deals, workers int, named bool) (r ledgerRun, err error) {
 	c, err := db.copy(ctx, name)
 	if err != nil {
 		return r, err
 	}
-	return c.handle(ctx, deals, workers)
+	return c.handle(ctx, deals, workers, named)
 }
 
 // handle makes the deals and moves them, and hands over each event as Pub/Sub would.
-func (c *databaseCopy) handle(ctx context.Context, deals, workers int) (r ledgerRun, err error) {
+func (c *databaseCopy) handle(ctx context.Context, deals, workers int, named bool) (r ledgerRun, err error) {
 	hub, err := fakehubspot.New(fakehubspot.Options{})
 	if err != nil {
 		return r, err
@@ -158,12 +158,12 @@ func (c *databaseCopy) handle(ctx context.Context, deals, workers int) (r ledger
 	if err := keys.Set(ledgerToken, "pat"); err != nil {
 		return r, err
 	}
-	app, err := pg.Open(ctx, pg.Config{URL: c.app, MaxConns: int32(workers)})
+	app, err := pg.Open(ctx, pg.Config{URL: c.app, MaxConns: int32(workers), Named: named})
 	if err != nil {
 		return r, err
 	}
 	defer app.Close()
-	worker, err := pg.OpenWorker(ctx, pg.WorkerConfig{URL: c.worker, MaxConns: 1})
+	worker, err := pg.OpenWorker(ctx, pg.WorkerConfig{URL: c.worker, MaxConns: 1, Named: named})
 	if err != nil {
 		return r, err
 	}

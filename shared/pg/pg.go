@@ -2,9 +2,9 @@
 // pooler, and runs transactions for one tenant or across tenants under
 // row-level security.
 //
-// A transaction pooler keeps no session: no named prepared statements, no SET
-// but SET LOCAL, no session locks. Nothing inside a transaction uses the
-// network, because it may run again.
+// A transaction pooler keeps no session: no SET but SET LOCAL, no session locks,
+// and no named prepared statements unless a setting says that the pooler keeps
+// track of them. Nothing inside a transaction uses the network, because it may run again.
 package pg
 
 import (
@@ -29,6 +29,9 @@ import (
 type Config struct {
 	URL      string `env:"DATABASE_URL, required"`
 	MaxConns int32  `env:"DATABASE_MAX_CONNS, default=2"`
+	// Named keeps statements prepared by name, so that Postgres plans each once a
+	// connection: most of a small statement's cost is its plan.
+	Named bool `env:"DATABASE_NAMED_STATEMENTS, default=false"`
 }
 
 // WorkerConfig is how a function that strangers do not reach uses Postgres as
@@ -36,6 +39,7 @@ type Config struct {
 type WorkerConfig struct {
 	URL      string `env:"WORKER_DATABASE_URL, required"`
 	MaxConns int32  `env:"DATABASE_MAX_CONNS, default=2"`
+	Named    bool   `env:"DATABASE_NAMED_STATEMENTS, default=false"`
 }
 
 // DB is a pool of connections as gv_app. Tenants take turns at them: one tenant's burst
@@ -54,7 +58,7 @@ type Worker struct {
 
 // Open makes a pool; it connects when first used.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	pool, err := open(ctx, "DATABASE_URL", cfg.URL, cfg.MaxConns)
+	pool, err := open(ctx, "DATABASE_URL", cfg.URL, cfg.MaxConns, cfg.Named)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +68,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 
 // OpenWorker makes a worker's pool; it connects when first used.
 func OpenWorker(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
-	pool, err := open(ctx, "WORKER_DATABASE_URL", cfg.URL, cfg.MaxConns)
+	pool, err := open(ctx, "WORKER_DATABASE_URL", cfg.URL, cfg.MaxConns, cfg.Named)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func ping(ctx context.Context, pool *pgxpool.Pool) error {
 // fails loudly while the caller still listens.
 const connectTimeout = 10 * time.Second
 
-func open(ctx context.Context, setting, url string, maxConns int32) (*pgxpool.Pool, error) {
+func open(ctx context.Context, setting, url string, maxConns int32, named bool) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New(setting + " is not a Postgres connection string") // pgx's text may hold the password
@@ -117,6 +121,9 @@ func open(ctx context.Context, setting, url string, maxConns int32) (*pgxpool.Po
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
 	cfg.ConnConfig.Tracer = tracer{}
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	if named {
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	}
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
@@ -227,7 +234,8 @@ func again(err error) bool {
 	if !errors.As(err, &pgErr) {
 		return false
 	}
-	return pgErr.Code == "40001" || pgErr.Code == "40P01"
+	// The last is a named statement whose table has another column since: pgx prepares it anew.
+	return pgErr.Code == "40001" || pgErr.Code == "40P01" || pgErr.Code == "0A000" && pgErr.Routine == "RevalidateCachedQuery"
 }
 
 // classify gives the kind Unavailable to what is the database's trouble rather

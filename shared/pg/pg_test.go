@@ -258,6 +258,46 @@ func TestNoPreparedStatementIsLeftBehind(t *testing.T) {
 	}
 }
 
+func TestNamedStatementsStayAndSurviveAChangeOfTheirTable(t *testing.T) {
+	t.Parallel()
+	made := pgtest.New(t)
+	seed(t, made)
+	db, err := pg.Open(t.Context(), pg.Config{URL: made.AppURL, MaxConns: 1, Named: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	read := func() (columns int, prepared int) {
+		t.Helper()
+		err := pg.InTenant(t.Context(), db, tenantA, func(tx pgx.Tx) error {
+			rows, err := tx.Query(t.Context(), `SELECT * FROM gv.tenants`)
+			if err != nil {
+				return err
+			}
+			rows.Close()
+			columns = len(rows.FieldDescriptions())
+			if rows.Err() != nil {
+				return rows.Err()
+			}
+			return tx.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements`).Scan(&prepared)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return columns, prepared
+	}
+	before, _ := read()
+	if _, prepared := read(); prepared < 2 {
+		t.Errorf("%d statements are prepared, want those that were asked before", prepared)
+	}
+	if _, err := made.Admin(t).Exec(t.Context(), `ALTER TABLE gv.tenants ADD COLUMN new_here text`); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := read(); after != before+1 {
+		t.Errorf("%d columns after one was added to %d", after, before)
+	}
+}
+
 func open(t *testing.T) (*pg.DB, *pgtest.DB) {
 	t.Helper()
 	made := pgtest.New(t)
