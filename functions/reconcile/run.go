@@ -24,6 +24,9 @@ const (
 	// margin is how far before its own beginning a run's results are taken as
 	// complete: HubSpot's search sees changes late, and clocks differ.
 	margin = 15 * time.Minute
+	// again is how far back is read where a position lies ahead of the clock: the run
+	// that wrote it had a clock that was ahead, and nobody knows since when.
+	again = 25 * time.Hour
 	// maxLogged is how many repaired deals a log line and a notice name.
 	maxLogged = 50
 )
@@ -85,6 +88,12 @@ func (r *run) begin() (backfill bool) {
 		s.DealsAt, s.DealsAfter = &since, 0
 	}
 	r.backfills = s.Backfilling()
+	for position, after := range map[**time.Time]*int64{&s.DealsAt: &s.DealsAfter, &s.ContactsAt: &s.ContactsAfter} {
+		if *position != nil && (*position).After(now) {
+			at := now.Add(-again)
+			*position, *after = &at, 0
+		}
+	}
 	if s.ContactsAt == nil {
 		at := now.Add(-margin)
 		s.ContactsAt = &at

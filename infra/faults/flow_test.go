@@ -132,7 +132,7 @@ func (f *flow) others() {
 	if f.crm, err = fakehubspot.New(fakehubspot.Options{Retries: retries}); err != nil {
 		f.t.Fatal(err)
 	}
-	if f.meta, err = fakemeta.New(fakemeta.Options{}); err != nil {
+	if f.meta, err = fakemeta.New(fakemeta.Options{Now: f.today}); err != nil {
 		f.t.Fatal(err)
 	}
 	f.meta.ConnectPage(fakemeta.PageConfig{ID: pageID, Tokens: []string{pageToken}})
@@ -145,6 +145,14 @@ func (f *flow) others() {
 			f.t.Fatal(err)
 		}
 	}
+}
+
+// today is Meta's time: it has leads of the last 90 days.
+func (f *flow) today() time.Time {
+	if f.past {
+		return f.begun.AddDate(0, 0, 2)
+	}
+	return time.Now()
 }
 
 // seed gives the tenant its ads and its connections, as the connecting calls leave them.

@@ -209,7 +209,13 @@ func TestFlagsStandBeforeOrAfterTheSubcommand(t *testing.T) {
 	}
 }
 
-func TestEventsSurviveAHardKillInTheMiddle(t *testing.T) {
+func TestEventsSurviveAHardKillInTheMiddle(t *testing.T) { eventsSurvive(t, syscall.SIGKILL) }
+
+func TestEventsSurviveAStopInTheMiddle(t *testing.T) { eventsSurvive(t, syscall.SIGTERM) }
+
+// eventsSurvive plays deals while the whole system gets the signal, twice, and is started again.
+func eventsSurvive(t *testing.T, signal syscall.Signal) {
+	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	database := pgtest.Empty(t).AdminURL
@@ -233,7 +239,9 @@ func TestEventsSurviveAHardKillInTheMiddle(t *testing.T) {
 		}
 		want = append(want, made.ID.String()+" "+map[string]string{"appointmentscheduled": "appointment_scheduled", "closedwon": "closed_won", "closedlost": "closed_lost"}[last])
 		if i == deals/2 || i == deals*3/4 {
-			p.end(syscall.SIGKILL)
+			if code := p.end(signal); signal == syscall.SIGTERM && code != 0 {
+				t.Errorf("a stop ends with %d:\n%s", code, p.output())
+			}
 			p = start()
 		}
 	}
