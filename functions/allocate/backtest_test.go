@@ -167,6 +167,7 @@ func byHand(currency string, unit, showUp money.Amount) sampler.Request {
 	small.Attribution = float64(float32(0.9))
 	// Clicked at noon of day 3; the 20 days end 17.5 days later.
 	deal := sampler.Deal{
+		Ad:       "small",
 		Steps:    []sampler.Step{{Hours: 0}, {Hours: 48, Value: showUp}, {Hours: 144, Value: 20000 * unit}},
 		Observed: 17.5 * 24, Won: true,
 	}

@@ -159,7 +159,7 @@ func livesAt(moves []move, now time.Time) sampler.Account {
 	var known sampler.Account
 	for i := 0; i < len(moves); {
 		first := moves[i]
-		deal := sampler.Deal{Observed: hours(now.Sub(first.Began))}
+		deal := sampler.Deal{Ad: first.Ad, Observed: hours(now.Sub(first.Began))}
 		for ; i < len(moves) && moves[i].Deal == first.Deal; i++ {
 			m := moves[i]
 			deal.Steps = append(deal.Steps, sampler.Step{Hours: hours(m.At.Sub(m.Began)), Value: m.Value})

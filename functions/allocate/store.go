@@ -173,6 +173,7 @@ func (s store) attributed(ctx context.Context) (share float64, err error) {
 // move is one change of a deal's stage, with what the deal was worth from then on.
 type move struct {
 	Deal  string
+	Ad    string // that the largest part of the deal is credited to
 	Began time.Time
 	At    time.Time
 	Stage string
@@ -196,10 +197,15 @@ func (s store) moves(ctx context.Context, account string, whole bool, ids []stri
 			AND    coalesce(c.clicked_at, d.converted_at, d.created_at) IS NOT NULL
 			ORDER  BY began DESC, d.portal_id, d.deal_id
 			LIMIT  @n
+		), credited AS (
+			SELECT   DISTINCT ON (p.portal_id, p.deal_id) p.portal_id, p.deal_id, p.ad_id
+			FROM     `+credits+` p JOIN deal d USING (portal_id, deal_id)
+			ORDER BY p.portal_id, p.deal_id, p.share_to - p.share_from DESC, p.ad_id
 		)
-		SELECT   d.portal_id || '/' || d.deal_id AS deal, d.began, s.occurred_at AS at, v.stage_name AS stage,
+		SELECT   d.portal_id || '/' || d.deal_id AS deal, a.ad_id AS ad, d.began, s.occurred_at AS at, v.stage_name AS stage,
 		         CASE v.stage_name WHEN 'closed_won' THEN coalesce(d.amount_minor, v.value_minor) ELSE v.value_minor END AS value
 		FROM     deal d
+		JOIN     credited a USING (portal_id, deal_id)
 		JOIN     gv.deal_stages s ON s.tenant_id = gv.tenant() AND s.portal_id = d.portal_id AND s.deal_id = d.deal_id
 		JOIN     gv.stage_maps m ON m.tenant_id = gv.tenant() AND m.portal_id = d.portal_id AND m.pipeline_id = d.pipeline_id
 		       AND m.stage_id = s.stage_id

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"math"
+	"slices"
 
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -25,46 +26,25 @@ func (m *model) breakEvenTotal() float64 {
 }
 
 // marginal is the expected return of one more unit of money at a total, within the
-// limits: 0 where no ad may take it.
+// limits: 0 where no ad may take it. Every ad's price doubles at the account's budget.
 func (m *model) marginal(total float64) float64 {
-	lo, hi, best := 0.0, math.Inf(1), 0.0
-	spent := func(mu float64) (sum float64, room bool) {
-		for i := range m.rows {
-			if m.arm(i).Excluded {
-				continue
-			}
-			b := clamp(m.account.Saturation*(mu*math.Sqrt(m.first(i))-1), m.lo[i], m.hi[i])
-			sum += b
-			room = room || b < m.hi[i]
-		}
-		return sum, room
-	}
+	k := m.account.Saturation
+	roots := make([]float64, 0, len(m.rows))
+	lo, hi := make([]float64, 0, len(m.rows)), make([]float64, 0, len(m.rows))
+	most, best := 0.0, 0.0
 	for i := range m.rows {
-		if !m.arm(i).Excluded {
-			best = math.Max(best, m.first(i))
+		if m.arm(i).Excluded {
+			continue
 		}
+		root := math.Sqrt(m.first(i))
+		roots, lo, hi = append(roots, root), append(lo, m.lo[i]), append(hi, m.hi[i])
+		most, best = most+m.hi[i], math.Max(best, root)
 	}
-	if best <= 0 {
+	if best <= 0 || most < total {
 		return 0
 	}
-	mu := 1 / math.Sqrt(best)
-	for range 80 {
-		sum, room := spent(mu)
-		if sum < total && !room {
-			return 0
-		}
-		if sum < total {
-			lo = mu
-		} else {
-			hi = mu
-		}
-		if math.IsInf(hi, 1) {
-			mu *= 2
-		} else if mu = (lo + hi) / 2; hi-lo < 1e-9*hi {
-			break
-		}
-	}
-	return 1 / sq(mu)
+	saturation := slices.Repeat([]float64{k}, len(roots))
+	return 1 / sq(waterLevel(total, roots, saturation, lo, hi, 1/best))
 }
 
 // mature reports whether the account's deals could have shown.

@@ -447,11 +447,11 @@ func TestOneLargeDealAmongCountedOnesIsOneLargeDeal(t *testing.T) {
 func TestConfidenceOfAFewAdsDoubtsWhatTheyShare(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 4, 20, 1000} {
-		m := model{rows: make([]int, n), set: Settings{Draws: 1024}}
-		if p := m.doubted(0.95); p >= 0.95 || p < 0.7 || n == 1000 && p < 0.949 {
+		m := model{rows: make([]int, n), set: Settings{Draws: 1000}}
+		if p := m.doubted(950); p >= 0.95 || p < 0.7 || n == 1000 && p < 0.949 {
 			t.Errorf("%d ads: 0.95 of the draws are a confidence of %v", n, p)
 		}
-		if half, one := m.doubted(0.5), m.doubted(1); math.Abs(half-0.5) > 1e-9 || one <= m.doubted(0.99) || one > 1 {
+		if half, one := m.doubted(500), m.doubted(1000); math.Abs(half-0.5) > 1e-9 || one <= m.doubted(990) || one > 1 {
 			t.Errorf("%d ads: half of the draws are %v, all %v", n, half, one)
 		}
 	}

@@ -50,7 +50,7 @@ func (m *model) learnChanges() {
 	}
 	m.learnClickChanges(rows)
 	m.learnPriceChanges(rows)
-	m.learnValueChanges(rows)
+	m.learnValueChanges(rows, m.countWindows(rows))
 }
 
 // known is how far an ad of that age is older than a window, 0 to 1.
@@ -149,7 +149,7 @@ func (m *model) learnPriceChanges(rows []int) {
 
 // learnValueChanges looks at what came in each window beside what the clicks before
 // it and those within it should have brought.
-func (m *model) learnValueChanges(rows []int) {
+func (m *model) learnValueChanges(rows []int, counted []*countWindows) {
 	all := make([][len(valueWindows)]window, len(rows))
 	old := make([][len(valueWindows)]float64, len(rows)) // expected of the clicks before the window
 	for j, i := range rows {
@@ -168,6 +168,10 @@ func (m *model) learnValueChanges(rows []int) {
 		}
 	}
 	for j, i := range rows {
+		hazard := valueChanges
+		if counted[j] != nil {
+			hazard = counted[j].hazard
+		}
 		var odds, level [len(valueWindows)]float64
 		for w := range valueWindows {
 			x := &all[j][w]
@@ -179,10 +183,11 @@ func (m *model) learnValueChanges(rows []int) {
 			like, share := 0.0, 0.0
 			for _, s := range valueShares {
 				mean := math.Max(x.expected-(1-s)*fresh, 0.05*x.expected)
-				f := math.Exp(math.Min(200, (math.Max(0, x.shown)*math.Log(mean/x.expected)-(mean-x.expected))/noise))
+				ratio := (math.Max(0, x.shown)*math.Log(mean/x.expected) - (mean - x.expected)) / noise
+				f := math.Exp(math.Min(200, ratio+counted[j].odds(w, s)))
 				like, share = like+f, share+f*s
 			}
-			odds[w] = valueChanges * span(valueWindows[:], w) * x.known * like / float64(len(valueShares))
+			odds[w] = hazard * span(valueWindows[:], w) * x.known * like / float64(len(valueShares))
 			level[w] = share / like * m.believed.value[i]
 		}
 		mean, cv := mixed(m.believed.value[i], level[:], odds[:])

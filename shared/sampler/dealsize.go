@@ -220,11 +220,11 @@ func logMean(x, n, spread float64) (y, variance float64) {
 
 var sizeSpreads = [...]float64{0.05, 0.15, 0.3, 0.6, 1.2, 2.4}
 
-// learnSizes sets what a deal of each ad adds, and returns how many open and won
-// deals each ad has.
-func (m *model) learnSizes() (open, won []float64) {
+// learnSizes sets what a deal of each ad adds, and how many open and won deals each
+// ad has.
+func (m *model) learnSizes() {
 	n := len(m.rows)
-	open, won = make([]float64, n), make([]float64, n)
+	open, won := make([]float64, n), make([]float64, n)
 	m.sizes = make([]dealSizes, n)
 	openValue, wonValue := make([]float64, n), make([]float64, n)
 	spread := m.spreadOfDeals()
@@ -264,7 +264,7 @@ func (m *model) learnSizes() (open, won []float64) {
 			s.open = perDeal(openValue[i], open[i], s.open)
 		}
 	}
-	return open, won
+	m.open, m.won = open, won
 }
 
 // unevenness is how much more a sum of value must be for one deal's evidence than

@@ -327,7 +327,7 @@ func lag(day float64) int {
 func (m *model) fromMoves(prior *curve) *curve {
 	rows := m.teachers()
 	m.curve = prior
-	look := m.believe(m.gather(), true)
+	look := m.look(m.gather(true), rows)
 	open, won := prior.steps()
 	if !m.cash {
 		for b := range won {

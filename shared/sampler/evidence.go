@@ -16,9 +16,9 @@ type evidence struct {
 	whole bool
 }
 
-// gather returns every ad's evidence. It sets how far the ads have matured.
-func (m *model) gather() []evidence {
-	open, won := m.learnSizes()
+// gather returns every ad's evidence. It sets how far the ads have matured. A quick
+// one fills in the middle node alone.
+func (m *model) gather(quick bool) []evidence {
 	ev := make([]evidence, len(m.rows))
 	var curves [nodes]*curve
 	for q := range nodes {
@@ -30,7 +30,7 @@ func (m *model) gather() []evidence {
 	var closed, clicks float64
 	for i := range m.rows {
 		a, e := m.arm(i), &ev[i]
-		e.open, e.won, e.whole = open[i], won[i], a.Cash == nil
+		e.open, e.won, e.whole = m.open[i], m.won[i], a.Cash == nil
 		wonKnown, pipeKnown := a.Cash != nil, !a.PipelineUnknown
 		w := a.Attribution // deals that are the ad's own with less confidence are fewer
 		if w <= 0 || w > 1 {
@@ -48,6 +48,9 @@ func (m *model) gather() []evidence {
 			}
 			all += c
 			for q, curve := range curves {
+				if quick && q != 1 {
+					continue
+				}
 				o, v := curve.over(a.AgeHours-l.to, a.AgeHours-l.from)
 				if q == 1 {
 					closed += c * v

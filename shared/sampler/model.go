@@ -30,11 +30,14 @@ type model struct {
 	matured    []float64 // share of the clicks whose deals should have shown by now, even if slow
 	closed     float64   // the same of all clicks, for won deals
 	sizes      []dealSizes
+	open, won  []float64 // how many deals a row has
 	believed   belief
 	saturation []float64 // budget at which the price, and the wear to come, have doubled the cost
 	lo, hi     []float64 // limits of the budget
 
-	delivered []int // see mostDelivered
+	delivered, taught []int // see mostDelivered and teachers
+
+	sure []float64 // see doubted
 
 	account AccountPosterior
 
@@ -63,6 +66,7 @@ func fit(req *Request) *model {
 	m.learnPrice()
 	m.learnClickRates()
 	m.learnDealSize()
+	m.learnSizes()
 	m.learnDelay()
 	m.learnValue()
 	m.learnChanges()

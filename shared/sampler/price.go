@@ -140,5 +140,8 @@ func (m *model) mostDelivered() []int {
 // teachers returns the rows with the most clicks, from which the account's usual
 // deal and delay are learned.
 func (m *model) teachers() []int {
-	return mostEvident(len(m.rows), teachers, func(i int) float64 { return float64(m.arm(i).Clicks) })
+	if m.taught == nil {
+		m.taught = mostEvident(len(m.rows), teachers, func(i int) float64 { return float64(m.arm(i).Clicks) })
+	}
+	return m.taught
 }

@@ -103,6 +103,8 @@ type Account struct {
 // Deal is the life of one deal, in hours since the click that it came from (or
 // since its creation, where the click is unknown).
 type Deal struct {
+	// Ad is the id of the ad that the deal is credited to; empty where it is not known.
+	Ad string `json:",omitempty"`
 	// Steps are the changes of its value, oldest first.
 	Steps []Step
 	// Observed is how many hours of it have been seen up to now.

@@ -48,13 +48,14 @@ package sampler
 
 import (
 	"math"
+	"slices"
 
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
 // Version names the model: a stored decision can be replayed bit for bit while
 // it is the same.
-const Version = "gamma-chain-5"
+const Version = "gamma-chain-6"
 
 // Allocate divides the request's total across its arms.
 func Allocate(req Request) Split {
@@ -141,10 +142,20 @@ func (m *model) average(out *AccountAnswer, budgets []money.Amount, current []fl
 // the fewer the ads, the more of a change's direction it decides.
 const sharedDoubt = 2
 
-// doubted is a probability by the draws, with what they take as known in doubt.
-func (m *model) doubted(p float64) float64 {
-	n, least := float64(len(m.rows)), 0.25/float64(m.set.Draws)
-	return normal(n / (n + sharedDoubt) * quantile(clamp(p, least, 1-least)))
+// doubted is the probability that so many draws give, with what they take as known in
+// doubt. Many ads share few draws, so what each number of them gives is kept.
+func (m *model) doubted(draws int32) float64 {
+	if m.sure == nil {
+		m.sure = slices.Repeat([]float64{math.NaN()}, m.set.Draws+1)
+	}
+	if p := m.sure[draws]; !math.IsNaN(p) {
+		return p
+	}
+	n, all := float64(len(m.rows)), float64(m.set.Draws)
+	least := 0.25 / all
+	p := normal(n / (n + sharedDoubt) * quantile(clamp(float64(draws)/all, least, 1-least)))
+	m.sure[draws] = p
+	return p
 }
 
 // recommend fills in the answer for row i.
@@ -153,7 +164,7 @@ func (m *model) recommend(r *Recommendation, i int, budget money.Amount, t *tall
 	first, draws := m.first(i), float64(m.set.Draws)
 	g := m.reported(i)
 	rate := first / (1 + float64(budget)/m.account.Saturation)
-	up := m.doubted(float64(t.up[i]) / draws)
+	up := m.doubted(t.up[i])
 	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget
 	r.Change = change(r.Current, budget)
 	switch {

@@ -114,7 +114,7 @@ func (m *model) split(current []float64) tally {
 	p := m.posterior()
 	t := m.tally(func(t *tally, s []float64, k int) {
 		t.best[p.draw(s, k)]++
-		t.mu = m.fill(s, t.mu)
+		t.mu = waterLevel(m.total, s, m.saturation, m.lo, m.hi, t.mu)
 		for i, x := range s {
 			b := m.saturation[i] * (t.mu*x - 1)
 			if b > current[i] {
@@ -136,12 +136,12 @@ func (m *model) split(current []float64) tally {
 	return t
 }
 
-// fill finds mu, one over the square root of the marginal return at which the
+// waterLevel finds mu, one over the square root of the marginal return at which the
 // budgets K(mu s - 1), held to their limits, use up the total. The return of a
 // budget b is r b/(1+b/K), so its margin is r/(1+b/K)^2. Newton's steps on this
 // piecewise linear function are kept inside a bracket.
-func (m *model) fill(s []float64, mu float64) float64 {
-	total, low, high := m.total, 0.0, math.Inf(1)
+func waterLevel(total float64, s, sat, lo, hi []float64, mu float64) float64 {
+	low, high := 0.0, math.Inf(1)
 	if mu <= 0 {
 		top := 1e-300
 		for _, x := range s {
@@ -149,7 +149,7 @@ func (m *model) fill(s []float64, mu float64) float64 {
 		}
 		mu = 2 / top
 	}
-	sat, lo, hi := m.saturation[:len(s)], m.lo[:len(s)], m.hi[:len(s)]
+	sat, lo, hi = sat[:len(s)], lo[:len(s)], hi[:len(s)]
 	for range 100 {
 		used, slope := 0.0, 0.0
 		for i, x := range s {

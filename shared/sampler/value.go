@@ -38,8 +38,8 @@ type belief struct {
 
 // learnValue sets what is believed of the ads.
 func (m *model) learnValue() {
-	ev := m.gather()
-	b := m.believe(ev, false)
+	ev := m.gather(false)
+	b := m.believe(ev)
 	deals, level := 0.0, m.level()
 	for i := range ev {
 		deals += ev[i].open + ev[i].won
@@ -67,7 +67,7 @@ func (m *model) level() float64 {
 }
 
 // believe learns the prior from the evidence and returns the posteriors, averaged
-// over the nodes of the delay's speed; quick takes the middle one alone.
+// over the nodes of the delay's speed.
 //
 // Raising an ad's value raises the account's mean too, which helps an ad without
 // evidence more than one with. It helps none more than the ad itself: the mean
@@ -75,35 +75,30 @@ func (m *model) level() float64 {
 // weight times its posterior's growth, while its own curvature is in the
 // denominator (the argument needs the exact solution, and sizes, shape and slope
 // that stay; property tests watch what these add).
-func (m *model) believe(ev []evidence, quick bool) belief {
+func (m *model) believe(ev []evidence) belief {
 	lift := m.lift()
 	b, p := m.spread(ev, lift)
-	n := len(ev)
-	columns := make([]float64, 4*n)
-	b.value, b.cv, b.cvAll, b.prior = columns[:n:n], columns[n:2*n:2*n], columns[2*n:3*n:3*n], columns[3*n:]
-	var means [nodes]float64
+	b.columns(len(ev))
+	var means, logs [nodes]float64
 	for q := range nodes {
-		if means[q] = b.mean; q != 1 && !quick {
+		if means[q] = b.mean; q != 1 {
 			for j, i := range p.rows {
 				p.x[j], p.e[j], _ = ev[i].trusted(b.shape, q)
 			}
 			means[q] = p.mean(b.shape, b.mean)
 		}
+		logs[q] = math.Log(means[q])
 	}
 	for i := range ev {
 		factor := math.Exp(lift[i] + m.slopeOf(i, b.slope)*m.easy(i))
 		b.prior[i] = b.mean * factor
+		var v [nodes]float64
 		mean, square, all := 0.0, 0.0, 0.0
 		for q, w := range nodeWeight {
-			if quick && q != 1 {
-				continue
-			} else if quick {
-				w = 1
-			}
 			x, e, weight := ev[i].trusted(b.shape, q)
-			v := math.Log((b.shape + x) / (b.shape/(means[q]*factor) + e))
-			own := v - math.Log(means[q])
-			mean, square, all = mean+w*own, square+w*own*own, all+w*v
+			v[q] = math.Log((b.shape + x) / (b.shape/(means[q]*factor) + e))
+			own := v[q] - logs[q]
+			mean, square, all = mean+w*own, square+w*own*own, all+w*v[q]
 			if q == 1 {
 				b.cv[i] = 1/(weight*(b.shape+x)) + m.sizes[i].variance
 			}
@@ -111,20 +106,30 @@ func (m *model) believe(ev []evidence, quick bool) belief {
 		b.value[i] = math.Exp(all)
 		b.cvAll[i] = b.cv[i]
 		b.cv[i] += math.Max(0, square-mean*mean)
-		if !quick {
-			b.cvAll[i] += spreadOf(&ev[i], &means, b.shape, factor, all)
+		for q, w := range nodeWeight { // what is not known of the delay
+			b.cvAll[i] += w * sq(v[q]-all)
 		}
 	}
 	return b
 }
 
-// spreadOf is the variance of the logarithm of an ad's value over the nodes.
-func spreadOf(e *evidence, means *[nodes]float64, shape, factor, mean float64) (variance float64) {
-	for q, w := range nodeWeight {
-		x, clicks, _ := e.trusted(shape, q)
-		variance += w * sq(math.Log((shape+x)/(shape/(means[q]*factor)+clicks))-mean)
+// look returns the posteriors of some rows at the middle node alone.
+func (m *model) look(ev []evidence, rows []int) belief {
+	lift := m.lift()
+	b, _ := m.spread(ev, lift)
+	b.columns(len(ev))
+	for _, i := range rows {
+		b.prior[i] = b.mean * math.Exp(lift[i]+m.slopeOf(i, b.slope)*m.easy(i))
+		x, clicks, weight := ev[i].trusted(b.shape, 1)
+		b.value[i] = (b.shape + x) / (b.shape/b.prior[i] + clicks)
+		b.cv[i] = 1/(weight*(b.shape+x)) + m.sizes[i].variance
 	}
-	return variance
+	return b
+}
+
+func (b *belief) columns(n int) {
+	all := make([]float64, 4*n)
+	b.value, b.cv, b.cvAll, b.prior = all[:n:n], all[n:2*n:2*n], all[2*n:3*n:3*n], all[3*n:]
 }
 
 // lift is the logarithm of what each ad's creative score makes of its prior.

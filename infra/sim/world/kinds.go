@@ -15,6 +15,8 @@ type Kind struct {
 	Days int
 	// CashOnly leaves pipeline_value out of the requests, Counts adds deal counts.
 	CashOnly, Counts bool
+	// Ledger gives the lives of the ads' deals, as the ledger knows them.
+	Ledger bool
 	// History is what the account knows of deals of its other campaigns.
 	History sampler.Account
 	change  func(w *World)
@@ -28,6 +30,8 @@ func Kinds() []Kind {
 	return []Kind{
 		{Name: "49 days to close", Days: 100, change: slow},
 		{Name: "cash only", Days: 60, CashOnly: true, change: func(*World) {}},
+		{Name: "deals are counted", Days: 60, Counts: true, change: func(*World) {}},
+		{Name: "ledger", Days: 60, Counts: true, Ledger: true, change: func(*World) {}},
 		{Name: "heavy tails, no counts", Days: 60, change: heavy},
 		{Name: "heavy tails, counts", Days: 60, Counts: true, change: heavy},
 		{Name: "small deals, other history", Days: 30, History: otherCampaigns(), change: memberships},
@@ -114,7 +118,7 @@ func Shocks() []Shock {
 
 // AfterShock plays account seed until the ad with the most money is struck, and
 // returns the days until half of its money is gone, at most 21.
-func AfterShock(seed uint64, s Shock) float64 {
+func AfterShock(seed uint64, s Shock, k Kind) float64 {
 	const strikes, longest = 40, 21
 	w := New(seed)
 	w.Ads = w.Ads[:8]
@@ -125,7 +129,7 @@ func AfterShock(seed uint64, s Shock) float64 {
 	struck, had := -1, money.Amount(0)
 	for day := range strikes + longest {
 		live := w.Live(day)
-		split := sampler.Allocate(w.request(day, live, Kind{}))
+		split := sampler.Allocate(w.request(day, live, k))
 		budgets := split.Budgets()
 		if day == strikes {
 			for i, b := range budgets {

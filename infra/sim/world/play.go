@@ -137,6 +137,10 @@ func (w *World) check(r *Result, day int, live []*Ad, split sampler.Split) {
 // what earlier requests said of the same ads.
 func (w *World) request(day int, live []*Ad, k Kind) sampler.Request {
 	req := sampler.Request{Currency: Currency, Total: w.Total, Seed: uint64(day), Account: k.History}
+	if k.Ledger {
+		req.Account.Deals = ledger(live, float64(day))
+		req.Account.DealValue = sampler.TypicalDeal(req.Account.Deals)
+	}
 	for _, a := range live {
 		v := a.Value(float64(day))
 		cash := minor(v.Cash)
@@ -157,6 +161,28 @@ func (w *World) request(day int, live []*Ad, k Kind) sampler.Request {
 		a.past = append(a.past, o)
 	}
 	return req
+}
+
+// ledger is the lives of the ads' latest thousand deals.
+func ledger(live []*Ad, now float64) []sampler.Deal {
+	var known []sampler.Deal
+	for _, a := range live {
+		for i := range a.deals {
+			d := &a.deals[i]
+			one := sampler.Deal{Ad: a.ID, Observed: 24 * (now - d.began)}
+			for _, m := range d.moves {
+				if m.day <= now {
+					one.Steps = append(one.Steps, sampler.Step{Hours: 24 * (m.day - d.began), Value: minor(m.value)})
+					one.Won, one.Lost = m.won, m.value == 0
+				}
+			}
+			if len(one.Steps) > 0 {
+				known = append(known, one)
+			}
+		}
+	}
+	slices.SortStableFunc(known, func(a, b sampler.Deal) int { return cmp.Compare(a.Observed, b.Observed) })
+	return known[:min(len(known), 1000)]
 }
 
 func minor(units float64) money.Amount { return money.Amount(math.Round(100 * units)) }

@@ -57,7 +57,10 @@ type Ad struct {
 }
 
 // deal is what an ad's lead becomes: its value changes at times of its own.
-type deal struct{ moves []move }
+type deal struct {
+	began float64 // when its click was
+	moves []move
+}
 
 type move struct {
 	day, value float64
@@ -169,7 +172,7 @@ func (w *World) Spend(day int, live []*Ad, budgets []money.Amount) float64 {
 
 // lead draws what becomes of a lead that comes at a time.
 func (w *World) lead(a *Ad, at float64, r luck) deal {
-	var d deal
+	d := deal{began: at}
 	final := w.dealValue * math.Exp(w.valueSpread*r.NormFloat64())
 	for s, pass := range a.pass {
 		if r.Float64() >= pass {
