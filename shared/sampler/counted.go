@@ -58,11 +58,11 @@ func (x *countWindows) odds(w int, share float64) float64 {
 func (m *model) countWindows(rows []int) []*countWindows {
 	out := make([]*countWindows, len(rows))
 	ledger := m.learnOpened()
-	var told, counted []int // positions in rows
+	var inLedger, counted []int // positions in rows
 	for j, i := range rows {
 		switch {
 		case ledger != nil && len(ledger.byRow[i]) > 0:
-			told = append(told, j)
+			inLedger = append(inLedger, j)
 		case m.isCounted(i):
 			counted = append(counted, j)
 		}
@@ -82,16 +82,16 @@ func (m *model) countWindows(rows []int) []*countWindows {
 			}
 		}
 	}
-	if len(told) > 0 {
-		rate := ledger.rate(m, pick(told))
-		fill(told, valueChanges, func(i int, days float64) countWindow { return ledger.window(m, i, days, rate) })
+	if len(inLedger) > 0 {
+		rate := ledger.rate(m, pick(inLedger))
+		fill(inLedger, valueChanges, func(i int, days float64) countWindow { return ledger.window(m, i, days, rate) })
 	}
 	if len(counted) > 0 {
 		opened, gone := m.learnLives(pick(counted))
 		rate := m.countRate(pick(counted), opened, gone)
 		fill(counted, countChanges, func(i int, days float64) countWindow { return m.countWindow(i, days, rate, opened, gone) })
 	}
-	all := slices.Concat(told, counted)
+	all := slices.Concat(inLedger, counted)
 	for w := range valueWindows {
 		ratio := common(len(all), func(k int) (float64, float64) {
 			x := &out[all[k]].of[w]
