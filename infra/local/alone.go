@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/geminivideo/geminivideo/functions"
 	"github.com/geminivideo/geminivideo/infra/stage/source"
@@ -27,19 +29,25 @@ func (c *checker) alone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, f := range manifest.Functions {
-		if err := c.one(ctx, f, database); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", f.Name, err))
-		}
-		if ctx.Err() != nil {
-			break
-		}
+	// As many at once as there are processors: linking uses one, and a start mostly waits.
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	errs := make([]error, len(manifest.Functions))
+	for i, f := range manifest.Functions {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				errs[i] = err
+			} else if err := c.one(ctx, f, database); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", f.Name, err)
+			}
+			return nil
+		})
 	}
-	if len(errs) == 0 {
-		fmt.Fprintf(c.out, "%d functions built and answered\n", len(manifest.Functions))
+	if err := errors.Join(group.Wait(), errors.Join(errs...)); err != nil {
+		return err
 	}
-	return errors.Join(errs...)
+	fmt.Fprintf(c.out, "%d functions built and answered\n", len(manifest.Functions))
+	return nil
 }
 
 // migrated returns the URL of a database for the functions to find.
@@ -63,10 +71,10 @@ func (c *checker) migrated(ctx context.Context) (string, error) {
 	return address, nil
 }
 
-func (c *checker) one(ctx context.Context, f functions.Function, database string) error {
-	// One folder for all: what they share is compiled once, since the compiler's
-	// cache knows packages by where they are.
-	dir, program := filepath.Join(c.work, "alone"), filepath.Join(c.work, "alone.bin")
+func (c *checker) one(ctx context.Context, f functions.Function, database string) (err error) {
+	dir := filepath.Join(c.work, "alone", f.Name)
+	program := dir + ".bin"
+	defer func() { err = errors.Join(err, os.RemoveAll(dir), os.RemoveAll(program)) }()
 	if _, err := source.Write(ctx, c.root, f.Name, dir); err != nil {
 		return err
 	}
@@ -75,7 +83,9 @@ func (c *checker) one(ctx context.Context, f functions.Function, database string
 	}
 	build := c.command(ctx, "go", "build", "-ldflags=-s -w", "-o", program, "./"+source.MainDir)
 	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	// With -trimpath the compiler's cache does not know packages by their folder: what the
+	// functions share is compiled once, and not at all where .ci/run has compiled it.
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}

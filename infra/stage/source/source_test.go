@@ -60,6 +60,7 @@ func TestAStagedFunctionBuildsAndServesAsTheBuildpackMakesIt(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "revenue")
 	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", program, "./"+source.MainDir)
 	build.Dir = out
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, text)
 	}
