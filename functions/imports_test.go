@@ -17,11 +17,11 @@ var tiers = []struct {
 	{"pure", []string{"creative", "fault", "fatigue", "message", "money", "adreport", "sampler", "backtest", "changes", "standardwebhook"}},
 	{"plumbing", []string{
 		"auth", "members", "deadletter", "idempotency", "inbox", "lease", "notice", "outbox", "pg", "publish", "secrets", "serve",
-		"settings", "telemetry", "dealtimes", "clock", "fair", "spool",
+		"settings", "telemetry", "dealtimes", "clock", "fair", "spool", "ads/budgets", "winners/figures",
 	}},
 	{"clients", []string{"bucket", "embed", "gemini", "hubspot", "live", "meta", "slack", "webhook"}},
 	{"domain", []string{
-		"accounts", "ads", "attribution", "datahealth", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "metaconn", "revenue", "schedules", "sweep", "video", "winners", "writeback",
+		"accounts", "ads", "attribution", "datahealth", "changes/queue", "decisions", "director", "crmsync", "dealsource", "learning", "leads", "ledger", "oracle", "hubspotconn", "metaconn", "revenue", "schedules", "slackconn", "sweep", "video", "webhookconn", "winners", "writeback",
 	}},
 	// What several functions would join alike is joined here, once.
 	{"joints", []string{"dealsync", "grounding", "remedy", "selflearning"}},

@@ -10,6 +10,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/crmsync"
 	"github.com/geminivideo/geminivideo/shared/fault"
+	"github.com/geminivideo/geminivideo/shared/hubspotconn"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
@@ -165,7 +166,7 @@ func (f *function) onPortal(ctx context.Context, wanted int64, change func(conte
 			return HubSpotConnection{}, err
 		}
 		known, err := readingOf(ctx, store)
-		return row.shown().with(known), err
+		return portalShown(row).with(known), err
 	})
 	if err != nil {
 		return nil, err
@@ -175,17 +176,17 @@ func (f *function) onPortal(ctx context.Context, wanted int64, change func(conte
 }
 
 // connectedPortal returns the tenant's connected portal, the only one where wanted is 0.
-func connectedPortal(ctx context.Context, tx pgx.Tx, wanted int64, field string) (portalRow, error) {
-	rows, err := portals(ctx, tx)
+func connectedPortal(ctx context.Context, tx pgx.Tx, wanted int64, field string) (hubspotconn.Portal, error) {
+	rows, err := hubspotconn.Portals(ctx, tx)
 	if err != nil {
-		return portalRow{}, err
+		return hubspotconn.Portal{}, err
 	}
-	rows = slices.DeleteFunc(rows, func(r portalRow) bool { return r.DisconnectedAt != nil || wanted != 0 && r.PortalID != wanted })
+	rows = slices.DeleteFunc(rows, func(r hubspotconn.Portal) bool { return r.DisconnectedAt != nil || wanted != 0 && r.PortalID != wanted })
 	switch len(rows) {
 	case 0:
-		return portalRow{}, fault.NotFoundf("no such HubSpot portal is connected: connect it with PUT /api/connections/hubspot")
+		return hubspotconn.Portal{}, fault.NotFoundf("no such HubSpot portal is connected: connect it with PUT /api/connections/hubspot")
 	case 1:
 		return rows[0], nil
 	}
-	return portalRow{}, fault.Field(field, "is required: several portals are connected")
+	return hubspotconn.Portal{}, fault.Field(field, "is required: several portals are connected")
 }

@@ -171,6 +171,15 @@ func credential(name string, setAt *time.Time) Credential {
 	return c
 }
 
+// other returns the credential's name that a new one replaces; none where it stays, or
+// was none.
+func other(was, now string) []string {
+	if was == "" || was == now {
+		return nil
+	}
+	return []string{was}
+}
+
 func inUTC(at *time.Time) *time.Time {
 	if at == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/crmsync"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/hubspotconn"
 	"github.com/geminivideo/geminivideo/shared/idempotency"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -45,14 +46,14 @@ type hubspotList struct {
 func (f *function) listHubSpot(ctx context.Context, _ *struct{}) (*hubspotList, error) {
 	out := &hubspotList{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		rows, err := portals(ctx, tx)
+		rows, err := hubspotconn.Portals(ctx, tx)
 		if err != nil {
 			return err
 		}
 		known, err := readingOf(ctx, crmsync.NewStore(tx))
 		out.Body.Connections = make([]HubSpotConnection, len(rows))
 		for i, r := range rows {
-			out.Body.Connections[i] = r.shown().with(known)
+			out.Body.Connections[i] = portalShown(r).with(known)
 		}
 		return err
 	})
@@ -100,25 +101,27 @@ func (f *function) putHubSpot(ctx context.Context, in *hubspotInput) (*hubspotOu
 	if err := f.checkHubSpot(ctx, in.Body.PortalID, in.Body.AccessToken); err != nil {
 		return nil, err
 	}
-	grant := portalGrant{portal: in.Body.PortalID, who: id.Who(), overlap: standardOverlap, lead: in.Body.LeadProperty}
+	grant := hubspotconn.Grant{
+		Portal: in.Body.PortalID, Who: id.Who(), Overlap: standardOverlap, LeadProperty: in.Body.LeadProperty,
+	}
 	if h := in.Body.OverlapHours; h != nil {
-		grant.overlap = time.Duration(*h * float64(time.Hour))
+		grant.Overlap = time.Duration(*h * float64(time.Hour))
 	}
 	out := &hubspotOutput{}
 	err := f.alone(ctx, itoa(int(in.Body.PortalID)), func(ctx context.Context) (err error) {
 		prefix := fmt.Sprintf("hubspot-%d-", in.Body.PortalID)
-		if grant.token, err = f.store(ctx, id.Tenant, prefix+"access-token", in.Body.AccessToken); err != nil {
+		if grant.Token, err = f.store(ctx, id.Tenant, prefix+"access-token", in.Body.AccessToken); err != nil {
 			return err
 		}
 		if in.Body.ClientSecret != "" {
-			if grant.client, err = f.store(ctx, id.Tenant, prefix+"client-secret", in.Body.ClientSecret); err != nil {
+			if grant.Client, err = f.store(ctx, id.Tenant, prefix+"client-secret", in.Body.ClientSecret); err != nil {
 				return err
 			}
 		}
 		var retired []string
 		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
-			var row portalRow
-			if row, retired, err = connectPortal(ctx, tx, grant); err != nil {
+			var row hubspotconn.Portal
+			if row, retired, err = hubspotconn.Connect(ctx, tx, grant); err != nil {
 				return answer, err
 			}
 			store := crmsync.NewStore(tx)
@@ -126,7 +129,7 @@ func (f *function) putHubSpot(ctx context.Context, in *hubspotInput) (*hubspotOu
 				return answer, err
 			}
 			known, err := readingOf(ctx, store)
-			return row.shown().with(known), err
+			return portalShown(row).with(known), err
 		})
 		if err == nil {
 			f.retire(ctx, id.Tenant, retired...)
@@ -186,9 +189,9 @@ func (f *function) disconnectHubSpot(ctx context.Context, in *hubspotInput) (*hu
 	err := f.alone(ctx, itoa(int(in.Body.PortalID)), func(ctx context.Context) (err error) {
 		var retired []string
 		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer HubSpotConnection, err error) {
-			var row portalRow
-			row, retired, err = disconnectPortal(ctx, tx, in.Body.PortalID)
-			return row.shown(), err
+			var row hubspotconn.Portal
+			row, retired, err = hubspotconn.Disconnect(ctx, tx, in.Body.PortalID)
+			return portalShown(row), err
 		})
 		if err == nil {
 			f.retire(ctx, id.Tenant, retired...)

@@ -72,7 +72,7 @@ func connectMeta(ctx context.Context, tx pgx.Tx, account, token, who string) (ro
 		return row, nil, err
 	}
 	row, err = metaOne(ctx, tx, account)
-	return row, unnamed([]string{was}, token), err
+	return row, other(was, token), err
 }
 
 // disconnectMeta gives the account up and returns its token's name. What is

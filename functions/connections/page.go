@@ -128,7 +128,7 @@ func (f *function) putPage(ctx context.Context, in *metaInput) (*metaOutput, err
 				return answer, err
 			}
 			now, err := store.Connect(ctx, page, name, token, id.Who())
-			retired = unnamed([]string{was.AccessToken}, token)
+			retired = other(was.AccessToken, token)
 			return shownPage(now).answer(), err
 		})
 		if err == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/slack"
+	"github.com/geminivideo/geminivideo/shared/slackconn"
 )
 
 // SlackChannel is the tenant's Slack channel as it is shown: never its address, which
@@ -47,8 +48,8 @@ type slackOutput struct{ Body SlackChannel }
 func (f *function) getSlack(ctx context.Context, _ *struct{}) (*slackOutput, error) {
 	out := &slackOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		row, err := readSlack(ctx, tx)
-		out.Body = row.shown()
+		row, err := slackconn.Read(ctx, tx)
+		out.Body = slackShown(row)
 		return err
 	})
 	if err != nil {
@@ -70,11 +71,6 @@ type slackInput struct {
 		Disabled bool     `json:"disabled,omitempty" doc:"Posts nothing until the channel is set again without it."`
 	}
 }
-
-const (
-	firstHour    = 8
-	firstWeekday = int(time.Monday)
-)
 
 func (f *function) putSlack(ctx context.Context, in *slackInput) (*slackOutput, error) {
 	id := auth.From(ctx)
@@ -98,10 +94,10 @@ func (f *function) putSlack(ctx context.Context, in *slackInput) (*slackOutput, 
 	}
 	out := &slackOutput{}
 	err := f.alone(ctx, "slack", func(ctx context.Context) error {
-		var was slackRow
+		var was slackconn.Channel
 		err := pg.InTenant(ctx, f.db, id.Tenant, func(tx pgx.Tx) (err error) {
 			if err = known(ctx, tx); err == nil {
-				was, err = readSlack(ctx, tx)
+				was, err = slackconn.Read(ctx, tx)
 			}
 			return err
 		})
@@ -129,11 +125,11 @@ func (f *function) putSlack(ctx context.Context, in *slackInput) (*slackOutput, 
 			set.TimeZone = in.Body.TimeZone
 		}
 		out.Body, err = idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (SlackChannel, error) {
-			row, err := saveSlack(ctx, tx, set, in.Body.Disabled)
-			return row.shown(), err
+			row, err := slackconn.Save(ctx, tx, set, in.Body.Disabled)
+			return slackShown(row), err
 		})
 		if err == nil {
-			f.retire(ctx, id.Tenant, unnamed([]string{was.URL}, set.URL)...)
+			f.retire(ctx, id.Tenant, other(was.URL, set.URL)...)
 		}
 		return err
 	})
@@ -154,9 +150,9 @@ type slackTest struct {
 // testSlack posts a message that says where it comes from, and nothing else.
 func (f *function) testSlack(ctx context.Context, _ *struct{}) (*slackTest, error) {
 	id := auth.From(ctx)
-	var row slackRow
+	var row slackconn.Channel
 	err := pg.InTenant(ctx, f.db, id.Tenant, func(tx pgx.Tx) (err error) {
-		row, err = readSlack(ctx, tx)
+		row, err = slackconn.Read(ctx, tx)
 		return err
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/hubspot"
+	"github.com/geminivideo/geminivideo/shared/hubspotconn"
 	"github.com/geminivideo/geminivideo/shared/ledger"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/pg"
@@ -89,7 +90,7 @@ func (f *function) listStages(ctx context.Context, in *stagesInput) (*stagesOutp
 
 // pipelines reads the tenant's portal, the only one where wanted is 0.
 func (f *function) pipelines(ctx context.Context, wanted int64) (portal int64, all []hubspot.Pipeline, err error) {
-	var row portalRow
+	var row hubspotconn.Portal
 	err = pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) (err error) {
 		row, err = connectedPortal(ctx, tx, wanted, "query.portal_id")
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/standardwebhook"
 	"github.com/geminivideo/geminivideo/shared/webhook"
+	"github.com/geminivideo/geminivideo/shared/webhookconn"
 )
 
 // Webhook is the tenant's webhook as it is shown.
@@ -49,8 +50,8 @@ type webhookOutput struct {
 func (f *function) getWebhook(ctx context.Context, _ *struct{}) (*webhookOutput, error) {
 	out := &webhookOutput{}
 	err := pg.InTenant(ctx, f.db, auth.From(ctx).Tenant, func(tx pgx.Tx) error {
-		row, err := readWebhook(ctx, tx)
-		out.Body.Webhook = row.shown()
+		row, err := webhookconn.Read(ctx, tx)
+		out.Body.Webhook = webhookShown(row)
 		return err
 	})
 	if err != nil {
@@ -88,31 +89,33 @@ func (f *function) putWebhook(ctx context.Context, in *webhookInput) (*webhookOu
 			return nil, fault.Field("body.kinds["+itoa(i)+"]", "is no kind of notice: GET this address lists them as all_kinds")
 		}
 	}
-	var row webhookRow
+	var row webhookconn.Webhook
 	err := pg.InTenant(ctx, f.db, id.Tenant, func(tx pgx.Tx) (err error) {
 		if err = known(ctx, tx); err == nil {
-			row, err = readWebhook(ctx, tx)
+			row, err = webhookconn.Read(ctx, tx)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	set := webhookSetting{url: in.Body.URL, kinds: unique(in.Body.Kinds), disabled: in.Body.Disabled, who: id.Who()}
+	set := webhookconn.Setting{
+		URL: in.Body.URL, Kinds: unique(in.Body.Kinds), Overlap: standardOverlap, Disabled: in.Body.Disabled, Who: id.Who(),
+	}
 	if row.Secret == "" || in.Body.RotateSecret {
-		if set.secret, err = f.store(ctx, id.Tenant, "webhook-secret", standardwebhook.NewSecret()); err != nil {
+		if set.Secret, err = f.store(ctx, id.Tenant, "webhook-secret", standardwebhook.NewSecret()); err != nil {
 			return nil, err
 		}
 	}
 	var retired []string
 	answer, err := idempotency.Run(ctx, f.db, id.Tenant, func(tx pgx.Tx) (answer setWebhook, err error) {
-		var row webhookRow
-		row, retired, err = saveWebhook(ctx, tx, set)
-		return setWebhook{row.shown(), set.secret}, err
+		var row webhookconn.Webhook
+		row, retired, err = webhookconn.Save(ctx, tx, set)
+		return setWebhook{webhookShown(row), set.Secret}, err
 	})
 	if err == nil {
-		if answer.Version != set.secret { // a twin of this request was faster
-			retired = append(retired, set.secret)
+		if answer.Version != set.Secret { // a twin of this request was faster
+			retired = append(retired, set.Secret)
 		}
 		f.retire(ctx, id.Tenant, retired...)
 	}
@@ -156,8 +159,8 @@ func (f *function) testWebhook(ctx context.Context, _ *struct{}) (*testOutput, e
 	if answer, found, err := kept[testAnswer](ctx, f); err != nil || found {
 		return &testOutput{answer}, err
 	}
-	var row webhookRow
-	err := pg.InTenant(ctx, f.db, id.Tenant, func(tx pgx.Tx) (err error) { row, err = readWebhook(ctx, tx); return err })
+	var row webhookconn.Webhook
+	err := pg.InTenant(ctx, f.db, id.Tenant, func(tx pgx.Tx) (err error) { row, err = webhookconn.Read(ctx, tx); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +179,7 @@ func (f *function) testWebhook(ctx context.Context, _ *struct{}) (*testOutput, e
 	return &testOutput{answer}, nil
 }
 
-func (f *function) send(ctx context.Context, tenant string, row webhookRow) (testAnswer, error) {
+func (f *function) send(ctx context.Context, tenant string, row webhookconn.Webhook) (testAnswer, error) {
 	answer := testAnswer{ID: uuid.NewString()}
 	signing, err := f.signing(ctx, row)
 	if err != nil {
@@ -204,14 +207,11 @@ func (f *function) send(ctx context.Context, tenant string, row webhookRow) (tes
 }
 
 // signing returns the secrets that sign now.
-func (f *function) signing(ctx context.Context, row webhookRow) ([]string, error) {
-	secret, err := f.Vault.Get(ctx, row.Secret)
-	if err != nil {
-		return nil, err
-	}
-	all := []string{secret}
-	if row.overlapping() {
-		if secret, err = f.Vault.Get(ctx, *row.PreviousSecret); err != nil {
+func (f *function) signing(ctx context.Context, row webhookconn.Webhook) ([]string, error) {
+	var all []string
+	for _, name := range row.Signing() {
+		secret, err := f.Vault.Get(ctx, name)
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, secret)

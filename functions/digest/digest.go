@@ -20,6 +20,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
 	"github.com/geminivideo/geminivideo/shared/slack"
+	"github.com/geminivideo/geminivideo/shared/slackconn"
 )
 
 func init() { serve.Schedule("digest", build) }
@@ -107,7 +108,8 @@ func (f *function) Run(ctx context.Context) (any, error) {
 	for range parallel {
 		lanes.Go(func() {
 			for f.now().Before(end) && ctx.Err() == nil {
-				c, found, err := f.claim(ctx)
+				now := f.now()
+				c, found, err := slackconn.Claim(ctx, f.worker, now, now.Add(claimFor))
 				if err != nil || !found {
 					mu.Lock()
 					errs = append(errs, err)
@@ -135,8 +137,8 @@ func (f *function) Run(ctx context.Context) (any, error) {
 
 // serve posts what the channel waits for, and gives it back. It returns how many
 // messages Slack took.
-func (f *function) serve(ctx context.Context, c channel, end time.Time) (sent int, err error) {
-	post := &poster{function: f, channel: c}
+func (f *function) serve(ctx context.Context, c slackconn.Claimed, end time.Time) (sent int, err error) {
+	post := &poster{function: f, Claimed: c}
 	if post.url, err = f.vault.Get(ctx, c.URL); err == nil {
 		err = f.due(ctx, post, end)
 	}
@@ -146,22 +148,22 @@ func (f *function) serve(ctx context.Context, c channel, end time.Time) (sent in
 		failure = &slack.Failure{Reason: "the channel's address or what is to be said cannot be read"}
 	}
 	outcome := outcomeOf(c, failure, f.now())
-	if outcome.off != "" {
-		slog.WarnContext(ctx, "a tenant's Slack channel is switched off", "tenant", c.TenantID, "reason", outcome.off)
+	if outcome.Off != "" {
+		slog.WarnContext(ctx, "a tenant's Slack channel is switched off", "tenant", c.TenantID, "reason", outcome.Off)
 	} else if failure != nil && failure.RetryAfter == 0 && c.Failures == 0 {
 		slog.WarnContext(ctx, "a tenant's Slack channel takes no message", "tenant", c.TenantID, "reason", failure.Reason)
 	}
 	// What came of it must be recorded even if the run's time is up.
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	gaveBack := pg.InTenant(recording, f.db, c.TenantID, func(tx pgx.Tx) error { return release(recording, tx, c, outcome, sent > 0) })
+	gaveBack := pg.InTenant(recording, f.db, c.TenantID, func(tx pgx.Tx) error { return c.Release(recording, tx, outcome, sent > 0) })
 	return sent, errors.Join(err, gaveBack)
 }
 
 // due posts the summaries that are due, then the notices that wait.
 func (f *function) due(ctx context.Context, p *poster, end time.Time) error {
 	now := f.now()
-	for _, s := range p.summaries(now) {
+	for _, s := range summaries(p.Claimed, now) {
 		if err := f.summarise(ctx, p, s); err != nil {
 			return err
 		}
@@ -181,7 +183,7 @@ func (f *function) due(ctx context.Context, p *poster, end time.Time) error {
 // poster posts to one channel, a message a second.
 type poster struct {
 	*function
-	channel
+	slackconn.Claimed
 	url  string
 	sent int
 }

@@ -33,7 +33,7 @@ func (f *function) summarise(ctx context.Context, p *poster, s summary) error {
 			return err
 		}
 	}
-	return pg.InTenant(ctx, f.db, p.TenantID, func(tx pgx.Tx) error { return posted(ctx, tx, p.channel, s) })
+	return pg.InTenant(ctx, f.db, p.TenantID, func(tx pgx.Tx) error { return p.Posted(ctx, tx, s.weekly, s.until, s.next) })
 }
 
 func (f facts) title(s summary, zone *time.Location) string {

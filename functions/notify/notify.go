@@ -30,6 +30,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/serve"
 	"github.com/geminivideo/geminivideo/shared/settings"
 	"github.com/geminivideo/geminivideo/shared/webhook"
+	"github.com/geminivideo/geminivideo/shared/webhookconn"
 )
 
 func init() { serve.PubSub("notify", build) }
@@ -117,23 +118,22 @@ func (f *function) Handle(ctx context.Context, m message.Message) error {
 
 // target returns where the notice goes; it is not wanted where it was taken
 // already, or the tenant has changed its mind since it was written.
-func (f *function) target(ctx context.Context, tenant, key, kind string) (t target, wanted bool, err error) {
+func (f *function) target(ctx context.Context, tenant, key, kind string) (t webhookconn.Webhook, wanted bool, err error) {
 	err = pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) error {
 		wanted = false
 		if seen, err := inbox.Seen(ctx, tx, consumer, key); err != nil || seen {
 			return err
 		}
-		var found bool
-		t, found, err = find(ctx, tx)
-		wanted = found && (len(t.Kinds) == 0 || slices.Contains(t.Kinds, kind))
+		t, err = webhookconn.Read(ctx, tx)
+		wanted = t.Secret != "" && t.DisabledAt == nil && (len(t.Kinds) == 0 || slices.Contains(t.Kinds, kind))
 		return err
 	})
 	return t, wanted, err
 }
 
-func (f *function) signing(ctx context.Context, t target) ([]string, error) {
+func (f *function) signing(ctx context.Context, t webhookconn.Webhook) ([]string, error) {
 	var all []string
-	for _, name := range t.secrets() {
+	for _, name := range t.Signing() {
 		secret, err := f.vault.Get(ctx, name)
 		if err != nil {
 			return nil, err
@@ -168,7 +168,7 @@ const recordWithin = 5 * time.Second
 // put records the delivery's outcome. A notice that failed is sent again by the
 // outbox, for a day; then it is a dead letter. A webhook that has failed for a week
 // is switched off.
-func (f *function) put(ctx context.Context, tenant string, m message.Message, t target, kind string, sent error, took time.Duration) error {
+func (f *function) put(ctx context.Context, tenant string, m message.Message, t webhookconn.Webhook, kind string, sent error, took time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 	defer cancel()
 	var failure *webhook.Failure
@@ -179,11 +179,11 @@ func (f *function) put(ctx context.Context, tenant string, m message.Message, t 
 	givenUp := failure != nil && (failure.Final || attemptOf(m) > len(retries))
 	err := pg.InTenant(ctx, f.db, tenant, func(tx pgx.Tx) (err error) {
 		off = ""
-		a := attempt{key: m.Key(), kind: kind, number: attemptOf(m), took: took, failure: failure}
+		a := webhookconn.Attempt{Key: m.Key(), Kind: kind, Number: attemptOf(m), Took: took, Failure: failure}
 		if failure != nil && !failure.Gone() && !givenUp {
-			a.next = retries[a.number-1]
+			a.Next = retries[a.Number-1]
 		}
-		first, err := a.save(ctx, tx)
+		first, err := a.Record(ctx, tx)
 		if err != nil || !first { // a twin of this delivery has recorded it
 			return err
 		}
@@ -193,12 +193,12 @@ func (f *function) put(ctx context.Context, tenant string, m message.Message, t 
 			}
 		}
 		if failure == nil {
-			return delivered(ctx, tx, t)
+			return t.Delivered(ctx, tx)
 		}
-		if off, err = failed(ctx, tx, t, failure); err != nil || off != "" || givenUp {
+		if off, err = t.Failed(ctx, tx, failure); err != nil || off != "" || givenUp {
 			return err
 		}
-		return f.again(ctx, tx, m, a.next)
+		return f.again(ctx, tx, m, a.Next)
 	})
 	switch {
 	case err != nil:

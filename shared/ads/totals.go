@@ -10,6 +10,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/money"
 	"github.com/geminivideo/geminivideo/shared/outbox"
+	"github.com/geminivideo/geminivideo/shared/winners/figures"
 )
 
 // WinnerFound is the topic of ads that have just become winners.
@@ -70,12 +71,26 @@ func Recompute(ctx context.Context, tx pgx.Tx, adIDs []string) ([]Totals, error)
 		return nil, fmt.Errorf("lock ads: %w", err)
 	}
 	rows, _ := tx.Query(ctx, recompute, pgx.StrictNamedArgs{"ads": adIDs, "roas": WinnerROAS, "spend": WinnerSpend})
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[Totals])
+	type result struct {
+		Totals
+		KnownROAS float64 `db:"known_roas"`
+		CTR       *float64
+	}
+	results, err := pgx.CollectRows(rows, pgx.RowToStructByName[result])
 	if err != nil {
 		return nil, fmt.Errorf("recompute the totals of ads: %w", err)
 	}
-	var found []message.Message
-	for _, t := range all {
+	all := make([]Totals, len(results))
+	var (
+		found   []message.Message
+		winners []figures.Ad
+	)
+	for i, r := range results {
+		t := r.Totals
+		all[i] = t
+		if t.IsWinner || t.WasWinner {
+			winners = append(winners, figures.Ad{AdID: t.AdID, IsWinner: t.IsWinner, ROAS: r.KnownROAS, CTR: r.CTR})
+		}
 		if !t.NewWinner() {
 			continue
 		}
@@ -84,6 +99,9 @@ func Recompute(ctx context.Context, tx pgx.Tx, adIDs []string) ([]Totals, error)
 			return nil, err
 		}
 		found = append(found, message.Message{Topic: WinnerFound, Data: data})
+	}
+	if err := figures.Correct(ctx, tx, winners); err != nil {
+		return nil, err
 	}
 	if err := outbox.Put(ctx, tx, found...); err != nil {
 		return nil, err
@@ -209,12 +227,6 @@ WITH target AS MATERIALIZED (
 	       f.spend_minor >= coalesce((f.settings->>'winner_spend')::numeric, @spend) * f.minor
 	       AND f.known / greatest(f.spend_minor::numeric, f.minor) > coalesce((f.settings->>'winner_roas')::numeric, @roas) AS is_winner
 	FROM   fresh f
-), memory AS (
-	UPDATE gv.winners w SET active = j.is_winner, pipeline_roas = j.roas::double precision,
-	       ctr = CASE WHEN j.impressions > 0 THEN j.clicks::double precision / j.impressions::double precision ELSE w.ctr END,
-	       updated_at = now()
-	FROM   judged j
-	WHERE  w.tenant_id = gv.tenant() AND w.ad_id = j.ad_id AND (j.is_winner OR j.was_winner)
 )
 UPDATE gv.ads a
 SET    impressions = j.impressions::bigint, clicks = j.clicks::bigint, spend_minor = j.spend_minor::bigint,
@@ -223,4 +235,5 @@ SET    impressions = j.impressions::bigint, clicks = j.clicks::bigint, spend_min
        value_source = j.source, is_winner = j.is_winner, updated_at = now()
 FROM   judged j
 WHERE  a.tenant_id = gv.tenant() AND a.ad_id = j.ad_id
-RETURNING a.ad_id, j.currency, a.pipeline_minor AS pipeline, a.revenue_minor AS revenue, a.spend_minor AS spend, j.is_winner, j.was_winner`
+RETURNING a.ad_id, j.currency, a.pipeline_minor AS pipeline, a.revenue_minor AS revenue, a.spend_minor AS spend, j.is_winner, j.was_winner,
+          j.roas::float8 AS known_roas, j.clicks::float8 / nullif(j.impressions::float8, 0) AS ctr`

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/ads/budgets"
 	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
@@ -71,20 +72,9 @@ func (s Store) saveAds(ctx context.Context, c *changes.Change, e changes.Effects
 	if e.AdStatus == "" && len(e.Budgets) == 0 {
 		return nil
 	}
-	budgets := map[string]int64{}
-	ids := []string{c.AdID}
-	for id, minor := range e.Budgets {
-		budgets[id] = minor
-		ids = append(ids, id)
-	}
-	_, err := s.tx.Exec(ctx, `
-		UPDATE gv.ads a
-		SET    daily_budget_minor = coalesce((@budgets::jsonb ->> a.ad_id)::bigint, a.daily_budget_minor),
-		       status = CASE WHEN a.ad_id = @ad AND @status <> '' THEN @status ELSE a.status END, updated_at = now()
-		WHERE  a.tenant_id = @tenant AND a.ad_id = ANY (@ads::text[])`,
-		pgx.StrictNamedArgs{"tenant": c.TenantID, "ad": c.AdID, "ads": ids, "status": e.AdStatus, "budgets": budgets})
+	err := budgets.Set(ctx, s.tx, c.TenantID, e.Budgets, c.AdID, e.AdStatus)
 	if err != nil {
-		return fmt.Errorf("write the budgets of the ads of change %s: %w", c.ChangeID, err)
+		return fmt.Errorf("save change %s: %w", c.ChangeID, err)
 	}
 	return nil
 }

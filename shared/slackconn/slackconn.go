@@ -1,4 +1,6 @@
-package connections
+// Package slackconn stores which Slack channel a tenant has, when its summaries are
+// due, and what became of the messages that were posted to it.
+package slackconn
 
 import (
 	"context"
@@ -8,13 +10,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/geminivideo/geminivideo/shared/notice"
 	"github.com/geminivideo/geminivideo/shared/slack"
 )
 
-// slackRow is the tenant's Slack channel; URL is its address's name in Secret Manager,
+// Channel is a tenant's Slack channel; URL is its address's name in Secret Manager,
 // empty where there is none.
-type slackRow struct {
+type Channel struct {
 	URL            string
 	URLSetAt       *time.Time
 	AtOnce         bool
@@ -35,41 +36,26 @@ type slackRow struct {
 	UpdatedBy      string
 }
 
-func (r slackRow) shown() SlackChannel {
-	c := SlackChannel{
-		Configured: r.URL != "", Enabled: r.URL != "" && r.DisabledAt == nil, AtOnce: r.AtOnce, Daily: r.Daily, Weekly: r.Weekly, Kinds: r.Kinds,
-		AllKinds: notice.Kinds, TimeZone: r.TimeZone, Hour: r.Hour, Weekday: r.Weekday, URLSetAt: inUTC(r.URLSetAt),
-		LastSentAt: inUTC(r.LastSentAt),
-		LastError:  deref(r.LastError), FailingSince: inUTC(r.FailingSince), DisabledAt: inUTC(r.DisabledAt),
-		DisabledReason: deref(r.DisabledReason),
-		UpdatedAt:      inUTC(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
-	}
-	if c.Kinds == nil {
-		c.Kinds = []string{}
-	}
-	if c.Enabled && r.Daily {
-		c.NextDaily = inUTC(r.DailyAt)
-	}
-	if c.Enabled && r.Weekly {
-		c.NextWeekly = inUTC(r.WeeklyAt)
-	}
-	return c
-}
+// Of a channel that nobody has set before.
+const (
+	firstHour    = 8
+	firstWeekday = int(time.Monday)
+)
 
-const slackColumns = `url, url_set_at, at_once, daily, weekly, kinds, time_zone, hour::int AS hour, weekday::int AS weekday, daily_at, weekly_at,
+const columns = `url, url_set_at, at_once, daily, weekly, kinds, time_zone, hour::int AS hour, weekday::int AS weekday, daily_at, weekly_at,
 	last_sent_at, last_error, failing_since, disabled_at, disabled_reason, updated_at, updated_by`
 
-// readSlack returns the channel; where there is none, what one would be at first.
-func readSlack(ctx context.Context, tx pgx.Tx) (slackRow, error) {
-	rows, _ := tx.Query(ctx, `SELECT `+slackColumns+` FROM gv.slack_connections WHERE tenant_id = gv.tenant()`)
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[slackRow])
+// Read returns the tenant's channel; where there is none, what one would be at first.
+func Read(ctx context.Context, tx pgx.Tx) (Channel, error) {
+	rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM gv.slack_connections WHERE tenant_id = gv.tenant()`)
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Channel])
 	if !errors.Is(err, pgx.ErrNoRows) {
 		if err != nil {
 			err = fmt.Errorf("read the Slack channel: %w", err)
 		}
 		return row, err
 	}
-	row = slackRow{Hour: firstHour, Weekday: firstWeekday}
+	row = Channel{Hour: firstHour, Weekday: firstWeekday}
 	err = tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT time_zone FROM gv.accounts WHERE tenant_id = gv.tenant() ORDER BY account_id
 		       LIMIT 1), 'Etc/UTC')`).Scan(&row.TimeZone)
@@ -79,9 +65,9 @@ func readSlack(ctx context.Context, tx pgx.Tx) (slackRow, error) {
 	return row, nil
 }
 
-// saveSlack saves the channel; its next summaries cover the time from now on, unless
+// Save stores the channel; its next summaries cover the time from now on, unless
 // they were due already.
-func saveSlack(ctx context.Context, tx pgx.Tx, set slackRow, disabled bool) (slackRow, error) {
+func Save(ctx context.Context, tx pgx.Tx, set Channel, disabled bool) (Channel, error) {
 	var now time.Time
 	if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&now); err != nil {
 		return set, fmt.Errorf("read the clock: %w", err)
@@ -107,13 +93,13 @@ func saveSlack(ctx context.Context, tx pgx.Tx, set slackRow, disabled bool) (sla
 		    weekly_at = excluded.weekly_at,
 		    updated_by = excluded.updated_by, updated_at = now(), disabled_at = excluded.disabled_at, disabled_reason = excluded.disabled_reason,
 		    next_at = now(), failures = 0, failing_since = NULL, last_error = NULL, claim = NULL, claimed_until = NULL
-		RETURNING `+slackColumns,
+		RETURNING `+columns,
 		pgx.StrictNamedArgs{
 			"url": set.URL, "at_once": set.AtOnce, "daily": set.Daily, "weekly": set.Weekly, "kinds": set.Kinds, "zone": set.TimeZone,
 			"hour": set.Hour, "weekday": set.Weekday, "daily_at": slack.NextDue(now, zone, set.Hour, nil),
 			"weekly_at": slack.NextDue(now, zone, set.Hour, &day), "who": set.UpdatedBy, "off": disabled, "reason": "switched off by a member",
 		})
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[slackRow])
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Channel])
 	if err != nil {
 		return row, fmt.Errorf("save the Slack channel: %w", err)
 	}

@@ -1,4 +1,4 @@
-package connections
+package hubspotconn
 
 import (
 	"context"
@@ -10,12 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
-	"github.com/geminivideo/geminivideo/shared/money"
-	"github.com/geminivideo/geminivideo/shared/revenue"
 )
 
-// portalRow is a connection as the database has it: credentials by name.
-type portalRow struct {
+// Portal is a portal that the tenant has connected, now or once. Credentials are
+// Secret Manager names.
+type Portal struct {
 	PortalID          int64
 	ClientSecret      *string
 	ClientSecretSetAt *time.Time
@@ -32,17 +31,9 @@ type portalRow struct {
 	Now               time.Time
 }
 
-func (r portalRow) shown() HubSpotConnection {
-	c := HubSpotConnection{
-		PortalID: r.PortalID, Connected: r.DisconnectedAt == nil, ConnectedAt: r.ConnectedAt.UTC(), ConnectedBy: r.ConnectedBy,
-		DisconnectedAt: inUTC(r.DisconnectedAt), ClientSecret: credential(deref(r.ClientSecret), r.ClientSecretSetAt),
-		AccessToken: credential(r.AccessToken, r.AccessTokenSetAt), LastError: deref(r.LastError), LastErrorAt: inUTC(r.LastErrorAt),
-		LeadProperty: r.LeadProperty,
-	}
-	if r.PreviousUntil != nil && r.PreviousUntil.After(r.Now) {
-		c.PreviousSecretUntil = inUTC(r.PreviousUntil)
-	}
-	return c
+// credentials are the names that the portal's row holds.
+func (p Portal) credentials() []string {
+	return []string{p.AccessToken, deref(p.ClientSecret), deref(p.PreviousSecret)}
 }
 
 func deref(text *string) string {
@@ -55,57 +46,54 @@ func deref(text *string) string {
 const portalColumns = `portal_id, client_secret, client_secret_set_at, previous_secret, previous_until, access_token, access_token_set_at,
 	connected_by, connected_at, disconnected_at, last_error, last_error_at, lead_property, now() AS now`
 
-func portals(ctx context.Context, tx pgx.Tx) ([]portalRow, error) {
+// Portals lists the tenant's portals, the connected ones first.
+func Portals(ctx context.Context, tx pgx.Tx) ([]Portal, error) {
 	rows, _ := tx.Query(ctx, `
 		SELECT `+portalColumns+` FROM gv.hubspot_connections
 		WHERE  tenant_id = gv.tenant() ORDER BY (disconnected_at IS NOT NULL), portal_id`)
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[portalRow])
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[Portal])
 	if err != nil {
 		return nil, fmt.Errorf("list portals: %w", err)
 	}
 	return all, nil
 }
 
-// portalFree returns a Conflict where another tenant has connected the portal,
-// without saying which, or where its money is not the tenant's.
-func portalFree(ctx context.Context, tx pgx.Tx, portal int64, currency money.Currency) error {
-	own, err := revenue.NewStore(tx).Currency(ctx)
-	if err != nil {
-		return err
-	}
+// Free returns a Conflict where another tenant has connected the portal, without
+// saying which.
+func Free(ctx context.Context, tx pgx.Tx, portal int64) error {
 	var taken bool
-	err = tx.QueryRow(ctx, `SELECT coalesce(gv.portal_tenant($1) <> gv.tenant(), false)`, portal).Scan(&taken)
-	switch {
-	case err != nil:
+	err := tx.QueryRow(ctx, `SELECT coalesce(gv.portal_tenant($1) <> gv.tenant(), false)`, portal).Scan(&taken)
+	if err != nil {
 		return fmt.Errorf("look up portal %d: %w", portal, err)
-	case taken:
+	}
+	if taken {
 		return portalTaken()
 	}
-	return sameMoney(own, currency)
+	return nil
 }
 
 func portalTaken() error {
 	return fault.Conflictf("this portal is connected elsewhere: it has to be disconnected there first")
 }
 
-// portalGrant is what a portal is connected with.
-type portalGrant struct {
-	portal  int64
-	token   string // version's name
-	client  string // version's name; empty: as it is
-	overlap time.Duration
-	lead    *string // the property with a lead's id; nil: as it is
-	who     string
+// Grant is what a portal is connected with.
+type Grant struct {
+	Portal       int64
+	Token        string        // the access token's name
+	Client       string        // the client secret's name; empty: it stays
+	Overlap      time.Duration // how long a client secret that is replaced stays valid
+	LeadProperty *string       // the contact property with a lead's id; nil: it stays
+	Who          string
 }
 
-// connectPortal records the credentials' names and returns those that nothing
-// names any more. A client secret that is replaced stays valid for the overlap.
-func connectPortal(ctx context.Context, tx pgx.Tx, g portalGrant) (row portalRow, retired []string, err error) {
+// Connect records the credentials' names and returns those that nothing names any
+// more. A client secret that is replaced stays valid for the overlap.
+func Connect(ctx context.Context, tx pgx.Tx, g Grant) (row Portal, retired []string, err error) {
 	rows, _ := tx.Query(ctx, `SELECT `+portalColumns+` FROM gv.hubspot_connections
-		WHERE tenant_id = gv.tenant() AND portal_id = $1 FOR UPDATE`, g.portal)
-	was, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[portalRow])
+		WHERE tenant_id = gv.tenant() AND portal_id = $1 FOR UPDATE`, g.Portal)
+	was, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Portal])
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return row, nil, fmt.Errorf("read portal %d: %w", g.portal, err)
+		return row, nil, fmt.Errorf("read portal %d: %w", g.Portal, err)
 	}
 	connected := err == nil && was.DisconnectedAt == nil
 	client, previous, until := rotated(was, connected, g)
@@ -125,27 +113,26 @@ func connectPortal(ctx context.Context, tx pgx.Tx, g portalGrant) (row portalRow
 		    disconnected_at = NULL, last_error = NULL, last_error_at = NULL
 		RETURNING `+portalColumns,
 		pgx.StrictNamedArgs{
-			"portal": g.portal, "client": client, "token": g.token, "who": g.who, "previous": previous, "until": until,
-			"lead": g.lead,
+			"portal": g.Portal, "client": client, "token": g.Token, "who": g.Who, "previous": previous, "until": until,
+			"lead": g.LeadProperty,
 		})
-	row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[portalRow])
+	row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Portal])
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "23505" { // somebody was faster
 		return row, nil, portalTaken()
 	}
 	if err != nil {
-		return row, nil, fmt.Errorf("connect portal %d: %w", g.portal, err)
+		return row, nil, fmt.Errorf("connect portal %d: %w", g.Portal, err)
 	}
-	return row, unnamed([]string{was.AccessToken, deref(was.ClientSecret), deref(was.PreviousSecret)},
-		row.AccessToken, deref(row.ClientSecret), deref(row.PreviousSecret)), nil
+	return row, unnamed(was.credentials(), row.credentials()...), nil
 }
 
 // rotated returns the client secret that counts from now on, and the one that
 // counts beside it and for how long yet; nil stands for none, or for the
 // deployment's own, whose name as a previous one is empty.
-func rotated(was portalRow, connected bool, g portalGrant) (client, previous *string, until *time.Duration) {
-	if g.client != "" {
-		client = &g.client
+func rotated(was Portal, connected bool, g Grant) (client, previous *string, until *time.Duration) {
+	if g.Client != "" {
+		client = &g.Client
 	}
 	switch {
 	case !connected:
@@ -154,14 +141,14 @@ func rotated(was portalRow, connected bool, g portalGrant) (client, previous *st
 		client = was.ClientSecret
 		if was.PreviousUntil != nil && was.PreviousUntil.After(was.Now) {
 			left := was.PreviousUntil.Sub(was.Now)
-			if g.client != "" { // a repeat may shorten the overlap, not renew it
-				left = min(left, g.overlap)
+			if g.Client != "" { // a repeat may shorten the overlap, not renew it
+				left = min(left, g.Overlap)
 			}
 			previous, until = was.PreviousSecret, &left
 		}
 	default:
 		before := deref(was.ClientSecret)
-		previous, until = &before, &g.overlap
+		previous, until = &before, &g.Overlap
 	}
 	if until != nil && *until <= 0 {
 		return client, nil, nil
@@ -185,19 +172,19 @@ func unnamed(before []string, now ...string) []string {
 	return gone
 }
 
-// disconnectPortal gives the portal up and returns the credentials' names. What
-// its deals were worth stays.
-func disconnectPortal(ctx context.Context, tx pgx.Tx, portal int64) (row portalRow, retired []string, err error) {
+// Disconnect gives the portal up and returns the credentials' names. What its
+// deals were worth stays.
+func Disconnect(ctx context.Context, tx pgx.Tx, portal int64) (row Portal, retired []string, err error) {
 	rows, _ := tx.Query(ctx, `
 		UPDATE gv.hubspot_connections SET disconnected_at = coalesce(disconnected_at, now()), previous_until = NULL
 		WHERE  tenant_id = gv.tenant() AND portal_id = $1
 		RETURNING `+portalColumns, portal)
-	row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[portalRow])
+	row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Portal])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, nil, fault.NotFoundf("you have not connected this portal")
 	}
 	if err != nil {
 		return row, nil, fmt.Errorf("disconnect portal %d: %w", portal, err)
 	}
-	return row, unnamed([]string{row.AccessToken, deref(row.ClientSecret), deref(row.PreviousSecret)}), nil
+	return row, unnamed(row.credentials()), nil
 }
