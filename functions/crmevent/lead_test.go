@@ -17,6 +17,7 @@ import (
 	"github.com/geminivideo/geminivideo/functions/leadads"
 	"github.com/geminivideo/geminivideo/infra/testkit/fakehubspot"
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/dealsync"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
@@ -26,7 +27,7 @@ import (
 const (
 	pageID    = "700100"
 	pageToken = "EAApage700100"
-	appSecret = "app-secret-of-the-tests"
+	appSecret = vault.Marker + "the app's secret"
 	email     = "Ann.Lead@example.com"
 	phone     = "+1 (312) 555-0144"
 )

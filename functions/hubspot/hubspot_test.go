@@ -25,9 +25,9 @@ import (
 const (
 	publicURL = "https://hooks.example.com"
 	uri       = publicURL + "/webhooks/hubspot"
-	secret    = "the app's secret"
-	other     = "another app's secret"
-	ownApp    = "the deployment's secret"
+	secret    = vault.Marker + "the app's secret"
+	other     = vault.Marker + "another app's secret"
+	ownApp    = vault.Marker + "the deployment's secret"
 )
 
 // queue keeps what was published, or refuses it.

@@ -13,13 +13,14 @@ import (
 	"github.com/geminivideo/geminivideo/functions/leadads"
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
+	"github.com/geminivideo/geminivideo/infra/testkit/vault"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/serve"
 )
 
 const (
-	secret = "the-apps-secret"
+	secret = vault.Marker + "the app's secret"
 	verify = "the-verify-token"
 	path   = "/webhooks/meta"
 )

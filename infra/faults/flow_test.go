@@ -50,8 +50,8 @@ const (
 	source     = "src_other_crm"
 	hubToken   = "pat-portal-4711"
 	pageToken  = "EAApage700100"
-	appSecret  = "the-apps-secret"
-	hubSecret  = "hubspots-client-secret"
+	appSecret  = vault.Marker + "the app's secret"
+	hubSecret  = vault.Marker + "the client secret"
 	secretsDir = "projects/test/secrets/"
 )
 

@@ -22,6 +22,10 @@ import (
 	"github.com/geminivideo/geminivideo/shared/secrets"
 )
 
+// Marker begins secrets that have no shape of their own: `infra/local test` looks for it
+// in the logs of all tests.
+const Marker = "never-in-a-log: "
+
 // Server is a running vault.
 type Server struct {
 	secretmanagerpb.UnimplementedSecretManagerServiceServer
