@@ -85,7 +85,7 @@ func loading(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	seconds := flags.Int("seconds", 10, "how long each load lasts")
 	inFlight := flags.Int("inflight", 10, "requests in flight")
-	only := flags.String("only", "", "the one load to run: intake, clicks, ledger or steady")
+	only := flags.String("only", "", "the one load to run: intake, clicks, ledger, mixed or steady")
 	named := flags.Bool("named", false, "prepare statements by name, as with DATABASE_NAMED_STATEMENTS")
 	rate := flags.Int("rate", 100, "how many events a second the steady load sends")
 	deals := flags.Int("deals", 40, "how many deals the ledger's load makes and moves")
@@ -106,6 +106,7 @@ func loading(args []string) error {
 		{"intake", func() error { return loadIntake(ctx, lasting, *inFlight) }},
 		{"clicks", func() error { return loadClicks(ctx, lasting, *inFlight) }},
 		{"ledger", func() error { return loadLedger(ctx, *deals, *named) }},
+		{"mixed", func() error { return loadMixed(ctx, lasting) }},
 		{"steady", func() error { return loadSteady(ctx, *rate, lasting, *named) }},
 	} {
 		if *only == "" || *only == part.name {

@@ -8,7 +8,7 @@
 //	go run ./infra/bench faults [-times 1] [-only disk]
 //	go run ./infra/bench fuzz [-time 1m] [-only FuzzBeacon]
 //	go run ./infra/bench learning [-accounts 12] [-seed 1]
-//	go run ./infra/bench load [-seconds 10] [-inflight 10] [-deals 40] [-rate 100] [-named] [-only intake|clicks|ledger|steady]
+//	go run ./infra/bench load [-seconds 10] [-inflight 10] [-deals 40] [-rate 100] [-named] [-only intake|clicks|ledger|mixed|steady]
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
 //	go run ./infra/bench search [-queries 10]
@@ -35,7 +35,7 @@ var commands = []struct {
 	{"faults", "each kind of fault, the tests that make it and hold the invariants against it", faulting},
 	{"fuzz", "every parser that strangers reach, fed with what nobody would send", fuzzing},
 	{"learning", "accounts of 60 days with a learning cycle a day beside never retraining", learns},
-	{"load", "the webhook's intake beside a bare handler, the click beacon, events to the ledger beside pgbench, a steady stream and a burst; every id looked up", loading},
+	{"load", "the webhook's intake beside a bare handler, the click beacon, events to the ledger beside pgbench, ten tenants' mixed traffic, a steady stream and a burst; every id looked up", loading},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
 	{"search", "the winner memory of 50 tenants beside exact searches, and beside its SQL alone", searching},
