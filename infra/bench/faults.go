@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"time"
+	"strings"
 )
 
 // faultKind is a fault, and the test that makes it and then looks whether the invariants
@@ -104,19 +104,32 @@ func faulting(args []string) error {
 		return fmt.Errorf("make a folder for the tests' programs: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	programs := testPrograms{folder: folder, built: map[string]string{}}
-	failed := 0
-	fmt.Printf("| fault | test | survived | took |\n|---|---|---|---|\n")
+	var folders []string
+	kinds := map[string][]faultKind{}
 	for _, f := range faultKinds {
 		if !chosen.MatchString(f.kind + " " + f.folder + " " + f.test) {
 			continue
 		}
-		passed, took, output := programs.run(f, *times)
-		if passed < *times {
-			failed++
+		if kinds[f.folder] == nil {
+			folders = append(folders, f.folder)
+		}
+		kinds[f.folder] = append(kinds[f.folder], f)
+	}
+	failed := 0
+	fmt.Printf("| fault | test | survived |\n|---|---|---|\n")
+	for _, tests := range folders {
+		passed, output := runFaults(filepath.Join(folder, "tests"), tests, kinds[tests], *times)
+		whole := true
+		for _, f := range kinds[tests] {
+			if passed[f.test] < *times {
+				failed++
+				whole = false
+			}
+			fmt.Printf("| %s | `%s` | %d of %d |\n", f.kind, f.test, passed[f.test], *times)
+		}
+		if !whole {
 			fmt.Fprintf(os.Stderr, "%s\n", output)
 		}
-		fmt.Printf("| %s | `%s` | %d of %d | %.1f s |\n", f.kind, f.test, passed, *times, took.Seconds())
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d kinds of faults were not survived each time", failed)
@@ -124,44 +137,37 @@ func faulting(args []string) error {
 	return nil
 }
 
-// testPrograms builds the tests of each folder once.
-type testPrograms struct {
-	folder string
-	built  map[string]string // by the tests' folder
-}
-
-func (p testPrograms) program(folder string) (string, error) {
-	if path, ok := p.built[folder]; ok {
-		return path, nil
-	}
-	path := filepath.Join(p.folder, fmt.Sprint(len(p.built)))
+// runFaults builds the tests of a folder and runs those of all kinds together, so many
+// times, beside each other where they let that happen. It returns how often each passed. A
+// test that was skipped, or that is not there, has not passed.
+func runFaults(program, folder string, kinds []faultKind, times int) (passed map[string]int, output []byte) {
 	//nolint:gosec // the folders are the list's above
-	if text, err := exec.Command("go", "test", "-c", "-o", path, folder).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the tests of %s: %w\n%s", folder, err, text)
+	if text, err := exec.Command("go", "test", "-c", "-o", program, folder).CombinedOutput(); err != nil {
+		return nil, fmt.Appendf(text, "build the tests of %s: %v", folder, err)
 	}
-	p.built[folder] = path
-	return path, nil
+	names := make([]string, len(kinds))
+	for i, f := range kinds {
+		names[i] = f.test
+	}
+	//nolint:gosec // the names are the list's above
+	cmd := exec.Command(program, "-test.v", "-test.count", fmt.Sprint(times), "-test.timeout", "6h", "-test.parallel", fmt.Sprint(atOnce),
+		"-test.run", "^("+strings.Join(names, "|")+")$")
+	cmd.Dir = folder
+	output, err := cmd.CombinedOutput()
+	passed = map[string]int{}
+	clean := true
+	for line := range bytes.Lines(output) {
+		if rest, ok := bytes.CutPrefix(line, []byte("--- PASS: ")); ok {
+			name, _, _ := bytes.Cut(rest, []byte(" "))
+			passed[string(name)]++
+		}
+		clean = clean && !bytes.HasPrefix(line, []byte("--- FAIL: "))
+	}
+	if err != nil && clean { // something beside the tests themselves went wrong
+		return nil, output
+	}
+	return passed, output
 }
 
-// run returns how often the test passed, and how long that took without building. A test
-// that was skipped, or that is not there, has not passed.
-func (p testPrograms) run(f faultKind, times int) (passed int, took time.Duration, output []byte) {
-	program, err := p.program(f.folder)
-	if err != nil {
-		return 0, 0, []byte(err.Error())
-	}
-	began := time.Now()
-	//nolint:gosec // the names are the list's above
-	cmd := exec.Command(program, "-test.v", "-test.count", fmt.Sprint(times), "-test.timeout", "90m", "-test.run", "^"+f.test+"$")
-	cmd.Dir = f.folder
-	output, err = cmd.CombinedOutput()
-	for line := range bytes.Lines(output) {
-		if bytes.HasPrefix(line, []byte("--- PASS: "+f.test+" ")) {
-			passed++
-		}
-	}
-	if err != nil && passed == times {
-		passed-- // something beside the test itself went wrong
-	}
-	return passed, time.Since(began), output
-}
+// atOnce is how many tests of a folder run beside each other: most of them wait.
+const atOnce = 8
