@@ -16,7 +16,7 @@ import (
 
 // The promises of the allocator, as shares of what a clairvoyant earns.
 const (
-	leanMean, leanWorst = 0.88, 0.77
+	leanMean, leanTenth = 0.88, 0.80 // nine accounts of ten earn more than the second
 	leastHeld, mostHeld = 0.85, 0.95
 )
 
@@ -87,7 +87,7 @@ func shares(policies []world.Policy, results [][]world.Result) {
 		slices.Sort(of)
 		fmt.Fprintf(out, "%s\t%.3f\t%.3f\t%.3f\n", policy.Name, sum/float64(len(of)), of[len(of)/10], of[0])
 	}
-	fmt.Fprintf(out, "(limit)\t%.2f\t\t%.2f\n", leanMean, leanWorst)
+	fmt.Fprintf(out, "(limit)\t%.2f\t%.2f\t\n", leanMean, leanTenth)
 	out.Flush()
 }
 

@@ -18,6 +18,7 @@ var kindLimits = map[string]struct{ mean, held, wrongKills, better float64 }{
 	"heavy tails, counts":        {mean: 0.88},
 	"small deals, other history": {better: 0.6},
 	"3 to 5 ads":                 {held: 0.86},
+	"strong weekdays":            {mean: 0.86},
 }
 
 // hardKinds plays every policy in the kinds of accounts that allocators find hard,

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/geminivideo/geminivideo/infra/sim/creativeworld"
@@ -65,6 +66,9 @@ func judging(args []string) error {
 	return nil
 }
 
+// honest is how far the mean confidence may be from the share of decisions that are right.
+const honest = 0.06
+
 // clickbait holds the gate to accounts in which what is clicked more pays less: it
 // must not lower the mean ROAS of what runs, over that of all new ads of the account.
 func clickbait(seed uint64, accounts, fresh int) (missed int) {
@@ -78,6 +82,10 @@ func clickbait(seed uint64, accounts, fresh int) (missed int) {
 			if s.KeptROAS < 0.995 {
 				missed++
 				fmt.Println("  ^ the gate lowers the mean ROAS")
+			}
+			if math.Abs(s.Confidence-s.Decided) > honest {
+				missed++
+				fmt.Println("  ^ what is said is not what is true")
 			}
 		}
 	}

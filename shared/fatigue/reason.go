@@ -74,7 +74,7 @@ func (h *history) finding(s Signal) string {
 	if s.Explained != "" {
 		return found + "."
 	}
-	return fmt.Sprintf("%s; %s is %.0f%% sure.", found, limit, 100*min(s.Probability, 0.999))
+	return fmt.Sprintf("%s; %s is %.0f%% sure.", found, limit, min(99, 100*s.Probability))
 }
 
 // observed says what a rule observed, and its limit.

@@ -12,6 +12,9 @@ const (
 	// openDoubt is the variance of the log of how far open deals mislead, all
 	// together, before any has been won or lost.
 	openDoubt = 0.5
+	// unsoldDoubt is the squared coefficient of variation of what all ads of an account
+	// return before it has won a deal, beyond what its open deals leave.
+	unsoldDoubt = 6
 	// usualSlope is where the elasticity of value to click rate starts from: what
 	// gets clicks easily is often worth less, and an account that is wrongly
 	// believed to be full of bargains loses more than one that is searched longer.
@@ -40,9 +43,9 @@ type belief struct {
 func (m *model) learnValue() {
 	ev := m.gather(false)
 	b := m.believe(ev)
-	deals, level := 0.0, m.level()
+	deals, won, level := 0.0, 0.0, m.level()
 	for i := range ev {
-		deals += ev[i].open + ev[i].won
+		deals, won = deals+ev[i].open+ev[i].won, won+ev[i].won
 		b.value[i] *= level
 		b.prior[i] *= level
 	}
@@ -50,6 +53,9 @@ func (m *model) learnValue() {
 	m.believed = b
 	m.account.Deals = deals
 	m.account.Doubt = 1/(1+deals) + openDoubt*sq(1-m.closed) + sq((level-1)/2)
+	if m.cash {
+		m.account.Doubt += unsoldDoubt / sq(1+won)
+	}
 	m.account.ValuePerClick, m.account.Clickbait, m.account.Spread = b.mean, b.slope, 1/math.Sqrt(b.shape)
 }
 

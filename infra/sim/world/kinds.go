@@ -37,6 +37,8 @@ func Kinds() []Kind {
 		{Name: "small deals, other history", Days: 30, History: otherCampaigns(), change: memberships},
 		{Name: "losing", Days: 60, change: losing},
 		{Name: "3 to 5 ads", Days: 60, change: few},
+		{Name: "strong weekdays", Days: 60, change: weekdays},
+		{Name: "strong weekdays, 3 to 5 ads", Days: 60, change: func(w *World) { weekdays(w); few(w) }},
 	}
 }
 
@@ -92,6 +94,9 @@ func losing(w *World) {
 
 // few leaves three to five of the ads.
 func few(w *World) { w.Ads = w.Ads[:3+w.rng.IntN(3)] }
+
+// weekdays makes all ads of the account go by the day of the week.
+func weekdays(w *World) { w.weekdays = true }
 
 // Make makes account number seed of the kind.
 func (k Kind) Make(seed uint64) *World {

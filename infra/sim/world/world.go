@@ -36,6 +36,8 @@ type World struct {
 	valueSpread float64
 
 	clickbait, apart, scale float64 // how ads differ, see withQuality
+
+	weekdays bool // see weekday
 }
 
 // Ad is one ad with its truth and its history.
@@ -134,6 +136,22 @@ func (w *World) Return(a *Ad, budget float64) float64 {
 	return a.ctr * math.Exp(-a.fatigue*float64(a.imp)) * a.worth() * w.meanDeal() / price
 }
 
+// weekday is by what a day's prices, click rates and leads differ from the average
+// day's: in accounts that sell to businesses little happens on weekends, and Mondays
+// make up for some of it.
+func (w *World) weekday(day int) (price, clicks, leads float64) {
+	if !w.weekdays {
+		return 1, 1, 1
+	}
+	switch day % 7 {
+	case 0:
+		return 1.15, 1.2, 1.5
+	case 5, 6:
+		return 0.8, 0.65, 0.35
+	}
+	return 1.05, 1.08, 1.2
+}
+
 // Live returns the ads that run on day.
 func (w *World) Live(day int) []*Ad {
 	var live []*Ad
@@ -145,10 +163,13 @@ func (w *World) Live(day int) []*Ad {
 	return live
 }
 
-// Spend plays one day and returns the expected final value of what was bought.
+// Spend plays one day and returns the expected final value of what was bought, as on
+// an average day of the week.
 func (w *World) Spend(day int, live []*Ad, budgets []money.Amount) float64 {
 	earned := 0.0
 	market := math.Exp(w.priceNoise * w.stream(-1, day, -1).NormFloat64())
+	dear, clicked, leading := w.weekday(day)
+	market *= dear
 	for i, a := range live {
 		r := w.stream(a.number, day, -1)
 		b := budgets[i].Units(Currency)
@@ -157,12 +178,12 @@ func (w *World) Spend(day int, live []*Ad, budgets []money.Amount) float64 {
 		}
 		earned += b * w.Return(a, b)
 		price := a.cpm / 1000 * (1 + b/w.double) * market * math.Exp(w.priceNoise/2*r.NormFloat64())
-		rate := a.ctr * math.Exp(-a.fatigue*float64(a.imp)+w.clickNoise*r.NormFloat64())
+		rate := a.ctr * clicked * math.Exp(-a.fatigue*float64(a.imp)+w.clickNoise*r.NormFloat64())
 		imp := int64(b / price)
 		clicks := min(r.poisson(float64(imp)*rate), imp)
 		a.imp, a.clk, a.spend = a.imp+imp, a.clk+clicks, a.spend+b
 		a.clicksOf[day] += float64(clicks)
-		for n := range r.poisson(float64(clicks) * a.lead) {
+		for n := range r.poisson(float64(clicks) * a.lead * leading) {
 			one := w.stream(a.number, day, int(n))
 			a.deals = append(a.deals, w.lead(a, float64(day)+one.Float64(), one))
 		}
