@@ -1,6 +1,8 @@
 package fakehubspot
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -62,6 +64,9 @@ func (f *Fake) fault(r *http.Request) *Fault {
 // serve does the fault and reports whether it was the whole answer.
 func (one *Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 	if one.Delay > 0 {
+		// A server hears that its client has left only once it has read the body.
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		select {
 		case <-r.Context().Done():
 			return true

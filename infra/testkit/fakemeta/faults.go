@@ -1,7 +1,9 @@
 package fakemeta
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -82,6 +84,9 @@ func (f *Fake) struck(q *question) *Fault {
 // serve does the fault and reports whether it was the whole answer.
 func (one *Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 	if one.Delay > 0 {
+		// A server hears that its client has left only once it has read the body.
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		select {
 		case <-r.Context().Done():
 			return true
