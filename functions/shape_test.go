@@ -47,6 +47,9 @@ var packages = sync.OnceValues(func() (map[string]goPackage, error) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps", "./...")
 	cmd.Dir = ".."
 	out, err := cmd.Output()
+	if refused := (*exec.ExitError)(nil); errors.As(err, &refused) {
+		return nil, fmt.Errorf("go list: %w: %s", err, bytes.TrimSpace(refused.Stderr))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w", err)
 	}

@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,5 +24,38 @@ func TestACheckIsRunByItsNameAndAWrongNameIsSaid(t *testing.T) {
 	}
 	if _, err := c.checks("gofmt"); err == nil || !strings.Contains(err.Error(), "the checks are lint, go test -race, ") {
 		t.Errorf("a wrong name: %v", err)
+	}
+}
+
+// A test that infra/testkit/simulation marks is skipped under the race detector: its
+// package must be in the list of those that are tested once more without.
+func TestEverySimulationIsRunWithoutTheRaceDetector(t *testing.T) {
+	t.Parallel()
+	var marked []string
+	for _, below := range []string{"functions", "infra", "migrations", "shared"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", below), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if entry.Name() == "node_modules" {
+				return filepath.SkipDir
+			}
+			if !strings.HasSuffix(path, "_test.go") {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err == nil && bytes.Contains(text, []byte("\tsimulation.Test(t)\n")) {
+				rel, _ := filepath.Rel(filepath.Join("..", ".."), filepath.Dir(path))
+				marked = append(marked, "./"+filepath.ToSlash(rel))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(marked)
+	if marked = slices.Compact(marked); !slices.Equal(marked, simulated) {
+		t.Errorf("simulated, in check.go, has %v; marked tests are in %v", simulated, marked)
 	}
 }

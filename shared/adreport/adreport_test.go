@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -267,6 +268,7 @@ func TestWhatExcelSavesIsRead(t *testing.T) {
 }
 
 func TestOneStrayQuoteCostsOneRow(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	file := "ad_id,name,impressions,clicks,spend\na,\"stray,1,1,1\n" + strings.Repeat("\n", 3) + "b,fine,1,1,1\nc,5\" screen,1,1,1\n"
 	rows, rejected, _ := readAll(t, file, terms("USD"))

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/infra/sim/fatigueworld"
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
@@ -118,6 +119,7 @@ func probability(v fatigue.Verdict, rule fatigue.Rule) float64 {
 }
 
 func TestDecidingQuicklyIsDecidingTheSame(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	var decider fatigue.Decider // one for all: nothing of an ad is left for the next
 	for _, a := range fatigueworld.Ads(11, 400) {

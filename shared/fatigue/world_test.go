@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/infra/sim/fatigueworld"
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
@@ -11,6 +12,7 @@ import (
 const heldOut = 20_261_122
 
 func TestAdsThatNeedActionAreFoundAndOthersLeftAlone(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	for _, d := range fatigueworld.Detectors() {
 		s := fatigueworld.Measure(d, fatigueworld.Ads(heldOut, 500))
@@ -39,6 +41,7 @@ func TestAdsThatNeedActionAreFoundAndOthersLeftAlone(t *testing.T) {
 const mostFalse, leastFound, mostOfAKind = 0.10, 0.80, 0.30
 
 func TestOtherCausesAreNoFatigueAndHiddenFallsAreFound(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	for _, d := range fatigueworld.Detectors() {
 		s := fatigueworld.Measure(d, fatigueworld.Of(heldOut, fatigueworld.Causes(), 400))
@@ -62,6 +65,7 @@ func TestOtherCausesAreNoFatigueAndHiddenFallsAreFound(t *testing.T) {
 }
 
 func TestASteadyAdIsNotAlarmedAtAnyVolumeOrLength(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	var count [4]fatigueworld.Count // by power of ten of impressions a day
 	for _, a := range fatigueworld.OfKind(heldOut+1, fatigueworld.Healthy, 4000) {

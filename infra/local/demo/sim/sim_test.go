@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/adreport"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -54,6 +55,7 @@ func anyConfig(t *rapid.T) Config {
 }
 
 func TestEveryWorldIsPossible(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyConfig(t)
