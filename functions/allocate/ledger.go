@@ -200,7 +200,7 @@ func (f *function) replay(ctx context.Context, in *oneInput) (*selectOutput, err
 		return nil, err
 	}
 	if d.ModelVersion != modelVersion || d.Architecture != decisions.Here {
-		return nil, fault.Conflictf("this decision was computed by model %s on %s; model %s on %s, which runs now, cannot repeat it",
+		return nil, fault.Conflictf("this decision was computed by model %s on a %s processor; the model that runs now is %s on %s and cannot repeat it",
 			d.ModelVersion, d.Architecture, modelVersion, decisions.Here)
 	}
 	req, err := given(d)

@@ -85,7 +85,8 @@ func (s store) record(ctx context.Context, read map[int16]bucket, all []observat
 	}
 	added := byBucket(all)
 	numbers := slices.Sorted(maps.Keys(added))
-	// One request of a tenant at a time: two new buckets of one number have no row to lock.
+	// A tenant's requests take turns here: two of them that insert the same bucket would
+	// find no row to lock.
 	if _, err := s.tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('gv.ad_observations ' || gv.tenant(), 0))`); err != nil {
 		return fmt.Errorf("lock observations: %w", err)
 	}

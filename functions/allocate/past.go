@@ -39,8 +39,8 @@ type pastAd struct {
 	Pipeline   money.Amount
 	// First is the first stored day with spend: the ad's life begins there.
 	First time.Time
-	// Valued says whether the daily metrics hold values, Converted whether they
-	// hold conversions, of which each is worth Won.
+	// Valued: the daily metrics have values. Converted: they have conversions, each
+	// counted as Won.
 	Valued, Converted bool
 	Won               money.Amount
 	// Of is how many such ads there are, within the limit and beyond it.

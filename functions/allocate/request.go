@@ -32,7 +32,7 @@ type adState struct {
 	CurrentBudget *float64 `json:"current_budget,omitempty" nullable:"true" minimum:"0" doc:"Today's daily budget; above 0 it limits a change to 50%. Left out: that of a stored ad."`
 	MinBudget     *float64 `json:"min_budget,omitempty" nullable:"true" minimum:"0"`
 	MaxBudget     *float64 `json:"max_budget,omitempty" nullable:"true" minimum:"0"`
-	Excluded      bool     `json:"excluded,omitempty" doc:"Takes no part: keeps its known budget out of the total, or gets nothing."`
+	Excluded      bool     `json:"excluded,omitempty" doc:"The ad takes no part in the split: where its budget is known, it keeps that, and the total for the others is less by it; otherwise it gets nothing."`
 }
 
 // whole is a number without decimals that JSON, JavaScript and float64 all hold
@@ -41,7 +41,7 @@ type whole float64
 
 const maxWhole = 1<<53 - 1
 
-// Schema is the rule of a whole number.
+// Schema describes a whole number in the OpenAPI document.
 func (whole) Schema(huma.Registry) *huma.Schema {
 	low, high := 0.0, float64(maxWhole)
 	return &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &low, Maximum: &high}

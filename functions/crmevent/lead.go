@@ -24,7 +24,7 @@ import (
 // consumer is the inbox's name for these messages.
 const consumer = "crmevent"
 
-// Handle does one message's work: leads here, the rest as shared/dealsync does.
+// Handle handles one message: leads itself, everything else through shared/dealsync.
 func (f *function) Handle(ctx context.Context, m message.Message) error {
 	var own struct {
 		Kind string `json:"kind"`
@@ -71,7 +71,7 @@ func (f *function) recordLead(ctx context.Context, tenant string, m message.Mess
 	case err != nil || done:
 		return err
 	case page.DisconnectedAt != nil:
-		return fault.Conflictf("the page was disconnected before its lead was read")
+		return fault.Conflictf("the Facebook page was disconnected before its lead was read")
 	}
 	read, err := f.readLead(ctx, tenant, page, l)
 	if err != nil {
@@ -147,7 +147,7 @@ func (f *function) readLead(ctx context.Context, tenant string, page leads.Page,
 		outbox.Flush(ctx, f.db, tenant, f.queue)
 		return read, err
 	}
-	return read, fault.Down("the page's token changes while it is used", nil)
+	return read, fault.Down("the access token of the page was replaced twice while its lead was read; the message is tried again", nil)
 }
 
 func earlier(a, b time.Time) time.Time {

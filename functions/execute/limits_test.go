@@ -166,7 +166,7 @@ func TestAWriteWhoseOutcomeStayedUnknownCountsForTheLimit(t *testing.T) {
 	w.pass(time.Hour)
 	more := w.queue(tenant, to("11", 8_000))
 	w.run()
-	w.is(more, "pending", "moved by a fifth within 6 hours")
+	w.is(more, "pending", "moved by 20% within 6 hours")
 	if n := len(w.fake.Applied("511")); n != 1 {
 		t.Errorf("%d writes, want the first alone", n)
 	}

@@ -116,7 +116,7 @@ func TestAnUndoneUndoCountsForTheLimitAgain(t *testing.T) {
 	w.pass(time.Hour)
 	more := w.queue(tenant, to("11", 13_000))
 	w.run()
-	w.is(more, "pending", "moved by a fifth within 6 hours")
+	w.is(more, "pending", "moved by 20% within 6 hours")
 }
 
 func TestAnUndoOfALongMoveGivesUpWhatIsLeftOfIt(t *testing.T) {

@@ -53,8 +53,8 @@ type State struct {
 	Undoes *Change
 }
 
-// WithLive returns the state with what the platform shows. Offline, what is known
-// here stands in for it.
+// WithLive returns the state with what the platform shows. Where the platform was not
+// asked (Offline), the last known amount and status take its place.
 func (s State) WithLive(live Live) State {
 	if live.Offline {
 		live = Live{
@@ -173,16 +173,16 @@ func (s State) edited() (Outcome, bool) {
 	case o == nil:
 		return Outcome{}, false
 	case c.Kind == KindStatus && o.KnownStatus != "" && s.Live.Status != o.KnownStatus && s.Live.Status != c.TargetStatus:
-		return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again, knowing this",
+		return Outcome{Kind: Hold, Foreign: true, Reason: fmt.Sprintf("somebody else set %s from %s to %s; decide again with the new amount in view",
 			c.Object(), o.KnownStatus, s.Live.Status)}, true
 	case c.Kind != KindStatus && o.KnownMinor != nil && !same(s.Live.Amount, o.KnownMinor):
 		return Outcome{
 			Kind: Hold, Foreign: true,
-			Reason: fmt.Sprintf("somebody else changed %s: it has %s, and %s was known; decide again, knowing this",
+			Reason: fmt.Sprintf("somebody else changed %s: it has %s, and %s was known; decide again with the new amount in view",
 				c.Object(), c.Amount(s.Live.Amount), c.Amount(o.KnownMinor)),
 		}, true
 	case o.ForeignAt != nil && o.ForeignAt.After(c.decided()):
-		return Outcome{Kind: Hold, Reason: foreignEdit(c.Object(), o, c.Currency) + ", after this was decided; decide again, knowing this"}, true
+		return Outcome{Kind: Hold, Reason: foreignEdit(c.Object(), o, c.Currency) + ", after this was decided; decide again with the new amount in view"}, true
 	}
 	return Outcome{}, false
 }
@@ -300,10 +300,10 @@ func (s State) step() (int64, Outcome) {
 	next, until := Pace(s.Now, *from, *c.TargetMinor, s.Moves, s.Grain)
 	switch {
 	case !until.IsZero():
-		return next, s.wait(until, fmt.Sprintf("%s has moved by a fifth within 6 hours, our limit; it has %s and goes on to %s",
+		return next, s.wait(until, fmt.Sprintf("%s has moved by 20%% within 6 hours, which is our limit; it is at %s now, and the rest of the way to %s follows",
 			c.Object(), c.Amount(from), c.To()))
 	case next == *from:
-		return next, Outcome{Kind: Hold, Reason: fmt.Sprintf("%s has %s: a fifth of that, the most in 6 hours, is less than the smallest step of its currency",
+		return next, Outcome{Kind: Hold, Reason: fmt.Sprintf("%s has %s: 20%% of that, the most in 6 hours, is less than the smallest step of its currency",
 			c.Object(), c.Amount(from))}
 	}
 	return next, Outcome{}

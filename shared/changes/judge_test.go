@@ -63,7 +63,7 @@ func TestEachRuleIsAppliedRightBeforeAWrite(t *testing.T) {
 		"15 actions an hour ago":       {func(m *changes.State) { m.Campaign = many(15, time.Hour) }, changes.Send, ""},
 		"14 actions":                   {func(m *changes.State) { m.Campaign = many(14, 0) }, changes.Send, ""},
 		"4 writes of the ad set":       {func(m *changes.State) { m.Writes = many(4, time.Minute) }, changes.Wait, "Meta's limit"},
-		"moved by a fifth":             {func(m *changes.State) { m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}} }, changes.Wait, "moved by a fifth"},
+		"moved by a fifth":             {func(m *changes.State) { m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}} }, changes.Wait, "moved by 20%"},
 		"an undo of that": {func(m *changes.State) {
 			m.Moves = []changes.Move{{At: noon, Before: 12_500, After: 10_000}}
 			m.Change.Source = changes.Undo

@@ -82,7 +82,8 @@ func toward(from *int64, target, grain int64) int64 {
 	return down
 }
 
-// Scaled returns the parts of whole as parts of another whole.
+// Scaled divides another whole in the proportions in which parts divide whole, in whole
+// minor units that add up.
 func Scaled(parts map[string]int64, whole, other int64) map[string]int64 {
 	made := make(map[string]int64, len(parts))
 	left := other

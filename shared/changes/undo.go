@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Undoing is what PlanUndo takes into account.
+// Undoing is the input of PlanUndo.
 type Undoing struct {
 	Known
 	// Was is the change to undo, which took at least one step; its object is in

@@ -6,7 +6,7 @@ import "github.com/geminivideo/geminivideo/shared/money"
 type Split struct {
 	// Recommendations are in the order of the request's arms.
 	Recommendations []Recommendation
-	// Unallocated is what the limits left over.
+	// Unallocated is the part of the total that the ads' limits admit nowhere.
 	Unallocated money.Amount
 	// Limit names the limit that made the total impossible, "" where none did.
 	Limit Limit
@@ -126,7 +126,8 @@ type ArmPosterior struct {
 	Return float64
 	// First is the same for the first unit of the day, before the price rises.
 	First float64
-	// Shape is that of the Gamma posterior: 1/Shape is its squared coefficient of variation.
+	// Shape is the shape parameter of the Gamma posterior; 1/Shape is the posterior's
+	// squared coefficient of variation.
 	Shape float64
 	// Floor is the part of the budget that the ad gets to stay tried, whatever is
 	// believed of it, and Spread the standard deviation of the budgets that the draws

@@ -9,13 +9,14 @@ import (
 	"github.com/geminivideo/geminivideo/shared/fatigue"
 )
 
-// Report is what a sweep did: of one tenant as it is kept in gv.sweeps, or of all.
+// Report says what a sweep of one tenant did, as gv.sweeps stores it, or a sweep of all
+// tenants.
 type Report struct {
-	SweepID     string    `json:"sweep_id,omitempty" doc:"What it is kept as."`
+	SweepID     string    `json:"sweep_id,omitempty" doc:"The id that the sweep is stored under."`
 	StartedAt   time.Time `json:"started_at"`
 	CompletedAt time.Time `json:"completed_at"`
 	Seconds     float64   `json:"duration_seconds"`
-	// Tenants and PassedOver count those of a sweep of all.
+	// Tenants and PassedOver are set where the sweep was one of all tenants.
 	Tenants       int            `json:"tenants,omitempty" doc:"Tenants with active ads."`
 	PassedOver    int            `json:"passed_over,omitempty" doc:"Tenants with a schedule of their own."`
 	LookedAt      int            `json:"looked_at" doc:"Active ads that were judged."`
@@ -27,8 +28,8 @@ type Report struct {
 	Ads           []Remediated   `json:"ads" nullable:"false" doc:"What was done for each remediated ad; the first 100."`
 	Skipped       []Skipped      `json:"skipped" nullable:"false" doc:"What was not done for ads that tire, and why."`
 	Alerts        []AccountAlert `json:"account_alerts" nullable:"false" doc:"Accounts whose ads fell together: one alarm of the account, and no cut of each. The first 100."`
-	Resumed       bool           `json:"resumed" doc:"It went on where a sweep had been cut short."`
-	Unfinished    bool           `json:"unfinished" doc:"Its time ran out; the next sweep goes on behind the last ad."`
+	Resumed       bool           `json:"resumed" doc:"The sweep continued an earlier one that had been cut short."`
+	Unfinished    bool           `json:"unfinished" doc:"The sweep ran out of time; the next one continues after the last ad that was judged."`
 	// Held is set by a function whose sweep found another under way.
 	Held bool `json:"held,omitempty"`
 

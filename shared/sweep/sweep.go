@@ -91,7 +91,8 @@ type Sweep struct {
 
 const batch = 8_000
 
-// The leases end where the functions that sweep do, by their timeouts.
+// A lease lasts as long as the function that sweeps may run, so that it never outlives
+// its holder.
 const (
 	allTime    = 5 * time.Minute
 	tenantTime = 2 * time.Minute

@@ -10,7 +10,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/changes"
 )
 
-// AnyOpen, as the status of a Filter, asks for all changes that are not finished.
+// AnyOpen as the Status of a Filter selects all changes that are not finished.
 const AnyOpen changes.Status = "open"
 
 // Filter selects changes, or lines of the history; a field that is "" or zero
