@@ -7,12 +7,12 @@ import (
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
-// reason says in plain words, with the two numbers that mattered, why the ad's
+// reason says in plain words, with the numbers that mattered, why the ad's
 // budget is what it is, and why nothing was done where nothing was.
 func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 	c := m.req.Currency
 	var b strings.Builder
-	b.Grow(176)
+	b.Grow(208)
 	write := func(parts ...string) {
 		for _, p := range parts {
 			b.WriteString(p)
@@ -29,11 +29,12 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 	case a.Spend == 0 && r.Recommended > 0:
 		write("Not tried yet: nothing has been spent on it, so it gets ", r.Recommended.Format(c),
 			" to learn from; this account's ads should return about ", m.returnText, " per ", m.eachText, ".")
-	case r.Recommended < r.Current && a.Pipeline == 0 && m.matured[i] > 0.3:
-		write("Cut: ", a.Spend.Format(c), " spent has brought no deal so far; this account's ads should return about ",
-			m.returnText, " per ", m.eachText, ".")
 	default:
-		write(m.verb(r), m.eachText, " here should return about ", m.quote(r.Posterior.Return), ", against ",
+		write(m.verb(r))
+		if r.Recommended < r.Current && a.Pipeline == 0 && !a.PipelineUnknown && m.matured[i] > 0.3 {
+			write(a.Spend.Format(c), " spent has brought no deal so far; ")
+		}
+		write(m.eachText, " here should return about ", m.quote(r.Posterior.Return), ", against ",
 			m.returnText, " across the account.")
 	}
 	write(m.bound(r, a, i), m.remark(r, a))
@@ -91,8 +92,10 @@ func (m *model) remark(r *Recommendation, a *Arm) string {
 		return ""
 	case r.Posterior.Fatigue*float64(a.Impressions) > 0.5:
 		return " Its audience is tiring of it."
-	case r.Posterior.Shape < 1.5:
+	case r.Posterior.Shape < 1.5 && a.Spend < 2*m.set.TestSpend:
 		return " Little is known about it yet."
+	case r.Posterior.Shape < 1.5:
+		return " Its deals are too few to be sure of it."
 	default:
 		return ""
 	}
