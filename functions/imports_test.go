@@ -133,6 +133,22 @@ func TestNothingDeployedLinksInfra(t *testing.T) {
 	}
 }
 
+func TestEverySharedPackageIsDeployed(t *testing.T) {
+	t.Parallel()
+	m, all := shape(t)
+	linked := map[string]bool{}
+	for _, f := range m.Functions {
+		for _, path := range own(all["functions/"+f.Name].Deps) {
+			linked[path] = true
+		}
+	}
+	for path := range all {
+		if strings.HasPrefix(path, "shared/") && !linked[path] {
+			t.Errorf("no function links %s: what only tests and commands use belongs to infra", path)
+		}
+	}
+}
+
 // The testkit and the simulators are for tests and for the commands that run on
 // one machine.
 func TestOnlyTestsAndLocalCommandsImportTheTestkit(t *testing.T) {
