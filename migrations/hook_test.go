@@ -84,15 +84,23 @@ func TestAnAddressCountsOnceSupabaseHasConfirmedIt(t *testing.T) {
 	}
 }
 
+// makeAuthServersRole makes the role that Supabase's auth server has. It belongs to the
+// cluster: another test may be making it, and a migration grants it what is there when it
+// runs.
+func makeAuthServersRole(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	var known *pgconn.PgError
+	_, err := conn.Exec(t.Context(), `CREATE ROLE supabase_auth_admin NOLOGIN`)
+	if err != nil && (!errors.As(err, &known) || known.Code != "42710" && known.Code != "23505") {
+		t.Fatal(err)
+	}
+}
+
 func TestOnlySupabasesAuthServerMayAskTheHook(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	conn := connect(t, db)
-	// The role belongs to the cluster; another test may be making it.
-	var known *pgconn.PgError
-	if _, err := conn.Exec(t.Context(), `CREATE ROLE supabase_auth_admin NOLOGIN`); err != nil && !(errors.As(err, &known) && (known.Code == "42710" || known.Code == "23505")) {
-		t.Fatal(err)
-	}
+	makeAuthServersRole(t, conn)
 	if _, err := migrations.Apply(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
