@@ -12,7 +12,7 @@
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
 //	go run ./infra/bench search [-queries 10]
-//	go run ./infra/bench strangers [-each 3s] [function ...]
+//	go run ./infra/bench strangers [-each 5s] [function ...]
 //	go run ./infra/bench sweep [-ads 100000] [-days 7] [-tired 0.05] [-runs 5]
 //	go run ./infra/bench upgrades [-from 007,050|all] [-cli node_modules/.bin/supabase]
 package main

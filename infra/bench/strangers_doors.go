@@ -223,7 +223,7 @@ func (w *besieged) doors() []door {
 		},
 		{
 			function: "fatigue", method: http.MethodPost, path: "/api/ml/fatigue/check", header: bearer, lists: []string{"", "metrics_history"},
-			ask: same(http.MethodPost, "/api/ml/fatigue/check", `{"ad_id": "a1", "metrics_history": [{"impressions": 1000, "clicks": 20, "spend": 10}]}`),
+			ask: same(http.MethodPost, "/api/ml/fatigue/check", `{"ad_id": "a1", "metrics_history": [{"ctr": 0.02, "frequency": 1.2, "cpm": 10, "impressions": 1000}]}`),
 		},
 		{
 			function: "connections", method: http.MethodPut, path: "/api/connections/hubspot/stages", header: bearer, lists: []string{"", "stages"},
