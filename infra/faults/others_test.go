@@ -17,17 +17,23 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/fakemeta"
 )
 
-// hubspotIs plays the story while HubSpot answers its first requests so.
-func hubspotIs(t *testing.T, fault fakehubspot.Fault) {
+// answering plays the story while the first answers of somebody else are as inject makes
+// them; left is how many of these were never given.
+func answering(t *testing.T, inject func(*flow), left func(*flow) int) {
 	t.Helper()
 	t.Parallel()
 	f := onPostgres(t)
-	f.crm.Inject(fault)
+	inject(f)
 	f.play(nil)
 	f.holds()
-	if n := f.crm.FaultsLeft(); n > 0 {
-		t.Errorf("%d of %d faults never struck", n, fault.Times)
+	if n := left(f); n > 0 {
+		t.Errorf("%d faults never struck", n)
 	}
+}
+
+func hubspotIs(t *testing.T, fault fakehubspot.Fault) {
+	t.Helper()
+	answering(t, func(f *flow) { f.crm.Inject(fault) }, func(f *flow) int { return f.crm.FaultsLeft() })
 }
 
 func TestTheMainFlowSurvivesAHubSpotThatHangs(t *testing.T) {
@@ -50,17 +56,10 @@ func TestTheMainFlowSurvivesAHubSpotThatAnswersGarbage(t *testing.T) {
 	hubspotIs(t, fakehubspot.Fault{Body: "<html>a proxy's page</html>", Times: 20})
 }
 
-// metaIs plays the story while Meta answers the first questions after leads so.
+// metaIs answers questions after leads so.
 func metaIs(t *testing.T, fault fakemeta.Fault) {
 	t.Helper()
-	t.Parallel()
-	f := onPostgres(t)
-	f.meta.Inject(fault)
-	f.play(nil)
-	f.holds()
-	if n := f.meta.FaultsLeft(); n > 0 {
-		t.Errorf("%d of %d faults never struck", n, fault.Times)
-	}
+	answering(t, func(f *flow) { f.meta.Inject(fault) }, func(f *flow) int { return f.meta.FaultsLeft() })
 }
 
 func TestTheMainFlowSurvivesAMetaThatHangs(t *testing.T) {
@@ -90,17 +89,10 @@ func TestTheMainFlowSurvivesAMetaThatAnswersGarbage(t *testing.T) {
 	metaIs(t, fakemeta.Fault{Body: "<html>a proxy's page</html>", Times: 6})
 }
 
-// geminiIs plays the story while Gemini answers the first requests for vectors so.
+// geminiIs answers requests for vectors so, three times.
 func geminiIs(t *testing.T, fault fakegemini.Fault) {
 	t.Helper()
-	t.Parallel()
-	f := onPostgres(t)
-	f.gemini.Inject(fault, fault, fault)
-	f.play(nil)
-	f.holds()
-	if n := f.gemini.FaultsLeft(); n > 0 {
-		t.Errorf("%d of 3 faults never struck", n)
-	}
+	answering(t, func(f *flow) { f.gemini.Inject(fault, fault, fault) }, func(f *flow) int { return f.gemini.FaultsLeft() })
 }
 
 func TestTheMainFlowSurvivesAGeminiThatHangs(t *testing.T) { geminiIs(t, fakegemini.Hang()) }

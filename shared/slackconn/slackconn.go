@@ -80,10 +80,9 @@ func Save(ctx context.Context, tx pgx.Tx, set Channel, disabled bool) (Channel, 
 	rows, _ := tx.Query(ctx, `
 		INSERT INTO gv.slack_connections AS s (tenant_id, url, at_once, daily, weekly, kinds, time_zone, hour, weekday,
 		                                       daily_from, daily_at, weekly_from, weekly_at, updated_by, disabled_at, disabled_reason)
-		VALUES (gv.tenant(), @url, @at_once, @daily, @weekly, @kinds, @zone, @hour, @weekday, @daily_at::timestamptz - interval '1 day',
-		       @daily_at,
-		        @weekly_at::timestamptz - interval '7 days', @weekly_at, @who, CASE WHEN @off THEN now() END,
-		        CASE WHEN @off THEN @reason::text END)
+		VALUES (gv.tenant(), @url, @at_once, @daily, @weekly, @kinds, @zone, @hour, @weekday,
+		        @daily_at::timestamptz - interval '1 day', @daily_at, @weekly_at::timestamptz - interval '7 days', @weekly_at,
+		        @who, CASE WHEN @off THEN now() END, CASE WHEN @off THEN @reason::text END)
 		ON CONFLICT (tenant_id) DO UPDATE
 		SET url = excluded.url, url_set_at = CASE WHEN s.url <> excluded.url THEN now() ELSE s.url_set_at END,
 		    at_once = excluded.at_once, daily = excluded.daily, weekly = excluded.weekly, kinds = excluded.kinds, time_zone = excluded.time_zone,
