@@ -32,11 +32,14 @@ type loaded struct {
 
 func (l loaded) rate() float64 { return float64(len(l.took)) / l.wall.Seconds() }
 
-func (l loaded) at(share float64) time.Duration {
-	if len(l.took) == 0 {
+func (l loaded) at(share float64) time.Duration { return quantile(l.took, share) }
+
+// quantile is the one of ascending durations that so large a share is below; 0 of none.
+func quantile(ascending []time.Duration, share float64) time.Duration {
+	if len(ascending) == 0 {
 		return 0
 	}
-	return l.took[min(int(share*float64(len(l.took))), len(l.took)-1)]
+	return ascending[min(int(share*float64(len(ascending))), len(ascending)-1)]
 }
 
 // loop keeps so many requests in flight for a time. request returns the n-th one.

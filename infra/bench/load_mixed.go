@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,7 +97,7 @@ func loadMixed(ctx context.Context, lasting time.Duration) error {
 	if ratio > mostDelayed {
 		failed = append(failed, fmt.Errorf("one tenant's burst makes the others wait %.2f times as long, above %.0f", ratio, mostDelayed))
 	}
-	fmt.Printf("    the system's process held at most %s\n", peakMemory(s.cmd.Process.Pid))
+	fmt.Printf("    the system's process held at most %.0f MB\n", peakMB(s.cmd.Process.Pid))
 	return errors.Join(append(failed, clicksAreThere(ctx, s, tenants))...)
 }
 
@@ -282,20 +281,6 @@ func pick(answers []mixedAnswer, want func(mixedAnswer) bool) (took []time.Durat
 	return took, errs
 }
 
-func at(sorted []time.Duration, share float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)].Round(10 * time.Microsecond)
-}
-
-// peakMemory is the most that a process held in memory, as Linux says it.
-func peakMemory(pid int) string {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return "what this system does not say"
-	}
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
-	line, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(line)
+func at(took []time.Duration, share float64) time.Duration {
+	return quantile(took, share).Round(10 * time.Microsecond)
 }

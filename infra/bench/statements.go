@@ -32,10 +32,8 @@ func (db *database) copy(ctx context.Context, name string) (*databaseCopy, error
 	}
 	defer admin.Close(ctx)
 	_ = db.admin.Close(ctx)
-	for _, sql := range []string{`CREATE DATABASE ` + name + ` TEMPLATE bench`} {
-		if _, err := admin.Exec(ctx, sql); err != nil {
-			return nil, err
-		}
+	if _, err := admin.Exec(ctx, `CREATE DATABASE `+name+` TEMPLATE bench`); err != nil {
+		return nil, err
 	}
 	if db.admin, err = pgx.Connect(ctx, db.cluster.URL("bench")); err != nil {
 		return nil, err
