@@ -78,7 +78,7 @@ func creditAll(ctx context.Context, tx pgx.Tx, portal int64, deals []int64) (nee
 			affected[ad] = true
 		}
 	}
-	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	totals, err := ads.RecomputeCredited(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 

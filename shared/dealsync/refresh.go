@@ -188,7 +188,7 @@ func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	if err := w.recordHashes(ctx, store, r); err != nil {
 		return err
 	}
-	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	totals, err := ads.RecomputeCredited(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	w.needsFlush = slices.ContainsFunc(totals, ads.Totals.NewWinner)
 	if err == nil && w.batch != nil {
 		err = w.compare(ctx, tx, r, digests)

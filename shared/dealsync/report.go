@@ -108,7 +108,7 @@ func reported(ctx context.Context, tx pgx.Tx, key string, r dealsource.Report) (
 			affected[ad] = true
 		}
 	}
-	totals, err := ads.Recompute(ctx, tx, slices.Sorted(maps.Keys(affected)))
+	totals, err := ads.RecomputeCredited(ctx, tx, slices.Sorted(maps.Keys(affected)))
 	return slices.ContainsFunc(totals, ads.Totals.NewWinner), err
 }
 
