@@ -43,6 +43,9 @@ const counts = `CASE WHEN NOT d.split THEN jsonb_build_array(d.state, d.ad_id, d
 // transaction ends, and returns what is recorded of them.
 func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 	batch, locked := &pgx.Batch{}, map[int64]Row{}
+	// What follows looks rows up by their ids, for which one plan serves as well as another.
+	// Where statements are kept by name, Postgres would still plan some of them at each call.
+	batch.Queue(`SET LOCAL plan_cache_mode = force_generic_plan`)
 	s.queueLock(batch, "deal", ids)
 	batch.Queue(`
 		SELECT d.deal_id, d.xmin::text, d.state = 'live', d.created_at,
