@@ -40,11 +40,9 @@ func TestTheShortWayEndsWhereTheWholeOneDoes(t *testing.T) {
 		id, value := src.IntN(8), src.IntN(100_000)
 		stage := []string{"closed_won", "appointment_scheduled"}[src.IntN(2)]
 		w.Exec(`DELETE FROM gv.deal_touches WHERE deal_id = $1`, id)
-		for _, before := range strings.Fields(w.Text(`WITH gone AS (DELETE FROM gv.deals WHERE deal_id = $1 RETURNING ad_id), parts AS (
+		touched = append(touched, strings.Fields(w.Text(`WITH gone AS (DELETE FROM gv.deals WHERE deal_id = $1 RETURNING ad_id), parts AS (
 			DELETE FROM gv.deal_credits WHERE deal_id = $1 RETURNING ad_id)
-			SELECT coalesce(string_agg(ad_id, ' '), '') FROM (SELECT ad_id FROM gone UNION SELECT ad_id FROM parts) AS a`, id)) {
-			touched = append(touched, before)
-		}
+			SELECT coalesce(string_agg(ad_id, ' '), '') FROM (SELECT ad_id FROM gone UNION SELECT ad_id FROM parts) AS a`, id))...)
 		if src.IntN(4) > 0 {
 			w.deal(id, ad, stage, value, float64(src.IntN(11))/10)
 			if ad != other && src.IntN(3) == 0 {
