@@ -6,6 +6,7 @@ package money
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -94,25 +95,34 @@ func (a Amount) Units(c Currency) float64 { return float64(a) / scale(c) }
 // Format writes a with its currency's decimals and thousands separators, for
 // people: "1,234.50 USD".
 func (a Amount) Format(c Currency) string {
-	whole := strconv.FormatFloat(math.Abs(a.Units(c)), 'f', c.Decimals(), 64)
-	digits, fraction, _ := strings.Cut(whole, ".")
-	var b strings.Builder
+	var text [40]byte
+	return string(a.Append(text[:0], c))
+}
+
+// Append appends what Format returns to text.
+func (a Amount) Append(text []byte, c Currency) []byte {
+	minor := uint64(a)
 	if a < 0 {
-		b.WriteByte('-')
+		text, minor = append(text, '-'), -minor
 	}
-	for i, r := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
+	decimals := c.Decimals()
+	var buffer [24]byte
+	digits := strconv.AppendUint(buffer[:0], minor, 10)
+	for len(digits) <= decimals { // at least one digit before the point
+		digits = slices.Insert(digits, 0, '0')
+	}
+	whole := len(digits) - decimals
+	for i, digit := range digits {
+		switch {
+		case i == whole:
+			text = append(text, '.')
+		case 0 < i && i < whole && (whole-i)%3 == 0:
+			text = append(text, ',')
 		}
-		b.WriteRune(r)
+		text = append(text, digit)
 	}
-	if fraction != "" {
-		b.WriteByte('.')
-		b.WriteString(fraction)
-	}
-	b.WriteByte(' ')
-	b.WriteString(string(c))
-	return b.String()
+	text = append(text, ' ')
+	return append(text, c...)
 }
 
 func scale(c Currency) float64 { return math.Pow10(c.Decimals()) }

@@ -43,8 +43,8 @@ func (m *model) marginal(total float64) float64 {
 	if best <= 0 || most < total {
 		return 0
 	}
-	saturation := slices.Repeat([]float64{k}, len(roots))
-	return 1 / sq(waterLevel(total, roots, saturation, lo, hi, 1/best))
+	w := water{total: total, sat: slices.Repeat([]float64{k}, len(roots)), lo: lo, hi: hi, mu: 1 / best}
+	return 1 / sq(w.level(roots))
 }
 
 // mature reports whether the account's deals could have shown.
@@ -104,12 +104,12 @@ func (m *model) verdict(i int, rate float64, g reported, r *Recommendation) Verd
 	switch {
 	case a.Excluded, m.matured[i] < matureShare, a.Spend < m.set.TestSpend:
 		return None
-	case g.surelyBelow(m.set.BreakEven/rate) > 0.93 && a.Spend >= 2*m.set.TestSpend:
+	case rate < m.set.BreakEven && a.Spend >= 2*m.set.TestSpend && g.surelyBelow(m.set.BreakEven/rate) > 0.93:
 		if r.Recommended > r.Current {
 			return None // the total or a floor forces the raise
 		}
 		return Kill
-	case g.surelyAbove(m.set.Target/rate) > 0.8 && r.Recommended >= r.Current:
+	case rate > m.set.Target && r.Recommended >= r.Current && g.surelyAbove(m.set.Target/rate) > 0.8:
 		return Scale
 	default:
 		return Maintain

@@ -225,7 +225,7 @@ func (m *model) valueWindow(i int, days float64) (x window, before float64) {
 	moved, clicksOld, clicksNew, shown := 0.0, 0.0, 0.0, 0.0
 	for k := range legs {
 		l := &legs[k]
-		c, in := hat(l), l.within(since)
+		c, in := hat.of(l), l.within(since)
 		if in > 0 {
 			d := l.cash
 			if pipeline {

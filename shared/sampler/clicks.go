@@ -183,8 +183,8 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 		}
 		// The legs follow each other, so what is left over all of them is what is left
 		// from the first to the last, as long as none is down to the floor.
-		fall := -math.Expm1(-r * seen)
-		weighted, left := fall/r, 1-fall
+		left := math.Exp(-r * seen)
+		weighted := (1 - left) / r
 		if left < faded || r*seen < 1e-3 {
 			weighted, left = 0, math.Max(faded, left)
 			for k := range legs {
@@ -208,6 +208,11 @@ func (m *model) presentCTR(i int, base float64, prior, like *[rates]float64) {
 		sure = n / (n + 1)
 	}
 	mean := math.Min(1, (clickStrength+clk)/(clickStrength/base+seen))
+	if sure == 0 {
+		m.ctr[i], m.ctr0[i] = math.Sqrt(mean*now), math.Sqrt(mean*start)
+		m.ctrCV[i] = 1/(clickStrength+clk) + sq(fatigueSpread*math.Min(1, rate*seen)/2)
+		return
+	}
 	blend := func(known, unknown float64) float64 {
 		return math.Exp(sure*math.Log(known) + (1-sure)*math.Log(unknown))
 	}

@@ -128,7 +128,7 @@ func (m *model) countRate(rows []int, opened, gone *share) float64 {
 		present := 0.0
 		for _, l := range m.armLegs(i) {
 			from, to := (a.AgeHours-l.to)/24, (a.AgeHours-l.from)/24
-			present += hat(&l) * (opened.over(from, to) - gone.over(from, to))
+			present += hat.of(&l) * (opened.over(from, to) - gone.over(from, to))
 		}
 		w := 1 / (1 + present/1000)
 		deals, clicks = deals+w*float64(*a.Deals), clicks+w*present
@@ -146,7 +146,7 @@ func (m *model) countWindow(i int, days, rate float64, opened, gone *share) (x c
 	present := 0.0
 	for k := range legs {
 		l := &legs[k]
-		c, in := hat(l), l.within(since)
+		c, in := hat.of(l), l.within(since)
 		if in > 0 {
 			x.moved += in * l.deals
 			from, to := (age-l.to)/24, (age-math.Max(l.from, since))/24

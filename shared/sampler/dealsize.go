@@ -1,6 +1,9 @@
 package sampler
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // How often an ad sells and how much a sale is worth are learned apart: 20,000 in
 // one deal proves little, in twenty a lot. The number of an ad's deals is known,
@@ -298,7 +301,7 @@ func (m *model) unevenness() float64 {
 
 // perDeal is the usual size, shrunk where a value is far more than its deals of it.
 func perDeal(value, deals, usual float64) float64 {
-	if deals <= 0 {
+	if deals <= 0 || value <= deals*usual {
 		return usual
 	}
 	return usual * math.Pow(math.Max(1, value/deals/usual), 0.3)
@@ -380,6 +383,12 @@ func (m *model) spreadOfDeals() float64 {
 func (m *model) shrinkSizes(values, counts []float64, usual, spread float64) (size, variance []float64) {
 	n := len(values)
 	size, variance = make([]float64, n), make([]float64, n)
+	if !slices.ContainsFunc(counts, func(deals float64) bool { return deals > 0 }) {
+		for i := range size {
+			size[i] = usual
+		}
+		return size, variance
+	}
 	y, v := make([]float64, n), make([]float64, n)
 	for i := range n {
 		if counts[i] > 0 && values[i] > 0 {

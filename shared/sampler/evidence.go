@@ -19,7 +19,11 @@ type evidence struct {
 // gather returns every ad's evidence. It sets how far the ads have matured. A quick
 // one fills in the middle node alone.
 func (m *model) gather(quick bool) []evidence {
-	ev := make([]evidence, len(m.rows))
+	if m.evidence == nil {
+		m.evidence = make([]evidence, len(m.rows))
+	}
+	ev := m.evidence // the last one's are not needed any more
+	clear(ev)
 	var curves [nodes]*curve
 	for q := range nodes {
 		curves[q] = m.curve
@@ -42,7 +46,7 @@ func (m *model) gather(quick bool) []evidence {
 		perOpen, perWon := w/m.sizes[i].open, w/m.sizes[i].won
 		for k := range legs {
 			l := &legs[k]
-			c := hat(l)
+			c := hat.of(l)
 			if c <= 0 {
 				continue
 			}

@@ -140,20 +140,24 @@ func follows(b, a *Observation) bool {
 // expectedClicks returns how many clicks a leg of row i stands for. An ad without
 // clicks, or without impressions, still has evidence: what its views or its money
 // should have brought.
-func (m *model) expectedClicks(i int) func(*leg) float64 {
+func (m *model) expectedClicks(i int) standsFor {
 	a := m.arm(i)
 	imp, clk := float64(a.Impressions), float64(a.Clicks)
 	if clk > 0 {
 		// The estimate's clicks, spread as the real ones.
-		shrunk := imp * (clickStrength + clk) / (clickStrength/m.account.CTR + imp)
-		return func(l *leg) float64 { return l.clk * shrunk / clk }
+		return standsFor{click: imp / clk * (clickStrength + clk) / (clickStrength/m.account.CTR + imp)}
 	}
 	if imp > 0 {
-		rate := clickStrength / (clickStrength/m.account.CTR + imp)
-		return func(l *leg) float64 { return l.imp * rate }
+		return standsFor{view: clickStrength / (clickStrength/m.account.CTR + imp)}
 	}
-	return func(l *leg) float64 { return l.spend / (m.account.CPM / 1000) * m.account.CTR }
+	return standsFor{money: 1000 / m.account.CPM * m.account.CTR}
 }
+
+// standsFor is how many clicks one of an ad's clicks, views or units of money stands
+// for. One of the three is not 0.
+type standsFor struct{ click, view, money float64 }
+
+func (s standsFor) of(l *leg) float64 { return l.clk*s.click + l.imp*s.view + l.spend*s.money }
 
 // stretch is one or several legs of an ad, with the clicks that they stand for.
 type stretch struct {
@@ -171,7 +175,7 @@ func (m *model) stretches(i int) []stretch {
 	least := m.arm(i).AgeHours / mostStretches
 	for k := range legs {
 		l := &legs[k]
-		s := stretch{from: l.from, to: l.to, clicks: hat(l), pipe: l.pipe, cash: l.cash}
+		s := stretch{from: l.from, to: l.to, clicks: hat.of(l), pipe: l.pipe, cash: l.cash}
 		if n := len(out); n > 0 {
 			// A short leg goes to a stretch that is long enough already, so that asking once
 			// more begins no new one, but only until that is half as long again.

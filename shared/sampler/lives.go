@@ -105,7 +105,7 @@ func (m *model) countDays(rows []int) []countDay {
 			to = math.Max(to, from+1e-6)
 			for d := int(from); float64(d) < to && d < countDays; d++ {
 				part := (math.Min(to, float64(d+1)) - math.Max(from, float64(d))) / (to - from)
-				all[d].clicks += part * weight * hat(l)
+				all[d].clicks += part * weight * hat.of(l)
 				all[d].moved += part * l.deals
 				last = max(last, d+1)
 			}

@@ -2,8 +2,10 @@ package sampler
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -14,6 +16,7 @@ type model struct {
 	req   *Request
 	set   Settings
 	rows  []int // request index of each row
+	arms  []Arm // the request's, a row each
 	legs  []leg
 	start []int // legs of row i are legs[start[i]:start[i+1]]
 
@@ -35,7 +38,8 @@ type model struct {
 	saturation []float64 // budget at which the price, and the wear to come, have doubled the cost
 	lo, hi     []float64 // limits of the budget
 
-	delivered, taught []int // see mostDelivered and teachers
+	delivered, taught []int      // see mostDelivered and teachers
+	evidence          []evidence // see gather
 
 	sure []float64 // see doubted
 
@@ -45,11 +49,15 @@ type model struct {
 	each                 money.Amount
 	current              float64 // the sum of the shown budgets of today
 	eachText, returnText string
+	reasons              strings.Builder // the reasons of all rows, one after the other
+
+	shown []money.Amount // the budget shown as today's, per row
 }
 
 func fit(req *Request) *model {
 	n := len(req.Arms)
-	m := &model{req: req, set: defaults(req), rows: order(req.Arms), start: make([]int, n+1)}
+	m := &model{req: req, set: defaults(req), start: make([]int, n+1)}
+	m.rows, m.arms = order(req.Arms)
 	columns := make([]float64, 10*n)
 	for i, c := range []*[]float64{
 		&m.ctr, &m.ctrCV, &m.ctr0, &m.cpm, &m.priceCV, &m.fatigue, &m.matured, &m.lo, &m.hi, &m.saturation,
@@ -57,10 +65,10 @@ func fit(req *Request) *model {
 		*c = columns[i*n : (i+1)*n : (i+1)*n]
 	}
 	m.legs = make([]leg, 0, n)
-	for i, at := range m.rows {
-		m.legs = appendLegs(m.legs, &req.Arms[at])
+	for i := range m.arms {
+		m.legs = appendLegs(m.legs, &m.arms[i])
 		m.start[i+1] = len(m.legs)
-		m.cash = m.cash || req.Arms[at].Cash != nil
+		m.cash = m.cash || m.arms[i].Cash != nil
 	}
 	m.account.Version = Version
 	m.learnPrice()
@@ -96,19 +104,72 @@ func (m *model) reported(i int) reported {
 	return newReported(m.believed.cvAll[i] + m.ctrCV[i] + m.priceCV[i] + m.account.Doubt)
 }
 
-func (m *model) arm(i int) *Arm       { return &m.req.Arms[m.rows[i]] }
+func (m *model) arm(i int) *Arm       { return &m.arms[i] }
 func (m *model) armLegs(i int) []leg  { return m.legs[m.start[i]:m.start[i+1]] }
 func clamp(x, lo, hi float64) float64 { return math.Max(lo, math.Min(hi, x)) }
 func sq(x float64) float64            { return x * x }
 
-// order returns the arms' indices sorted by id.
-func order(arms []Arm) []int {
+// order returns the arms sorted by id, with their indices. What is read a dozen times
+// in one order lies in that order, so the arms are copied unless they do already.
+func order(arms []Arm) ([]int, []Arm) {
 	rows := make([]int, len(arms))
 	for i := range rows {
 		rows[i] = i
 	}
-	slices.SortFunc(rows, func(a, b int) int { return cmp.Compare(arms[a].ID, arms[b].ID) })
-	return rows
+	inOrder := true
+	for i := 1; i < len(arms) && inOrder; i++ {
+		inOrder = arms[i-1].ID <= arms[i].ID
+	}
+	if inOrder {
+		return rows, arms
+	}
+	keys := make([]idKey, len(arms))
+	common := commonPrefix(arms)
+	for i := range arms {
+		keys[i] = idKey{idPart(arms[i].ID[common:]), i}
+	}
+	slices.SortFunc(keys, func(a, b idKey) int {
+		if a.part != b.part {
+			return cmp.Compare(a.part, b.part)
+		}
+		return cmp.Compare(arms[a.row].ID, arms[b.row].ID)
+	})
+	at := make([]int, len(arms))
+	for i, k := range keys {
+		rows[i], at[k.row] = k.row, i
+	}
+	sorted := make([]Arm, len(arms))
+	for i := range arms {
+		sorted[at[i]] = arms[i]
+	}
+	return rows, sorted
+}
+
+// idKey is what of an id decides first in which order it comes.
+type idKey struct {
+	part uint64
+	row  int
+}
+
+// idPart is the first eight bytes as a number that sorts as they do.
+func idPart(id string) uint64 {
+	var first [8]byte
+	copy(first[:], id)
+	return binary.BigEndian.Uint64(first[:])
+}
+
+// commonPrefix is how many bytes all ids begin with alike: a platform's ids do.
+func commonPrefix(arms []Arm) int {
+	first := arms[0].ID
+	n := len(first)
+	for i := range arms {
+		id := arms[i].ID
+		n = min(n, len(id))
+		for id[:n] != first[:n] {
+			n--
+		}
+	}
+	return n
 }
 
 // defaults fills the settings that the caller left out.

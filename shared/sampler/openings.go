@@ -81,7 +81,7 @@ func (o *openedDeals) expected(m *model, i int, days float64) (x countWindow, be
 		if to < from || to <= 0 {
 			continue
 		}
-		c, all := hat(&l), (l.to-l.from)/24
+		c, all := hat.of(&l), (l.to-l.from)/24
 		part := func(from, to float64) float64 { // of the leg's clicks
 			if all <= 1e-6 {
 				return c

@@ -2,7 +2,6 @@ package sampler
 
 import (
 	"math"
-	"strings"
 
 	"github.com/geminivideo/geminivideo/shared/money"
 )
@@ -10,9 +9,8 @@ import (
 // reason says in plain words, with the numbers that mattered, why the ad's
 // budget is what it is, and why nothing was done where nothing was.
 func (m *model) reason(r *Recommendation, a *Arm, i int) string {
-	c := m.req.Currency
-	var b strings.Builder
-	b.Grow(208)
+	b := &m.reasons
+	from := b.Len()
 	write := func(parts ...string) {
 		for _, p := range parts {
 			b.WriteString(p)
@@ -20,25 +18,36 @@ func (m *model) reason(r *Recommendation, a *Arm, i int) string {
 	}
 	switch {
 	case a.Excluded && a.CurrentKnown && r.Recommended > 0:
-		write("Excluded: it takes no part and keeps ", r.Recommended.Format(c), ", which is taken off the total first.")
-		return b.String()
+		write("Excluded: it takes no part and keeps ")
+		m.writeAmount(r.Recommended)
+		write(", which is taken off the total first.")
+		return b.String()[from:]
 	case a.Excluded:
 		return "Excluded: it takes no part and gets nothing."
 	case m.req.Total == 0:
 		return "The total budget is zero, so there is nothing to divide."
 	case a.Spend == 0 && r.Recommended > 0:
-		write("Not tried yet: nothing has been spent on it, so it gets ", r.Recommended.Format(c),
-			" to learn from; this account's ads should return about ", m.returnText, " per ", m.eachText, ".")
+		write("Not tried yet: nothing has been spent on it, so it gets ")
+		m.writeAmount(r.Recommended)
+		write(" to learn from; this account's ads should return about ", m.returnText, " per ", m.eachText, ".")
 	default:
 		write(m.verb(r))
 		if r.Recommended < r.Current && a.Pipeline == 0 && !a.PipelineUnknown && m.matured[i] > 0.3 {
-			write(a.Spend.Format(c), " spent has brought no deal so far; ")
+			m.writeAmount(a.Spend)
+			write(" spent has brought no deal so far; ")
 		}
-		write(m.eachText, " here should return about ", m.quote(r.Posterior.Return), ", against ",
-			m.returnText, " across the account.")
+		write(m.eachText, " here should return about ")
+		m.writeAmount(m.brings(r.Posterior.Return))
+		write(", against ", m.returnText, " across the account.")
 	}
 	write(m.bound(r, a, i), m.remark(r, a))
-	return b.String()
+	return b.String()[from:]
+}
+
+// writeAmount writes an amount into the reasons.
+func (m *model) writeAmount(a money.Amount) {
+	var digits [40]byte
+	m.reasons.Write(a.Append(digits[:0], m.req.Currency))
 }
 
 // verb begins the reason for a change.
@@ -101,10 +110,13 @@ func (m *model) remark(r *Recommendation, a *Arm) string {
 	}
 }
 
-// quote writes what the amount that returns are quoted for brings at a rate.
-func (m *model) quote(rate float64) string {
-	return money.Amount(math.Round(math.Min(rate*float64(m.each), float64(money.Max)))).Format(m.req.Currency)
+// brings is what the amount that returns are quoted for brings at a rate.
+func (m *model) brings(rate float64) money.Amount {
+	return money.Amount(math.Round(math.Min(rate*float64(m.each), float64(money.Max))))
 }
+
+// quote writes it.
+func (m *model) quote(rate float64) string { return m.brings(rate).Format(m.req.Currency) }
 
 // each is the amount that returns are quoted for.
 func each(c money.Currency) money.Amount { return hundredDollars(c) }

@@ -55,7 +55,7 @@ import (
 
 // Version names the model: a stored decision can be replayed bit for bit while
 // it is the same.
-const Version = "gamma-chain-6"
+const Version = "gamma-chain-7"
 
 // Allocate divides the request's total across its arms.
 func Allocate(req Request) Split {
@@ -72,9 +72,11 @@ func Allocate(req Request) Split {
 	m := fit(&req)
 	m.limit(&split)
 	current := make([]float64, len(m.rows))
+	m.shown = make([]money.Amount, len(m.rows))
 	kept := money.Amount(0)
 	for i := range m.rows {
-		current[i] = float64(shownCurrent(m.arm(i)))
+		m.shown[i] = shownCurrent(m.arm(i))
+		current[i] = float64(m.shown[i])
 		if m.arm(i).Excluded {
 			kept += money.Amount(m.lo[i])
 		} else {
@@ -90,6 +92,7 @@ func Allocate(req Request) Split {
 	m.account.Draws = m.set.Draws
 	m.average(&split.Account, budgets, current)
 	m.returnText = m.quote(m.account.Return)
+	m.reasons.Grow(usualReason * len(m.rows))
 	for i, at := range m.rows {
 		m.recommend(&split.Recommendations[at], i, budgets[i], &t)
 	}
@@ -111,6 +114,10 @@ func (m *model) leaveUnspent(split *Split) {
 	split.LimitReason = "What is left would return less than the account's break-even, and allow_unspent is set."
 }
 
+// usualReason is how many bytes the reason for a budget has.
+const usualReason = 160
+
+// shownCurrent is the budget that is shown as today's.
 func shownCurrent(a *Arm) money.Amount {
 	if a.CurrentKnown || a.Current > 0 {
 		return a.Current
@@ -165,7 +172,7 @@ func (m *model) recommend(r *Recommendation, i int, budget money.Amount, t *tall
 	g := m.reported(i)
 	rate := first / (1 + float64(budget)/m.account.Saturation)
 	up := m.doubted(t.up[i])
-	r.ID, r.Current, r.Recommended = a.ID, shownCurrent(a), budget
+	r.ID, r.Current, r.Recommended = a.ID, m.shown[i], budget
 	r.Change = change(r.Current, budget)
 	switch {
 	case a.Excluded:

@@ -58,7 +58,7 @@ func (p *posterior) draw(s []float64, k int) (best int) {
 type tally struct {
 	budget   []float64 // the mean within the limits
 	up, best []int32   // draws whose budget is above today's; draws in which the ad is best
-	mu       float64   // the last draw's solution, where the next one's search starts
+	water    water
 
 	sum, square []float64 // of the draws' budgets, for their spread
 }
@@ -77,34 +77,64 @@ func (m *model) tally(visit func(t *tally, s []float64, k int)) tally {
 	if workers = min(workers, chunks); n*draws < 20000 {
 		workers = 1
 	}
-	tallies := make([]tally, chunks)
-	work := func(first int) {
-		s := make([]float64, n)
-		for part := first; part < chunks; part += workers {
-			t := tally{
-				budget: make([]float64, n), up: make([]int32, n), best: make([]int32, n), square: make([]float64, n),
-			}
-			for k := part * draws / chunks; k < (part+1)*draws/chunks; k++ {
-				visit(&t, s, k)
-			}
-			tallies[part] = t
+	chunk := func(t *tally, s []float64, part int) {
+		for k := part * draws / chunks; k < (part+1)*draws/chunks; k++ {
+			visit(t, s, k)
 		}
 	}
+	sum := m.newTally()
+	if workers == 1 {
+		t, s := m.newTally(), make([]float64, n)
+		for part := range chunks {
+			chunk(&t, s, part)
+			sum.add(&t)
+			t.clear()
+		}
+		return sum
+	}
+	tallies := make([]tally, chunks)
 	var group sync.WaitGroup
 	for w := range workers {
-		group.Go(func() { work(w) })
+		group.Go(func() {
+			s := make([]float64, n)
+			for part := w; part < chunks; part += workers {
+				tallies[part] = m.newTally()
+				chunk(&tallies[part], s, part)
+			}
+		})
 	}
 	group.Wait()
-	sum := tallies[0]
-	for _, t := range tallies[1:] {
-		for i := range n {
-			sum.budget[i] += t.budget[i]
-			sum.up[i] += t.up[i]
-			sum.best[i] += t.best[i]
-			sum.square[i] += t.square[i]
-		}
+	for part := range tallies {
+		sum.add(&tallies[part])
 	}
 	return sum
+}
+
+func (m *model) newTally() tally {
+	n := len(m.rows)
+	return tally{
+		budget: make([]float64, n), up: make([]int32, n), best: make([]int32, n), square: make([]float64, n),
+		water: water{total: m.total, sat: m.saturation, lo: m.lo, hi: m.hi},
+	}
+}
+
+// add adds what other collected.
+func (t *tally) add(other *tally) {
+	for i := range t.budget {
+		t.budget[i] += other.budget[i]
+		t.up[i] += other.up[i]
+		t.best[i] += other.best[i]
+		t.square[i] += other.square[i]
+	}
+}
+
+// clear makes t as good as new.
+func (t *tally) clear() {
+	clear(t.budget)
+	clear(t.up)
+	clear(t.best)
+	clear(t.square)
+	t.water.mu = 0
 }
 
 // split solves the division of the total for every draw. Beside the mean budgets it
@@ -114,20 +144,7 @@ func (m *model) split(current []float64) tally {
 	p := m.posterior()
 	t := m.tally(func(t *tally, s []float64, k int) {
 		t.best[p.draw(s, k)]++
-		t.mu = waterLevel(m.total, s, m.saturation, m.lo, m.hi, t.mu)
-		for i, x := range s {
-			b := m.saturation[i] * (t.mu*x - 1)
-			if b > current[i] {
-				t.up[i]++
-			}
-			if b < m.lo[i] {
-				b = m.lo[i]
-			} else if b > m.hi[i] {
-				b = m.hi[i]
-			}
-			t.budget[i] += b
-			t.square[i] += b * b
-		}
+		t.take(s, t.water.level(s), current)
 	})
 	t.sum = slices.Clone(t.budget)
 	for i := range t.budget {
@@ -136,52 +153,21 @@ func (m *model) split(current []float64) tally {
 	return t
 }
 
-// waterLevel finds mu, one over the square root of the marginal return at which the
-// budgets K(mu s - 1), held to their limits, use up the total. The return of a
-// budget b is r b/(1+b/K), so its margin is r/(1+b/K)^2. Newton's steps on this
-// piecewise linear function are kept inside a bracket.
-func waterLevel(total float64, s, sat, lo, hi []float64, mu float64) float64 {
-	low, high := 0.0, math.Inf(1)
-	if mu <= 0 {
-		top := 1e-300
-		for _, x := range s {
-			top = math.Max(top, x)
+// take adds the budgets of a draw. Which ads are at a limit changes from draw to draw,
+// so the loop has no branch that a processor would guess wrong.
+func (t *tally) take(s []float64, mu float64, current []float64) {
+	n := len(s)
+	sat, lo, hi, current := t.water.sat[:n], t.water.lo[:n], t.water.hi[:n], current[:n]
+	budget, square, ups := t.budget[:n], t.square[:n], t.up[:n]
+	for i, x := range s {
+		b := sat[i] * (mu*x - 1)
+		up := int32(0)
+		if b > current[i] {
+			up = 1
 		}
-		mu = 2 / top
+		b = min(max(b, lo[i]), hi[i])
+		ups[i] += up
+		budget[i] += b
+		square[i] += b * b
 	}
-	sat, lo, hi = sat[:len(s)], lo[:len(s)], hi[:len(s)]
-	for range 100 {
-		used, slope := 0.0, 0.0
-		for i, x := range s {
-			b := sat[i] * (mu*x - 1)
-			if b <= lo[i] {
-				used += lo[i]
-			} else if b >= hi[i] {
-				used += hi[i]
-			} else {
-				used += b
-				slope += sat[i] * x
-			}
-		}
-		miss := total - used
-		if math.Abs(miss) <= 1e-9*total+1e-6 {
-			break
-		}
-		if miss > 0 {
-			low = mu
-		} else {
-			high = mu
-		}
-		next := mu + miss/slope
-		if !(next > low && next < high) { // also NaN and infinities
-			if next = (low + high) / 2; math.IsInf(high, 1) {
-				next = 2 * mu
-			}
-		}
-		if next == mu || next > 1e300 {
-			break
-		}
-		mu = next
-	}
-	return mu
 }

@@ -176,19 +176,25 @@ func (m *model) spread(ev []evidence, lift []float64) (belief, *pool) {
 		p.x[j], p.e[j] = ev[i].open+ev[i].won, clicks(i)
 	}
 	var post [len(spreadGrid) * len(clickbaitGrid)]float64
+	var counts [len(spreadGrid)]float64 // what the numbers of deals alone say of each shape
+	for s, shape := range spreadGrid {
+		g0, _ := math.Lgamma(shape)
+		for _, x := range p.x {
+			g1, _ := math.Lgamma(shape + x)
+			counts[s] += g1 - g0
+		}
+	}
 	for b, slope := range clickbaitGrid {
-		m.factors(p.factor, rows, lift, easy, slope)
+		logs := m.factors(p.factor, rows, lift, easy, slope)
 		mu := p.even
 		for s, shape := range spreadGrid {
 			k := b*len(spreadGrid) + s
 			mu = p.mean(shape, mu)
-			g0, _ := math.Lgamma(shape)
-			for j := range rows {
-				prior := shape / (mu * p.factor[j])
-				g1, _ := math.Lgamma(shape + p.x[j])
-				post[k] += g1 - g0 + shape*math.Log(prior) - (shape+p.x[j])*math.Log(prior+p.e[j])
+			for j, x := range p.x {
+				post[k] -= (shape + x) * math.Log(shape/(mu*p.factor[j])+p.e[j])
 			}
-			post[k] -= sq((slope-usualSlope)/0.4)/2 + sq(math.Log(shape)/0.8)/2
+			post[k] += shape * (float64(len(rows))*math.Log(shape/mu) - logs)
+			post[k] += counts[s] - sq((slope-usualSlope)/0.4)/2 - sq(math.Log(shape)/0.8)/2
 		}
 	}
 	weigh(post[:])
@@ -209,11 +215,14 @@ func (m *model) spread(ev []evidence, lift []float64) (belief, *pool) {
 	return out, p
 }
 
-// factors sets what each row's prior is beside the account's mean.
-func (m *model) factors(f []float64, rows []int, lift, easy []float64, slope float64) {
+// factors sets what each row's prior is beside the account's mean, and returns the sum
+// of the logarithms.
+func (m *model) factors(f []float64, rows []int, lift, easy []float64, slope float64) (logs float64) {
 	for j, i := range rows {
-		f[j] = math.Exp(lift[i] + m.slopeOf(i, slope)*easy[j])
+		x := lift[i] + m.slopeOf(i, slope)*easy[j]
+		f[j], logs = math.Exp(x), logs+x
 	}
+	return logs
 }
 
 // slopeOf is the elasticity for row i: in its first day an ad's clicks cannot have
