@@ -13,19 +13,44 @@ import (
 	"testing"
 
 	"github.com/geminivideo/geminivideo/shared/pg"
-	"github.com/geminivideo/geminivideo/shared/settings"
 )
 
 var printTable = flag.Bool("table", false, "print the settings table that the README must hold")
 
 // setting is one environment name and who reads it.
 type setting struct {
-	settings.Setting
+	named
 	doc string
 	// direct is set for what is read without shared/settings, and so never a
 	// Secret Manager name.
 	direct bool
 	by     []string
+}
+
+// named is one environment name that a configuration reads.
+type named struct {
+	Name     string
+	Default  string
+	Required bool
+}
+
+// namedIn lists what settings.Load reads for a type.
+func namedIn(t reflect.Type) []named {
+	var all []named
+	for i := range t.NumField() {
+		field := t.Field(i)
+		tag, tagged := field.Tag.Lookup("env")
+		if !tagged {
+			if field.Type.Kind() == reflect.Struct {
+				all = append(all, namedIn(field.Type)...)
+			}
+			continue
+		}
+		name, options, _ := strings.Cut(tag, ",")
+		before, value, _ := strings.Cut(options, "default=") // the last option: its value may have commas
+		all = append(all, named{Name: name, Default: value, Required: strings.Contains(before, "required")})
+	}
+	return all
 }
 
 // laptop names what only local runs and tests set.
@@ -46,7 +71,7 @@ func read(t *testing.T) map[string]*setting {
 		for _, path := range own(append(slices.Clone(all["functions/"+f.Name].Deps), module+"/functions/"+f.Name)) {
 			for _, name := range getenvs(t, all[path]) {
 				if !slices.Contains(platform, name) {
-					add(found, setting{Setting: settings.Setting{Name: name}, direct: true}, f.Name)
+					add(found, setting{named: named{Name: name}, direct: true}, f.Name)
 				}
 			}
 		}
@@ -139,7 +164,7 @@ func tagged(field *ast.Field) (setting, bool) {
 	}
 	one := reflect.StructOf([]reflect.StructField{{Name: "F", Type: reflect.TypeFor[string](), Tag: tag}})
 	text := strings.Join(strings.Fields(field.Doc.Text()+" "+field.Comment.Text()), " ")
-	return setting{Setting: settings.Of(one)[0], doc: text}, true
+	return setting{named: namedIn(one)[0], doc: text}, true
 }
 
 // getenvs returns the names that a package reads from the environment directly.
@@ -260,7 +285,7 @@ func needsOf(t *testing.T, all map[string]goPackage, function string) needs {
 	for _, path := range own(append(slices.Clone(all["functions/"+function].Deps), module+"/functions/"+function)) {
 		for _, name := range getenvs(t, all[path]) {
 			if _, known := found[name]; !known && !slices.Contains(platform, name) {
-				found[name] = setting{Setting: settings.Setting{Name: name}}
+				found[name] = setting{named: named{Name: name}}
 			}
 		}
 	}
@@ -298,8 +323,8 @@ func TestAPoolHasAsManyConnectionsAsTheManifestCounts(t *testing.T) {
 	t.Parallel()
 	want := fmt.Sprint(connectionsPerPool)
 	for _, config := range []reflect.Type{reflect.TypeFor[pg.Config](), reflect.TypeFor[pg.WorkerConfig]()} {
-		i := slices.IndexFunc(settings.Of(config), func(s settings.Setting) bool { return s.Name == "DATABASE_MAX_CONNS" })
-		if i < 0 || settings.Of(config)[i].Default != want {
+		i := slices.IndexFunc(namedIn(config), func(s named) bool { return s.Name == "DATABASE_MAX_CONNS" })
+		if i < 0 || namedIn(config)[i].Default != want {
 			t.Errorf("%s: its default is not the %s that the manifest counts with", config, want)
 		}
 	}

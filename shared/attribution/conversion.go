@@ -41,7 +41,7 @@ func (s Store) Attribute(ctx context.Context, c Conversion) (Result, error) {
 	if err := s.Lock(ctx, c.Keys); err != nil {
 		return Result{}, err
 	}
-	found, err := s.MatchAny(ctx, []Keys{c.Keys}, c.At)
+	found, err := s.Match(ctx, []Keys{c.Keys}, c.At)
 	if err != nil {
 		return Result{}, err
 	}
@@ -178,7 +178,7 @@ func (s Store) Rederive(ctx context.Context, conversions []string) error {
 		return err
 	}
 	for _, c := range locked {
-		r, err := s.MatchAny(ctx, []Keys{c.Keys}, c.At)
+		r, err := s.Match(ctx, []Keys{c.Keys}, c.At)
 		if err != nil {
 			return err
 		}

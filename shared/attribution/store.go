@@ -3,7 +3,6 @@ package attribution
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -126,14 +125,9 @@ func (k Keys) listed() (kinds, values []string) {
 	return kinds, values
 }
 
-// Match returns what a conversion with these keys at that time is credited to.
-func (s Store) Match(ctx context.Context, keys Keys, at time.Time) (Result, error) {
-	return s.MatchAny(ctx, []Keys{keys}, At(at))
-}
-
-// MatchAny is Match for somebody known by several keys of a kind: the best match
-// of any of them counts.
-func (s Store) MatchAny(ctx context.Context, keys []Keys, m ConvertedAt) (Result, error) {
+// Match returns what a conversion of somebody is credited to who is known by these keys, of
+// which several may be of one kind: the best match of any of them counts.
+func (s Store) Match(ctx context.Context, keys []Keys, m ConvertedAt) (Result, error) {
 	one := Subject{Keys: normalised(keys), At: m}
 	clicks, o, err := s.candidates(ctx, []Subject{one})
 	if err != nil {

@@ -62,7 +62,7 @@ func credit(w *apitest.World, c contact) {
 		if err := s.Lock(ctx, c.keys); err != nil {
 			return err
 		}
-		found, err := s.MatchAny(ctx, []attribution.Keys{c.keys}, attribution.At(c.at))
+		found, err := s.Match(ctx, []attribution.Keys{c.keys}, attribution.At(c.at))
 		if err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func TestOfManyClicksWithOneFingerprintTheLatestIsFound(t *testing.T) {
 	w.Exec(`ANALYZE gv.clicks`)
 	for _, keys := range []attribution.Keys{{FingerprintHash: "fp"}, {IP: "::ffff:192.0.2.1", UserAgent: "UA"}} {
 		in(w, func(ctx context.Context, s attribution.Store, tx pgx.Tx) error {
-			found, err := s.Match(ctx, keys, noon)
+			found, err := s.Match(ctx, []attribution.Keys{keys}, attribution.At(noon))
 			if err != nil {
 				return err
 			}
@@ -218,7 +218,7 @@ func TestAnIDBelongsToTheFirstKnownAdThatWasReportedWithIt(t *testing.T) {
 	}
 	credited := func() (click string) {
 		in(w, func(ctx context.Context, s attribution.Store, _ pgx.Tx) error {
-			found, err := s.Match(ctx, attribution.Keys{PlatformIDs: attribution.PlatformIDs{FBCLID: "fb"}}, noon)
+			found, err := s.Match(ctx, []attribution.Keys{{PlatformIDs: attribution.PlatformIDs{FBCLID: "fb"}}}, attribution.At(noon))
 			click = found.ClickID
 			return err
 		})

@@ -4,9 +4,6 @@ import (
 	"context"
 	"math"
 	"time"
-
-	"github.com/geminivideo/geminivideo/shared/creative"
-	"github.com/geminivideo/geminivideo/shared/embed"
 )
 
 // Trained is what learning did.
@@ -136,39 +133,6 @@ func (s Store) standing(ctx context.Context, account string) (is standing, err e
 }
 
 func (is standing) stale() bool { return is.version == "" || stale(is.then, is.now, is.age) }
-
-// Predict is Oracle.Serve in the caller's transaction, for one who holds one: a
-// model that has to be trained is trained in it.
-func (s Store) Predict(ctx context.Context, account string, dna creative.DNA, vector embed.Vector, vectors string) (Prediction, error) {
-	is, err := s.standing(ctx, account)
-	if err != nil {
-		return Prediction{}, err
-	}
-	var m Model
-	usable := false
-	if !is.stale() {
-		if m, usable, err = s.Model(ctx, is.account, is.version); err != nil {
-			return Prediction{}, err
-		}
-	}
-	if !usable {
-		known, err := s.material(ctx, is.account, vectors)
-		if err != nil {
-			return Prediction{}, err
-		}
-		t := known.train(true)
-		if err := s.decide(ctx, known, &t); err != nil {
-			return Prediction{}, err
-		}
-		m = t.model
-	}
-	q := Query{DNA: dna, Vector: vector, Vectors: vectors}
-	if err := s.near(ctx, m, &q); err != nil {
-		return Prediction{}, err
-	}
-	is.dress(&m)
-	return m.Predict(dna, q.Near), nil
-}
 
 // stale reports whether there is enough new since a model was trained: a tenth more
 // or fewer ads, impressions or clicks, a fifth of value, DNA for ads that had none,

@@ -80,17 +80,3 @@ func (s Store) retire(ctx context.Context, m Model) error {
 	}
 	return nil
 }
-
-// History lists an account's models, newest first.
-func (s Store) History(ctx context.Context, account string) ([]Registered, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT   version, role, verdict, training_rows AS rows, metrics, basis, trained_at
-		FROM     gv.model_registry
-		WHERE    tenant_id = gv.tenant() AND account_id = @account AND name = @name
-		ORDER BY trained_at DESC, version`, pgx.StrictNamedArgs{"account": account, "name": registered})
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Registered])
-	if err != nil {
-		return nil, fmt.Errorf("list the models of account %s: %w", account, err)
-	}
-	return found, nil
-}

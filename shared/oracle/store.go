@@ -53,17 +53,6 @@ type Sums struct {
 	Decimals    int   `json:"decimals"` // of the money
 }
 
-// Registered is a model in the registry.
-type Registered struct {
-	Version   string
-	Role      string // champion, challenger or retired
-	Verdict   string // why
-	Rows      int
-	Metrics   Metrics
-	Basis     Basis
-	TrainedAt time.Time
-}
-
 // Resolve returns the account that is meant: the tenant's only one where account
 // is "", and "" where it has none or several. An unknown account is NotFound.
 func (s Store) Resolve(ctx context.Context, account string) (string, error) {

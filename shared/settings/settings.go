@@ -77,36 +77,6 @@ func resolve(ctx context.Context, _, _, _, value string) (string, bool, error) {
 	return secret, false, err
 }
 
-var required = regexp.MustCompile(`,\s*required(,|$)`)
-
-// Setting is one environment name that a configuration reads.
-type Setting struct {
-	Name     string
-	Default  string
-	Required bool
-}
-
-// Of lists what Load[T] reads, for the table that the README holds.
-func Of(t reflect.Type) []Setting {
-	var all []Setting
-	for i := range t.NumField() {
-		field := t.Field(i)
-		tag, tagged := field.Tag.Lookup("env")
-		if !tagged {
-			if field.Type.Kind() == reflect.Struct {
-				all = append(all, Of(field.Type)...)
-			}
-			continue
-		}
-		s := Setting{Name: name(tag), Required: required.MatchString(tag)}
-		if _, after, ok := strings.Cut(tag, "default="); ok {
-			s.Default = after
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 func name(tag string) string {
 	n, _, _ := strings.Cut(tag, ",")
 	return n

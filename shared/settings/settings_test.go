@@ -3,7 +3,6 @@ package settings
 import (
 	"context"
 	"net"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -53,16 +52,6 @@ func TestEverythingWrongIsSaidAtOnceAndNoValue(t *testing.T) {
 		if strings.Contains(err.Error(), value) {
 			t.Errorf("it quotes a value: %v", err)
 		}
-	}
-}
-
-func TestTheTableOfSettingsIsReadFromTheType(t *testing.T) {
-	t.Parallel()
-	want := []Setting{
-		{"URL", "", true}, {"MAX", "2", false}, {"WAIT", "5s", false}, {"ORIGINS", "", false}, {"DRAWS", "256", false}, {"SECRET", "", true},
-	}
-	if diff := cmp.Diff(want, Of(reflect.TypeFor[config]())); diff != "" {
-		t.Error(diff)
 	}
 }
 
