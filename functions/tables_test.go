@@ -13,6 +13,9 @@ import (
 	"testing"
 )
 
+// byTrigger writes a table that only a trigger of another table changes.
+const byTrigger = "migrations"
+
 // writers names the package that writes each table, and what a row is; packages below
 // it may write it, too. Others call it. infra/docs/design.md repeats this list.
 var writers = map[string]struct{ writer, row string }{
@@ -73,6 +76,7 @@ var writers = map[string]struct{ writer, row string }{
 	"slack_connections":   {"shared/slackconn", "a tenant's Slack channel, and when its summaries are due"},
 	"slack_notices":       {"shared/notice", "a notice that waits for its Slack message"},
 	"webhooks":            {"shared/webhookconn", "a tenant's webhook"},
+	"winner_codes":        {byTrigger, "the code of a winner that searches find; gv.winners has the trigger"},
 	"winners":             {"shared/winners", "a winner's creative, once per embedding model"},
 	"account_alerts":      {"shared/sweep", "a fall of a whole account"},
 	"creative_patterns":   {"shared/learning", "what the winners of an account have in common"},
@@ -130,7 +134,7 @@ func TestATableHasOneWriter(t *testing.T) {
 		}
 	}
 	for table, w := range writers {
-		if !seen[table] {
+		if !seen[table] && w.writer != byTrigger {
 			t.Errorf("writers says that %s writes gv.%s; nothing does", w.writer, table)
 		}
 	}

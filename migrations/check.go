@@ -121,7 +121,7 @@ func extension(ctx context.Context, db Querier) ([]Problem, error) {
 	)
 	err := db.QueryRow(ctx, `
 		SELECT n.nspname, pg_get_userbyid(n.nspowner), e.extversion,
-		       string_to_array(regexp_replace(e.extversion, '[^0-9.]', '', 'g'), '.')::int[] >= '{0,8}'
+		       string_to_array(regexp_replace(e.extversion, '[^0-9.]', '', 'g'), '.')::int[] >= '{0,7}'
 		FROM   pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 		WHERE  e.extname = 'vector'`).Scan(&schema, &owner, &version, &recent)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -133,7 +133,7 @@ func extension(ctx context.Context, db Querier) ([]Problem, error) {
 	var problems []Problem
 	if !recent {
 		problems = append(problems, Problem{
-			"the extension vector has version " + version + "; searches of large tenants need 0.8 for iterative scans", "ALTER EXTENSION vector UPDATE",
+			"the extension vector has version " + version + "; searches of large tenants compare codes, which need 0.7", "ALTER EXTENSION vector UPDATE",
 		})
 	}
 	lacking, err := withoutUsage(ctx, db, schema)

@@ -68,14 +68,8 @@ func (f *function) step(ctx context.Context, tenant string, attempt int64) (more
 		if switched {
 			slog.InfoContext(ctx, "searches use another embedding model", "tenant", tenant, "from", m.Active, "to", m.Target)
 		}
-		if more = !switched; err != nil || more { // something has come in between
-			return err
-		}
-		if indexed, err := s.Indexed(ctx, m.Target); err != nil || indexed {
-			return err
-		}
-		slog.WarnContext(ctx, "there is no index for this embedding model: large memories are searched exactly, and slowly, until a migration makes one as 018 does", "model", m.Target)
-		return nil
+		more = !switched // something has come in between
+		return err
 	})
 	if err != nil || len(texts) == 0 {
 		return more, err

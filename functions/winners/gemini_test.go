@@ -52,7 +52,7 @@ func TestWinnersAreFoundByGeminisMeaning(t *testing.T) {
 		t.Errorf("%d %v", status, answer)
 	}
 	_, stats := f.get(t, auth.Viewer, "memory-stats")
-	if stats["embedding_model"] != second || stats["dimension"] != 768.0 || stats["indexed"] != true || stats["total_winners_in_memory"] != 2.0 {
+	if stats["embedding_model"] != second || stats["dimension"] != 768.0 || stats["search"] != "exact" || stats["total_winners_in_memory"] != 2.0 {
 		t.Errorf("%v", stats)
 	}
 }

@@ -110,17 +110,16 @@ func (f *function) show(ctx context.Context, in *showInput) (*showOutput, error)
 type statsOutput struct {
 	Body struct {
 		TotalWinners   int64      `json:"total_winners_in_memory" doc:"Winners that searches find."`
-		IndexSize      int64      `json:"faiss_index_size" doc:"Indexed vectors. The name is kept for the frontend; the index is pgvector's."`
+		IndexSize      int64      `json:"faiss_index_size" doc:"Vectors with a code. The name is kept for the frontend; the codes are in Postgres."`
 		Stored         int64      `json:"total_remembered" doc:"With the ads that wait to be winners again."`
 		Dimension      int        `json:"dimension"`
 		EmbeddingModel string     `json:"embedding_model"`
 		MemoryBackend  string     `json:"memory_backend"`
 		StorageBackend string     `json:"storage_backend"`
-		IndexBytes     int64      `json:"index_bytes" doc:"Your share of the index that all tenants use, by number of vectors."`
-		Indexed        bool       `json:"indexed" doc:"Whether there is an index for this model; without one a memory of any size is searched exactly, and more slowly."`
-		Search         string     `json:"search" enum:"exact,hnsw" doc:"How queries are answered: by comparing all, or through the index."`
-		Recall         float64    `json:"recall" doc:"Of the nearest that an exact search finds, the share that one through the index finds, measured daily: below 0.995, searches compare all. 1 where there are too few winners for the index."`
-		RecallSample   int        `json:"recall_sample" doc:"How many searches that was measured with; 0 where there are too few winners for the index."`
+		IndexBytes     int64      `json:"index_bytes" doc:"Your share of the table of codes that all tenants use, by number of vectors."`
+		Search         string     `json:"search" enum:"exact,codes" doc:"How queries are answered: by comparing all vectors, or by comparing codes of 1,024 bits first and then the vectors of the nearest."`
+		Recall         float64    `json:"recall" doc:"Of the nearest that an exact search finds, the share that a search by codes finds, measured daily: below 0.995, searches compare all vectors. 1 where there are too few winners for codes."`
+		RecallSample   int        `json:"recall_sample" doc:"How many searches that was measured with; 0 where there are too few winners for codes."`
 		RecallAt       *time.Time `json:"recall_measured_at,omitempty"`
 		Change         *change    `json:"embedding_change,omitempty" doc:"While everything is embedded with another model; searches use embedding_model until that is complete."`
 	}
@@ -169,10 +168,10 @@ func (f *function) stats(ctx context.Context, _ *struct{}) (*statsOutput, error)
 			b.RecallAt = &recall.MeasuredAt
 		}
 		if recall.Trusted {
-			b.Search = "hnsw"
+			b.Search = "codes"
 		}
-		if b.Indexed, err = store.Indexed(ctx, model); err != nil || models.Target == "" {
-			return err
+		if models.Target == "" {
+			return nil
 		}
 		left, err := store.Left(ctx, models.Active, models.Target)
 		b.Change = &change{models.Target, left}

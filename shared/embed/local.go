@@ -13,7 +13,7 @@ import (
 // texts are as alike as the words that they share.
 type Local struct{}
 
-// LocalModel names Local's vectors; a partial index is made for this name.
+// LocalModel names Local's vectors.
 const LocalModel = "local-hash-1"
 
 // Model returns LocalModel.

@@ -177,7 +177,7 @@ func TestTheWorkerHasWhatItNeedsAndNoMore(t *testing.T) {
 		"gv.leases": "DELETE INSERT SELECT UPDATE", "gv.meta_connections": "SELECT UPDATE", "gv.model_registry": "DELETE INSERT SELECT UPDATE",
 		"gv.outbox": "DELETE INSERT SELECT UPDATE", "gv.patterns": "DELETE INSERT SELECT UPDATE",
 		"gv.pending_ad_changes": "DELETE INSERT SELECT UPDATE", "gv.refreshes": "INSERT SELECT", "gv.schedules": "SELECT", "gv.sweeps": "DELETE INSERT SELECT",
-		"gv.tenants": "SELECT", "gv.webhooks": "SELECT", "gv.winners": "INSERT SELECT UPDATE",
+		"gv.tenants": "SELECT", "gv.webhooks": "SELECT", "gv.winners": "INSERT SELECT UPDATE", "gv.winner_codes": "DELETE INSERT SELECT UPDATE",
 		// What retention clears: personal fields, unmatched clicks, and what hangs on them.
 		"gv.clicks": "DELETE SELECT UPDATE", "gv.conversions": "SELECT UPDATE", "gv.deal_touches": "DELETE SELECT", "gv.deals": "SELECT",
 		"gv.webhook_attempts": "DELETE SELECT",

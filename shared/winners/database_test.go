@@ -77,6 +77,17 @@ func search(t *testing.T, db database, q Query, exactUpTo int64) (ids []string) 
 	return ids
 }
 
+// trust records that the codes of tenantA's winners find everything.
+func trust(t *testing.T, db database, model string) {
+	t.Helper()
+	_, err := db.admin.Exec(t.Context(), `
+		INSERT INTO gv.search_recall (tenant_id, model, recall, sampled, winners) VALUES ($1, $2, 1, $3, 1000000)
+		ON CONFLICT (tenant_id, model) DO UPDATE SET recall = 1, sampled = excluded.sampled, measured_at = now()`, tenantA, model, leastSampled)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // fill stores n ads of random words.
 func fill(t *testing.T, db database, tenant string, n int, seed uint64) {
 	t.Helper()

@@ -9,15 +9,15 @@ import (
 	"github.com/pgvector/pgvector-go"
 )
 
-// Recall is how good the index is for a tenant: the share of the nearest that a
-// search through it finds.
+// Recall is how good the codes are for a tenant: the share of the nearest that a
+// search by them finds.
 type Recall struct {
-	// Recall is from 0 to 1; 1 where the memory is too small for the index.
+	// Recall is from 0 to 1; 1 where the memory is too small to be searched by codes.
 	Recall float64
 	// Sampled is how many searches were made both ways; 0 where there is nothing to
 	// measure.
 	Sampled int
-	// Trusted: searches go through the index. Otherwise they compare all.
+	// Trusted: searches compare codes. Otherwise they compare all vectors.
 	Trusted bool
 	// MeasuredAt is the zero time where nothing was measured.
 	MeasuredAt time.Time
@@ -31,9 +31,9 @@ const (
 	// quarter since.
 	fresh = 24 * time.Hour
 
-	// The index is trusted once so many searches were made both ways and it found
-	// that share; where it has not after the most, all are compared until the
-	// measurement is a day old.
+	// The codes are trusted once so many searches were made both ways and the codes
+	// found that share; where they have not after the most, all vectors are compared
+	// until the measurement is a day old.
 	leastSampled = 8
 	mostSampled  = 50
 	trusted      = 0.995
@@ -42,29 +42,28 @@ const (
 // measured is what is known of a memory before it is searched.
 type measured struct {
 	total   int64
-	indexed bool
 	recall  float64
 	sampled int
 	at      time.Time
 }
 
 func (m *measured) scan(row pgx.Row) error {
-	return row.Scan(&m.total, &m.indexed, &m.recall, &m.sampled, &m.at)
+	return row.Scan(&m.total, &m.recall, &m.sampled, &m.at)
 }
 
 func (m *measured) trusted() bool {
-	return m.indexed && m.sampled >= leastSampled && m.recall >= trusted
+	return m.sampled >= leastSampled && m.recall >= trusted
 }
 
-// Recall returns how good searches through the index are with model: as they were
-// measured in the last day, or measured now.
+// Recall returns how good searches by codes are with model: as they were measured in
+// the last day, or measured now.
 func (s Store) Recall(ctx context.Context, model string) (Recall, error) {
 	var know measured
 	if err := know.scan(s.tx.QueryRow(ctx, size, pgx.StrictNamedArgs{"model": model, "fresh": fresh})); err != nil {
 		return Recall{}, fmt.Errorf("read the recall: %w", err)
 	}
 	switch {
-	case know.total <= s.exactUpTo || !know.indexed:
+	case know.total <= s.exactUpTo:
 		return Recall{Recall: 1}, nil
 	case know.sampled > 0:
 		return Recall{know.recall, know.sampled, know.trusted(), know.at}, nil
@@ -72,15 +71,15 @@ func (s Store) Recall(ctx context.Context, model string) (Recall, error) {
 	return s.measure(ctx, model, know.total)
 }
 
-// learn does a search that was made exactly through the index, too, and puts down
-// how much of it that finds.
+// learn makes a search that was made exactly by the codes, too, and records how much
+// of its result they find.
 func (s Store) learn(ctx context.Context, q Query, best []candidate, total int64) error {
 	best = best[:min(q.K, len(best))]
-	var near []candidate
-	if _, err := s.approximate(ctx, q, len(best), &near); err != nil {
+	near, _, err := s.byCodes(ctx, q, len(best), total)
+	if err != nil {
 		return err
 	}
-	_, err := s.saveRecall(ctx, q.Model, shareOf(near, 1-best[len(best)-1].Similarity, len(best)), 1, total)
+	_, err = s.saveRecall(ctx, q.Model, shareOf(near, 1-best[len(best)-1].Similarity, len(best)), 1, total)
 	return err
 }
 
@@ -96,7 +95,7 @@ func shareOf(near []candidate, furthest float64, n int) float64 {
 	return min(1, float64(found)/float64(n))
 }
 
-// saveRecall adds searches to what is known of the index.
+// saveRecall adds searches to what is known of the codes.
 func (s Store) saveRecall(ctx context.Context, model string, recall float64, searches int, total int64) (r Recall, err error) {
 	err = s.tx.QueryRow(ctx, `
 		INSERT INTO gv.search_recall AS r (tenant_id, model, recall, sampled, winners)
@@ -119,8 +118,8 @@ func (s Store) saveRecall(ctx context.Context, model string, recall float64, sea
 	return r, nil
 }
 
-// measure looks for some of the tenant's own vectors, exactly and through the
-// index. The exact side compares each vector with all probes at once, for fetching
+// measure searches for some of the tenant's own vectors, exactly and by the codes.
+// The exact side compares each vector with all probes at once, for fetching
 // it is what takes the time.
 func (s Store) measure(ctx context.Context, model string, total int64) (Recall, error) {
 	args := pgx.StrictNamedArgs{"model": model, "probes": probes, "k": recallAt}
@@ -154,8 +153,8 @@ func (s Store) measure(ctx context.Context, model string, total int64) (Recall, 
 	}
 	sum := 0.0
 	for _, p := range all {
-		var near []candidate
-		if _, err := s.approximate(ctx, Query{Model: model, Vector: p.vector.Slice(), K: recallAt}, recallAt, &near); err != nil {
+		near, _, err := s.byCodes(ctx, Query{Model: model, Vector: p.vector.Slice(), K: recallAt}, recallAt, total)
+		if err != nil {
 			return Recall{}, err
 		}
 		sum += shareOf(near, p.furthest, recallAt)

@@ -17,7 +17,7 @@ func recallOf(t *testing.T, db database, exactUpTo int64) (r Recall) {
 	return r
 }
 
-func TestTheRecallIsMeasuredOnceADayAndWhereTheIndexIsUsed(t *testing.T) {
+func TestTheRecallIsMeasuredOnceADayAndWhereCodesAreCompared(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	fill(t, db, tenantA, 300, 5)
@@ -40,7 +40,7 @@ func TestTheRecallIsMeasuredOnceADayAndWhereTheIndexIsUsed(t *testing.T) {
 	}
 }
 
-func TestTheIndexIsTrustedOnceItWasSeenToFindWhatAnExactSearchFinds(t *testing.T) {
+func TestCodesAreTrustedOnceTheyWereSeenToFindWhatAnExactSearchFinds(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	fill(t, db, tenantA, 300, 5)
@@ -54,13 +54,13 @@ func TestTheIndexIsTrustedOnceItWasSeenToFindWhatAnExactSearchFinds(t *testing.T
 		}
 	}
 	if r := recallOf(t, db, 100); !r.Trusted || r.Recall < trusted {
-		t.Fatalf("it is not trusted: %+v", r)
+		t.Fatalf("they are not trusted: %+v", r)
 	}
 	search(t, db, Query{Model: embed.LocalModel, Vector: vector(t, "w1"), K: 5}, 100)
 	if r := recallOf(t, db, 100); r.Sampled != leastSampled {
-		t.Errorf("a search through a trusted index was made both ways: %+v", r)
+		t.Errorf("a search by trusted codes was made both ways: %+v", r)
 	}
-	// One that misses too much is not used, whoever asks.
+	// Codes that miss too much are not used.
 	if _, err := db.admin.Exec(t.Context(), `UPDATE gv.search_recall SET recall = 0.4, sampled = $1`, mostSampled); err != nil {
 		t.Fatal(err)
 	}

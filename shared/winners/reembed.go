@@ -213,17 +213,3 @@ func (s Store) Clear(ctx context.Context, n int) (int64, error) {
 	}
 	return done.RowsAffected(), nil
 }
-
-// Indexed reports whether there is an index for the model's vectors. Without one
-// a memory of any size is searched exactly.
-func (s Store) Indexed(ctx context.Context, model string) (indexed bool, err error) {
-	err = s.tx.QueryRow(ctx, `
-		SELECT EXISTS (
-			SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-			WHERE  i.indrelid = 'gv.winners'::regclass AND i.indisvalid AND a.amname = 'hnsw'
-			AND    strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal($1::text)) > 0)`, model).Scan(&indexed)
-	if err != nil {
-		return false, fmt.Errorf("look for the index of %s: %w", model, err)
-	}
-	return indexed, nil
-}

@@ -16,13 +16,13 @@ import (
 type Store struct {
 	tx pgx.Tx
 	// exactUpTo is how many winners are compared one by one; more are searched
-	// through the index.
+	// by their codes.
 	exactUpTo int64
 }
 
-// exactUpTo keeps an exact search, which loses nothing, near 15 ms; the index
-// takes that however many there are.
-const exactUpTo = 10_000
+// exactUpTo is where comparing all vectors, which loses nothing, comes to take as
+// long as comparing codes and then some hundred vectors.
+const exactUpTo = 1_000
 
 // NewStore returns the memory of tx's tenant.
 func NewStore(tx pgx.Tx) Store { return Store{tx, exactUpTo} }
@@ -112,8 +112,7 @@ func (s Store) Get(ctx context.Context, adID, model string) (Winner, error) {
 
 // Count returns how many winners a search with model can find.
 func (s Store) Count(ctx context.Context, model string) (n int64, err error) {
-	err = s.tx.QueryRow(ctx, `
-		SELECT count(*) FROM gv.winners WHERE tenant_id = gv.tenant() AND model = $1 AND active`, model).Scan(&n)
+	err = s.tx.QueryRow(ctx, `SELECT count(*) FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = $1`, model).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count winners: %w", err)
 	}
@@ -124,12 +123,8 @@ func (s Store) Count(ctx context.Context, model string) (n int64, err error) {
 func (s Store) Stats(ctx context.Context, model string) (Stats, error) {
 	rows, _ := s.tx.Query(ctx, `
 		SELECT mine.active, mine.stored,
-		       coalesce((
-		           SELECT sum(pg_relation_size(c.oid) * mine.active / greatest(c.reltuples, mine.active, 1))
-		           FROM   pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-		           WHERE  i.indrelid = 'gv.winners'::regclass AND a.amname = 'hnsw'
-		           AND    strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(@model::text)) > 0
-		       ), 0)::bigint AS index_bytes
+		       (SELECT pg_total_relation_size(oid) * mine.active / greatest(reltuples, mine.active, 1)
+		        FROM pg_class WHERE oid = 'gv.winner_codes'::regclass)::bigint AS index_bytes
 		FROM   (SELECT count(*) FILTER (WHERE active) AS active, count(*) AS stored
 		        FROM gv.winners WHERE tenant_id = gv.tenant() AND model = @model) AS mine`,
 		pgx.StrictNamedArgs{"model": model})

@@ -57,9 +57,9 @@ type Match struct {
 
 // Stats counts the winners that are stored with a model.
 type Stats struct {
-	Active     int64 // found by a search: they are what the index holds
+	Active     int64 // found by a search: they have codes
 	Stored     int64 // and those that wait to be winners again
-	IndexBytes int64 // the tenant's share of the index, by its number of vectors
+	IndexBytes int64 // the tenant's share of the table of codes, by its number of vectors
 }
 
 // TextOf returns what is embedded of an ad: its DNA, or, where it has none, its

@@ -2,13 +2,9 @@ package winners
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/shared/creative"
 	"github.com/geminivideo/geminivideo/shared/embed"
@@ -142,76 +138,6 @@ func TestLimitsAreMet(t *testing.T) {
 			return err
 		})
 	}
-}
-
-// A large tenant is searched through an index that another, larger tenant's
-// vectors fill: the walk passes them all and still ends with what there is.
-func TestTheIndexFindsWhatAnExactSearchFinds(t *testing.T) {
-	t.Parallel()
-	db := open(t)
-	fill(t, db, tenantA, 300, 1)
-	fill(t, db, tenantB, 900, 2)
-	found, asked := 0, 0
-	for i := range 20 {
-		q := Query{Model: embed.LocalModel, Vector: vector(t, words(rand.New(rand.NewPCG(uint64(i), 3)))), K: 10}
-		exactly, roughly := search(t, db, q, exactUpTo), search(t, db, q, 0)
-		if len(roughly) != 10 {
-			t.Errorf("the index found %d of 10", len(roughly))
-		}
-		for _, id := range exactly {
-			asked++
-			if slices.Contains(roughly, id) {
-				found++
-			}
-		}
-	}
-	if recall := float64(found) / float64(asked); recall < 0.95 {
-		t.Errorf("the index finds %.0f%% of the best", recall*100)
-	}
-}
-
-func TestTheIndexNeverFindsFewerThanThereAre(t *testing.T) {
-	t.Parallel()
-	db := open(t)
-	fill(t, db, tenantA, 200, 1)
-	fill(t, db, tenantB, 600, 2)
-	if _, err := db.admin.Exec(t.Context(), `UPDATE gv.winners SET ctr = 0.5 WHERE tenant_id = $1 AND ad_id IN ('ad-3', 'ad-77', 'ad-150')`, tenantA); err != nil {
-		t.Fatal(err)
-	}
-	probe := vector(t, "alpha beta gamma")
-	for name, c := range map[string]struct {
-		query Query
-		found int
-	}{
-		"three pass":       {Query{K: 10, MinCTR: 0.4}, 3},
-		"fewer than there": {Query{K: 2, MinCTR: 0.4}, 2},
-		"more than all":    {Query{K: 500}, 200},
-		"none is so alike": {Query{K: 5, MinSimilarity: 1}, 0},
-	} {
-		c.query.Model, c.query.Vector = embed.LocalModel, probe
-		if got := search(t, db, c.query, 0); len(got) != c.found {
-			t.Errorf("%s: found %d, want %d", name, len(got), c.found)
-		}
-	}
-}
-
-func TestTheIndexIsUsedForALargeTenant(t *testing.T) {
-	t.Parallel()
-	db := open(t)
-	fill(t, db, tenantA, 1500, 1)
-	if _, err := db.admin.Exec(t.Context(), `ANALYZE gv.winners`); err != nil {
-		t.Fatal(err)
-	}
-	in(t, db, tenantA, func(s Store) error {
-		rows, _ := s.tx.Query(t.Context(), `EXPLAIN `+approximate, pgx.StrictNamedArgs{
-			"model": embed.LocalModel, "vector": vectorText(vector(t, "alpha")), "n": 5, "candidates": 20, "min_ctr": 0.0, "min_similarity": 0.0,
-		})
-		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if !strings.Contains(strings.Join(plan, "\n"), "winners_local") {
-			t.Errorf("the plan does not use the index:\n%s", strings.Join(plan, "\n"))
-		}
-		return err
-	})
 }
 
 func TestAnAdWithoutDNAIsEmbeddedByItsName(t *testing.T) {

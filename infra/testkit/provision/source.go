@@ -15,7 +15,7 @@ import (
 	"github.com/geminivideo/geminivideo/infra/testkit/cluster"
 )
 
-// wantVector has the repairs of HNSW indexes; older ones do where it cannot be had.
+// wantVector is the version that is looked for; older ones do where it cannot be had.
 const wantVector = "0.8.4"
 
 // newer lists, by distribution, the suites whose source package is tried, and
@@ -98,7 +98,7 @@ func newest(ctx context.Context, log io.Writer, scratch string, mirror aptSource
 		return "", errors.Join(append(errs, errors.New("no suite has a pgvector that does"))...)
 	}
 	if !cluster.AtLeast(versionOf(best), wantVector) {
-		say(log, "taking pgvector %s, the newest that can be had; %s repairs HNSW indexes better", versionOf(best), wantVector)
+		say(log, "taking pgvector %s, the newest that can be had instead of %s", versionOf(best), wantVector)
 	}
 	return best, nil
 }

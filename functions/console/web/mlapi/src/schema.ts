@@ -1861,7 +1861,7 @@ export interface components {
              * @description How many deals pipeline_value is made of, won ones included. Left out: the ledger's count of a stored ad, else estimated.
              */
             deals?: number | null;
-            /** @description Takes no part: keeps its known budget out of the total, or gets nothing. */
+            /** @description The ad takes no part in the split: where its budget is known, it keeps that, and the total for the others is less by it; otherwise it gets nothing. */
             excluded?: boolean;
             /**
              * Format: int64
@@ -3921,20 +3921,20 @@ export interface components {
              * @description Ads for which a cut was queued or a new creative asked for.
              */
             remediated: number;
-            /** @description It went on where a sweep had been cut short. */
+            /** @description The sweep continued an earlier one that had been cut short. */
             resumed: boolean;
             /** @description What was not done for ads that tire, and why. */
             skipped: components["schemas"]["FatigueSkipped"][];
             /** Format: date-time */
             started_at: string;
-            /** @description What it is kept as. */
+            /** @description The id that the sweep is stored under. */
             sweep_id?: string;
             /**
              * Format: int64
              * @description Tenants with active ads.
              */
             tenants?: number;
-            /** @description Its time ran out; the next sweep goes on behind the last ad. */
+            /** @description The sweep ran out of time; the next one continues after the last ad that was judged. */
             unfinished: boolean;
         };
         FatigueSignal: {
@@ -5247,34 +5247,32 @@ export interface components {
             embedding_model: string;
             /**
              * Format: int64
-             * @description Indexed vectors. The name is kept for the frontend; the index is pgvector's.
+             * @description Vectors with a code. The name is kept for the frontend; the codes are in Postgres.
              */
             faiss_index_size: number;
             /**
              * Format: int64
-             * @description Your share of the index that all tenants use, by number of vectors.
+             * @description Your share of the table of codes that all tenants use, by number of vectors.
              */
             index_bytes: number;
-            /** @description Whether there is an index for this model; without one a memory of any size is searched exactly, and more slowly. */
-            indexed: boolean;
             memory_backend: string;
             /**
              * Format: double
-             * @description Of the nearest that an exact search finds, the share that one through the index finds, measured daily: below 0.995, searches compare all. 1 where there are too few winners for the index.
+             * @description Of the nearest that an exact search finds, the share that a search by codes finds, measured daily: below 0.995, searches compare all vectors. 1 where there are too few winners for codes.
              */
             recall: number;
             /** Format: date-time */
             recall_measured_at?: string;
             /**
              * Format: int64
-             * @description How many searches that was measured with; 0 where there are too few winners for the index.
+             * @description How many searches that was measured with; 0 where there are too few winners for codes.
              */
             recall_sample: number;
             /**
-             * @description How queries are answered: by comparing all, or through the index.
+             * @description How queries are answered: by comparing all vectors, or by comparing codes of 1,024 bits first and then the vectors of the nearest.
              * @enum {string}
              */
-            search: "exact" | "hnsw";
+            search: "exact" | "codes";
             storage_backend: string;
             /**
              * Format: int64
