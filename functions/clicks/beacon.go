@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -102,7 +101,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) (map[string]a
 			return nil, serve.Problem(http.StatusUnsupportedMediaType, "send JSON, as application/json or, from sendBeacon, as text/plain")
 		}
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	data, err := serve.ReadBody(w, r, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
 	}

@@ -5,7 +5,6 @@
 package hubspot
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -118,9 +117,9 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	f.looks.enter()
 	defer f.looks.leave()
-	body, err := read(w, r)
+	body, err := serve.ReadBody(w, r, maxBody)
 	if err != nil {
-		return err
+		return fmt.Errorf("read body: %w", err)
 	}
 	messages, err := f.verified(r, body)
 	if err != nil {
@@ -139,18 +138,6 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(answer{len(messages), "queued"})
 }
 
-// read returns the body. Room for what its length says is made at once, up to the size
-// of most batches: a length that is a lie costs no more.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	const usual = 64 << 10
-	var body bytes.Buffer
-	body.Grow(int(min(max(r.ContentLength, 0), usual)) + bytes.MinRead)
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		return nil, fmt.Errorf("read body: %w", err)
-	}
-	return body.Bytes(), nil
-}
-
 // late makes an error that comes from a batch's deadline one that HubSpot
 // answers by sending the batch again.
 func late(ctx context.Context, err error) error {
@@ -163,7 +150,12 @@ func late(ctx context.Context, err error) error {
 // verified returns the batch's messages once every portal in it has a connection whose
 // secret signed the batch.
 func (f *function) verified(r *http.Request, body []byte) ([]message.Message, error) {
+	give, err := serve.Turn(r.Context(), len(body))
+	if err != nil {
+		return nil, err
+	}
 	events, malformed := crm.ParseBatch(body)
+	give()
 	if malformed != nil || len(events) == 0 {
 		// Nothing in it says whose it is: only the deployment's own app counts.
 		if err := f.signed(r, body, f.ownSecret); err != nil {
@@ -239,7 +231,12 @@ func (f *function) signed(r *http.Request, body []byte, candidates ...string) er
 			valid = append(valid, s)
 		}
 	}
-	_, err := crm.Verify(valid, r.Method, f.uri, body, r.Header, time.Now())
+	give, err := serve.Turn(r.Context(), len(body))
+	if err != nil {
+		return err
+	}
+	defer give()
+	_, err = crm.Verify(valid, r.Method, f.uri, body, r.Header, time.Now())
 	return err
 }
 

@@ -143,7 +143,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	if !ok || err != nil || len(mac) != sha256.Size || f.app.Secret == "" { // an empty key would verify what anybody can sign
 		return refused()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := serve.ReadBody(w, r, maxBody)
 	if err != nil {
 		return fmt.Errorf("read body: %w", err)
 	}

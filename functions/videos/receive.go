@@ -133,7 +133,7 @@ func interrupted(err error) error {
 
 // readURI reads the body {"gcs_uri": "gs://..."}, strictly.
 func readURI(w http.ResponseWriter, r *http.Request) (string, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
+	data, err := serve.ReadBody(w, r, maxJSON)
 	if err != nil {
 		return "", interrupted(err)
 	}

@@ -176,6 +176,7 @@ func operation[I, O any](a *API, method, path string, role auth.Role, handle fun
 		next(ctx)
 	}}
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		leaveTurn(ctx)
 		out, err := handle(ctx, in)
 		if err != nil {
 			note(ctx, func(o *outcome) { o.err = err })
@@ -216,6 +217,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteError(w, r, err)
 		return
 	}
+	defer leaveTurn(r.Context())
 	a.mux.ServeHTTP(w, r)
 }
 
@@ -239,7 +241,16 @@ func (a *API) prepare(w http.ResponseWriter, r *http.Request, to route) (*http.R
 		}
 	}
 	if takesKey {
-		return keyed(r, key, body)
+		if r, err = keyed(r, key, body); err != nil {
+			return r, err
+		}
+	}
+	if to.typed {
+		give, err := decoding.take(ctx, len(body))
+		if err != nil {
+			return r, err
+		}
+		r = r.WithContext(context.WithValue(r.Context(), turnKey{}, give))
 	}
 	return r, nil
 }

@@ -34,6 +34,9 @@ var jsonFormat = huma.Format{
 			if err == nil {
 				return nil
 			}
+			if !atNonFinite(data, err) {
+				return plainJSONError(err)
+			}
 			if cleaned, found := quoteNonFinite(data); found && json.Unmarshal(cleaned, tree) == nil {
 				return nil
 			}
@@ -126,6 +129,27 @@ func plainJSONError(err error) error {
 		return &unfitField{kind.Field, "has the wrong type or is out of range"}
 	}
 	return errors.New("is not valid JSON")
+}
+
+// atNonFinite reports whether what the decoder stopped at may be a number that float64
+// cannot hold. Anything else is refused without a second look at the whole text.
+func atNonFinite(data []byte, err error) bool {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return true
+	}
+	at := int(syntax.Offset) - 1 // it counts the byte that does not fit
+	if at < 0 || at >= len(data) || !literal(data[at]) {
+		return false
+	}
+	begin, end := at, at
+	for begin > 0 && literal(data[begin-1]) {
+		begin--
+	}
+	for end < len(data) && literal(data[end]) {
+		end++
+	}
+	return nonFinite(string(data[begin:end]))
 }
 
 // notFinite stands for a number that float64 cannot hold; nobody sends it as a text.

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/geminivideo/geminivideo/shared/fault"
 )
@@ -63,4 +65,43 @@ func TestLargeBodiesTakeABoundedPartOfTheMemoryAndKeepNoSmallOneOut(t *testing.T
 	if _, err := io.Copy(io.Discard, upload); err != nil || m.used != 0 {
 		t.Errorf("an upload takes %d bytes: %v", m.used, err)
 	}
+}
+
+// copied counts what is read of it at once.
+type copied struct {
+	left int
+	most int
+}
+
+func (c *copied) Read(p []byte) (int, error) {
+	n := min(len(p), c.left)
+	c.left -= n
+	c.most = max(c.most, n)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func TestWhoReadsALargeBodyStepsAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			bytes  int
+			upload bool
+			want   time.Duration
+		}{{breath, false, aside}, {breath - 1, false, 0}, {4 * breath, false, 4 * aside}, {4 * breath, true, 0}} {
+			text := &copied{left: c.bytes}
+			b := paceBody(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", text), slowest)
+			b.room, b.streams = &room{most: 64 << 20}, c.upload
+			began := time.Now()
+			if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, b, make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != c.want || text.most > breath && !c.upload {
+				t.Errorf("%d bytes, upload %v: %s aside, want %s; %d bytes were read at once", c.bytes, c.upload, took, c.want, text.most)
+			}
+			b.finish()
+		}
+	})
 }

@@ -34,6 +34,7 @@ type node struct {
 	closed bool
 	others *node // of the members that have no property
 	object bool
+	plain  bool // the schema's type alone decides which kind of value may stand here
 }
 
 type property struct {
@@ -70,6 +71,7 @@ func (r *rules) compile(s *huma.Schema, seen map[*huma.Schema]*node) *node {
 	if s.OneOf != nil || s.AnyOf != nil || s.AllOf != nil || s.Not != nil || len(s.DependentRequired) > 0 {
 		return n
 	}
+	n.plain = true
 	switch s.Type {
 	case huma.TypeArray:
 		if s.Items == nil {
@@ -112,6 +114,18 @@ func (r *rules) check(contentType string, body []byte) *problem {
 	if len(body) == 0 {
 		return nil // huma says whether there must be one
 	}
+	if len(body) > heavyBody {
+		if short, ok := r.pruned(body); ok {
+			if p := r.checked(short); p != nil && p.Status == http.StatusUnprocessableEntity {
+				return p
+			}
+		}
+	}
+	return r.checked(body)
+}
+
+// checked checks a body that is there.
+func (r *rules) checked(body []byte) *problem {
 	var tree any
 	if err := jsonFormat.Unmarshal(body, &tree); err != nil {
 		return fieldProblem(http.StatusBadRequest, []fieldError{{"body", err.Error()}}, 1)

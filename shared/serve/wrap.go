@@ -163,9 +163,9 @@ const balancerAddresses = 2
 // onCloudRun is set by the platform.
 var onCloudRun = os.Getenv("K_SERVICE") != ""
 
-// visitor is the address that a request's log line names: behind the load balancer the
+// Visitor is the address that a request's log line names: behind the load balancer the
 // visitor's, whatever the visitor wrote before it.
-func visitor(r *http.Request) string { return visitorOf(r, onCloudRun) }
+func Visitor(r *http.Request) string { return visitorOf(r, onCloudRun) }
 
 func visitorOf(r *http.Request, behind bool) string {
 	all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -191,7 +191,7 @@ func logRequest(name string, r *http.Request, rec *recorder, o *outcome, took ti
 		"function", name,
 		slog.Group("httpRequest", "requestMethod", r.Method, "requestUrl", r.URL.Path, "status", rec.status,
 			"responseSize", rec.bytes, "latency", fmt.Sprintf("%.6fs", took.Seconds()),
-			"userAgent", r.UserAgent(), "remoteIp", visitor(r)),
+			"userAgent", r.UserAgent(), "remoteIp", Visitor(r)),
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
