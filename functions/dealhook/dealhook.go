@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -52,16 +51,18 @@ func build(ctx context.Context) (http.Handler, error) {
 const maxBody = 256 << 10
 
 type function struct {
-	db     *pg.DB
-	queue  outbox.Publisher
-	vault  *secrets.Store
-	now    func() time.Time
-	limits *limits
+	db    *pg.DB
+	queue outbox.Publisher
+	vault *secrets.Store
+	now   func() time.Time
+	// sent counts what each source has signed, and refused what of an address nobody has:
+	// strangers who know where a source sends to cannot use up its requests.
+	sent, refused *limits
 }
 
 // New returns the function's handler; now is the clock that ages are measured by.
 func New(db *pg.DB, queue outbox.Publisher, vault *secrets.Store, now func() time.Time) http.Handler {
-	f := &function{db: db, queue: queue, vault: vault, now: now, limits: newLimits(now)}
+	f := &function{db: db, queue: queue, vault: vault, now: now, sent: newLimits(now, perSecond), refused: newLimits(now, refusedPerSecond)}
 	api := serve.NewAPI(serve.Access{})
 	api.Check("postgres", db.Ping)
 	serve.Raw(api, "POST /webhooks/deals/{source}", auth.Public, f.receive,
@@ -121,18 +122,23 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	if !standardwebhook.Admissible(r.Header, f.now()) {
 		return refused()
 	}
+	from := network(serve.Visitor(r))
+	if f.refused.spent(from) {
+		return fault.Limited("too many requests come from this address that no source has signed", time.Second)
+	}
+	if r.ContentLength > maxBody {
+		return &http.MaxBytesError{Limit: maxBody}
+	}
 	ctx := r.Context()
 	source, found, err := dealsource.Find(ctx, f.db, r.PathValue("source"))
 	if err != nil {
 		return err
 	}
 	if !found {
+		f.refused.take(from)
 		return refused()
 	}
-	if wait := f.limits.take(source.Source); wait > 0 {
-		return fault.Limited("this source sends more than 50 requests a second", wait)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := serve.ReadBody(w, r, maxBody)
 	if err != nil {
 		return fmt.Errorf("read body: %w", err)
 	}
@@ -145,7 +151,11 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 		keys = append(keys, key)
 	}
 	if !standardwebhook.Verify(keys, r.Header, body, f.now()) {
+		f.refused.take(from)
 		return refused()
+	}
+	if wait := f.sent.take(source.Source); wait > 0 {
+		return fault.Limited("this source sends more than 50 requests a second", wait)
 	}
 	id := r.Header.Get(standardwebhook.IDHeader)
 	serve.Note(ctx, "tenant", source.TenantID, "source", source.Source, "webhook", id)
