@@ -26,6 +26,9 @@ const retryAfter = 30 * time.Second
 // Room is how much memory the uploads of an instance may take together. It is safe
 // for concurrent use.
 type Room struct {
+	// turn is whose chunk is compressed now: whoever asks for something else meanwhile
+	// has one upload beside him for the processor, however many there are.
+	turn  sync.Mutex
 	mu    sync.Mutex
 	size  int64
 	taken int64
@@ -129,14 +132,8 @@ func fill(src io.Reader, buffer []byte) (n int, err error) {
 }
 
 func (f *File) add(data []byte) error {
-	var packed bytes.Buffer
-	w := writers.Get().(*flate.Writer)
-	defer writers.Put(w)
-	w.Reset(&packed)
-	if _, err := w.Write(data); err != nil {
-		return fmt.Errorf("compress an upload: %w", err)
-	}
-	if err := w.Close(); err != nil {
+	packed, err := f.room.compress(data)
+	if err != nil {
 		return fmt.Errorf("compress an upload: %w", err)
 	}
 	b := block{packed.Bytes(), true}
@@ -150,6 +147,18 @@ func (f *File) add(data []byte) error {
 	f.held += int64(len(b.data))
 	f.chunks = append(f.chunks, b)
 	return nil
+}
+
+func (r *Room) compress(data []byte) (packed bytes.Buffer, err error) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	w := writers.Get().(*flate.Writer)
+	defer writers.Put(w)
+	w.Reset(&packed)
+	if _, err := w.Write(data); err != nil {
+		return packed, err
+	}
+	return packed, w.Close()
 }
 
 // Close gives the file's room back; it cannot be read any more. Twice is once.
