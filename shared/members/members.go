@@ -20,16 +20,24 @@ import (
 )
 
 // Lookup answers what role somebody has now.
-type Lookup struct{ db *pg.DB }
+type Lookup struct {
+	db    *pg.DB
+	looks *looks
+}
 
 // In returns the lookup on db.
-func In(db *pg.DB) Lookup { return Lookup{db} }
+func In(db *pg.DB) Lookup { return Lookup{db, &looks{of: map[who]*line{}}} }
 
 // Role returns the role that the address has in tenant now, or "" where it is no
-// accepted member. A tenant that does not exist is NotFound.
+// accepted member. A tenant that does not exist is NotFound. Who asks of the same person
+// at once shares a look at the database, which begins after he asked.
 func (l Lookup) Role(ctx context.Context, tenant, email string) (role string, err error) {
+	return l.looks.share(ctx, who{tenant, strings.ToLower(email)}, l.role)
+}
+
+func (l Lookup) role(ctx context.Context, tenant, email string) (role string, err error) {
 	err = pg.WithoutTenant(ctx, l.db, func(ask pg.Asker) error {
-		return ask.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, tenant, strings.ToLower(email)).Scan(&role)
+		return ask.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, tenant, email).Scan(&role)
 	})
 	if err != nil {
 		return "", fmt.Errorf("look up a membership of tenant %s: %w", tenant, err)

@@ -1,0 +1,90 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWhoAsksAtOnceSharesALookThatBeginsAfterHeAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &looks{of: map[who]*line{}}
+		var looked atomic.Int64
+		role := "admin" // in the database
+		ask := func(context.Context, string, string) (string, error) {
+			looked.Add(1)
+			seen := role
+			time.Sleep(time.Second)
+			return seen, nil
+		}
+		roles := make(chan string, 100)
+		share := func() {
+			go func() {
+				got, err := l.share(t.Context(), who{"t", "a@b"}, ask)
+				roles <- fmt.Sprint(got, err)
+			}()
+			synctest.Wait()
+		}
+		share()
+		role = "" // removed while the first look is on its way
+		for range 99 {
+			share()
+		}
+		if first := <-roles; first != "admin<nil>" {
+			t.Errorf("the first is answered %s", first)
+		}
+		for range 99 {
+			if got := <-roles; got != "<nil>" {
+				t.Errorf("who asked after the member was removed is answered %q", got)
+			}
+		}
+		synctest.Wait()
+		if looked.Load() != 2 || len(l.of) != 0 {
+			t.Errorf("%d looks, %d people are kept", looked.Load(), len(l.of))
+		}
+	})
+}
+
+func TestALookOutlivesWhoeverBeganItAndOthersHaveTheirOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &looks{of: map[who]*line{}}
+		down := errors.New("down")
+		ask := func(ctx context.Context, tenant, _ string) (string, error) {
+			select {
+			case <-ctx.Done():
+				return "", ctx.Err()
+			case <-time.After(time.Second):
+				if tenant == "down" {
+					return "", down
+				}
+				return tenant, nil
+			}
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { _, err := l.share(gone, who{"t", "a@b"}, ask); left <- err }()
+		synctest.Wait()
+		next := make(chan string, 1)
+		go func() { role, err := l.share(t.Context(), who{"t", "a@b"}, ask); next <- fmt.Sprint(role, err) }()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("who went away: %v", err)
+		}
+		if role, err := l.share(t.Context(), who{"other", "a@b"}, ask); role != "other" || err != nil {
+			t.Errorf("another tenant's: %q, %v", role, err)
+		}
+		if _, err := l.share(t.Context(), who{"down", "a@b"}, ask); !errors.Is(err, down) {
+			t.Errorf("a failed look: %v", err)
+		}
+		if got := <-next; got != "t<nil>" {
+			t.Errorf("who waited behind is answered %s", got)
+		}
+	})
+}
