@@ -215,8 +215,10 @@ func (p *reader) function(name string, e entry, defaults Resources) {
 			say(n.key, "%s must be a number from %d to %d", n.key, n.low, n.high)
 		}
 	}
-	if f.CPU == "" {
+	if cpu, err := strconv.ParseFloat(f.CPU, 64); f.CPU == "" {
 		say("cpu", "cpu is missing, here and in the defaults")
+	} else if err != nil || !(cpu > 0 && cpu <= 8) {
+		say("cpu", "cpu must be a number of processors, up to 8")
 	}
 	p.trigger(say, &f, e)
 	p.lists(say, f)

@@ -92,7 +92,7 @@ func reviewService(m *functions.Manifest, i instance) (complaints []string) {
 			complaints = append(complaints, fmt.Sprintf("%s: %s is %s, not %s", i, what, pair[0], pair[1]))
 		}
 	}
-	allowed := append(slices.Concat(f.Secrets, f.OptionalSecrets, f.Settings), "GOMEMLIMIT", "CLOUD_RUN_TIMEOUT_SECONDS")
+	allowed := append(slices.Concat(f.Secrets, f.OptionalSecrets, f.Settings), "GOMEMLIMIT", "GOMAXPROCS", "CLOUD_RUN_TIMEOUT_SECONDS")
 	for _, env := range template.blocks["containers"][0].blocks["env"] {
 		if !slices.Contains(allowed, env.text("name")) {
 			complaints = append(complaints, fmt.Sprintf("%s is given %s, which its entry does not name", i, env.text("name")))

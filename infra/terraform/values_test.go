@@ -80,6 +80,7 @@ func TestAServiceIsAsItsEntrySays(t *testing.T) {
 			"timeout":                   {template.text("timeout"), fmt.Sprintf("%ds", int(f.Timeout.Seconds()))},
 			"CLOUD_RUN_TIMEOUT_SECONDS": {env["CLOUD_RUN_TIMEOUT_SECONDS"], fmt.Sprint(int(f.Timeout.Seconds()))},
 			"GOMEMLIMIT":                {env["GOMEMLIMIT"], fmt.Sprintf("%dMiB", f.MemoryMiB*9/10)},
+			"GOMAXPROCS":                {env["GOMAXPROCS"], fmt.Sprint(f.Processors())},
 			"concurrency":               {template.text("max_instance_request_concurrency"), fmt.Sprint(f.Concurrency)},
 			"min_instances":             {scaling.text("min_instance_count"), fmt.Sprint(f.MinInstances)},
 			"max_instances":             {scaling.text("max_instance_count"), fmt.Sprint(f.MaxInstances)},
