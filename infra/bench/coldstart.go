@@ -238,7 +238,7 @@ func (s *starts) env(f functions.Function, port string) []string {
 		"SUPABASE_URL": "http://127.0.0.1:1", "PUBLIC_BASE_URL": "http://127.0.0.1:1", "VIDEO_BUCKET": "file://" + filepath.ToSlash(s.work),
 	}
 	env := []string{
-		"FUNCTION_TARGET=" + f.Name, "K_SERVICE=" + f.Name, "PORT=" + port, "GOMAXPROCS=" + f.CPU,
+		"FUNCTION_TARGET=" + f.Name, "K_SERVICE=" + f.Name, "PORT=" + port, "GOMAXPROCS=" + strconv.Itoa(f.Processors()),
 		"GOMEMLIMIT=" + strconv.Itoa(f.MemoryMiB*9/10) + "MiB",
 		"CLOUD_RUN_TIMEOUT_SECONDS=" + strconv.Itoa(int(f.Timeout.Seconds())),
 	}

@@ -13,6 +13,7 @@ type fuzzTarget struct{ folder, name, what string }
 
 var fuzzTargets = []fuzzTarget{
 	{"./shared/serve", "FuzzBody", "JSON bodies at the edge of every function"},
+	{"./shared/serve", "FuzzPruned", "large JSON bodies, before they are decoded"},
 	{"./shared/serve", "FuzzDecodingNeverPanics", "Pub/Sub's messages"},
 	{"./shared/auth", "FuzzToken", "access tokens"},
 	{"./shared/hubspot", "FuzzSignature", "HubSpot's signature"},

@@ -58,26 +58,45 @@ func (d door) trickle(ctx context.Context, address string) {
 	}
 }
 
-// large sends large bodies at once.
-func (d door) large(ctx context.Context, base string) { d.atOnce(ctx, base, d.largeBody) }
+// large sends large bodies at once, again and again.
+func (d door) large(ctx context.Context, base string) {
+	again(ctx, func() { d.atOnce(ctx, base, d.largeBody) })
+}
+
+// again does something until ctx ends.
+func again(ctx context.Context, do func()) {
+	tick := time.NewTicker(roundsEvery)
+	defer tick.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // bad sends bodies of a million bad elements at once, under each name that takes a list,
-// and as large a list as the usual limit of a body lets through.
+// and as large a list as the usual limit of a body lets through, again and again.
 func (d door) bad(ctx context.Context, base string) {
 	million, fitting := zeros(badElements), zeros(500_000)
+	bodies := map[string][2]string{}
 	for _, list := range d.lists {
+		bodies[list] = [2]string{million, fitting}
+		if list != "" {
+			bodies[list] = [2]string{fmt.Sprintf(`{%q: %s}`, list, million), fmt.Sprintf(`{%q: %s}`, list, fitting)}
+		}
+	}
+	turn := 0
+	again(ctx, func() {
+		list := d.lists[turn%len(d.lists)]
+		turn++
 		d.atOnce(ctx, base, func(i int) (string, io.Reader, int64) {
-			elements := million
-			if i%2 == 1 {
-				elements = fitting
-			}
-			body := elements
-			if list != "" {
-				body = fmt.Sprintf(`{%q: %s}`, list, elements)
-			}
+			body := bodies[list][i%2]
 			return "application/json", strings.NewReader(body), int64(len(body))
 		})
-	}
+	})
 }
 
 func zeros(n int) string { return "[" + strings.Repeat("0,", n-1) + "0]" }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -29,6 +29,8 @@ import (
 // besieged is what the functions need around them.
 type besieged struct {
 	starts *starts
+	cores  cores
+	apart  bool // the function has processors of its own
 	env    []string
 	token  string // of a tenant's admin
 	secret string // of a source of deals
@@ -39,6 +41,10 @@ const siegeSource = "src_bench"
 
 func newBesieged(ctx context.Context) (*besieged, error) {
 	w := &besieged{secret: standardwebhook.NewSecret()}
+	var err error
+	if w.cores, w.apart, err = setApart(1); err != nil { // before the database is started
+		return nil, err
+	}
 	work, err := os.MkdirTemp("", "geminivideo-bench-")
 	if err != nil {
 		return nil, err
@@ -133,34 +139,32 @@ func (d door) good(ctx context.Context, base string, n int) (*http.Request, erro
 // JSON text without end.
 func (d door) largeBody(i int) (kind string, text io.Reader, length int64) {
 	if !d.upload {
-		return "application/json", io.MultiReader(strings.NewReader(`{"a": "`), io.LimitReader(letters{}, largeBody)), 7 + largeBody
+		text := letters()
+		return "application/json", strings.NewReader(text), int64(len(text))
 	}
 	boundary := "bench" + strconv.Itoa(i)
-	head := "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nAd ID,Campaign ID,Impressions,Clicks (all),Amount spent (USD)\n"
+	head := "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n"
 	end := "\r\n--" + boundary + "--\r\n"
-	text = io.MultiReader(strings.NewReader(head), io.LimitReader(&rows{}, largeBody), strings.NewReader(end))
-	return "multipart/form-data; boundary=" + boundary, text, int64(len(head)+len(end)) + largeBody
+	text = io.MultiReader(strings.NewReader(head), strings.NewReader(report()), strings.NewReader(end))
+	return "multipart/form-data; boundary=" + boundary, text, int64(len(head) + len(report()) + len(end))
 }
 
-// letters are a's without end.
-type letters struct{}
-
-func (letters) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'a'
-	}
-	return len(p), nil
-}
-
-// rows are rows of a report without end, each of another ad.
-type rows struct{ left bytes.Buffer }
-
-func (r *rows) Read(p []byte) (int, error) {
-	for r.left.Len() < len(p) {
-		fmt.Fprintf(&r.left, "%s,c1,10000,200,60.00\n", rand.Text())
-	}
-	return r.left.Read(p)
-}
+// What is sent is made once: who makes it while he sends it takes the processor from the
+// database.
+var (
+	// letters is a member of a JSON text that does not end.
+	letters = sync.OnceValue(func() string { return `{"a": "` + strings.Repeat("a", largeBody) })
+	// report has rows of 60 bytes, each of another ad.
+	report = sync.OnceValue(func() string {
+		var rows strings.Builder
+		rows.Grow(largeBody + 100)
+		rows.WriteString("Ad ID,Campaign ID,Impressions,Clicks (all),Amount spent (USD)\n")
+		for rows.Len() < largeBody {
+			fmt.Fprintf(&rows, "%s,c1,10000,200,60.00\n", rand.Text())
+		}
+		return rows.String()
+	})
+)
 
 func (w *besieged) doors() []door {
 	bearer := func([]byte) http.Header { return http.Header{"Authorization": {"Bearer " + w.token}} }
