@@ -69,15 +69,12 @@ const coded = `
 		WHERE    tenant_id = gv.tenant() AND model = @model AND ctr >= @min_ctr
 		ORDER BY bits
 		LIMIT    @candidates
-	)
-	SELECT   ad_id, least(greatest(1 - distance, 0), 1) AS similarity, creative_dna, pipeline_roas, ctr,
-	         vector_send(embedding) AS embedding, (SELECT count(*) FROM candidate) AS compared, (SELECT max(bits) FROM candidate) AS furthest
+	)` + matches + `, (SELECT count(*) FROM candidate) AS compared, (SELECT max(bits) FROM candidate) AS furthest
 	FROM (
-		SELECT   w.ad_id, w.creative_dna, w.pipeline_roas, w.ctr, w.embedding, w.embedding <=> @vector::text::vector AS distance
+		SELECT   candidate.ad_id, w.distance
 		FROM     candidate
-		CROSS    JOIN LATERAL (SELECT * FROM gv.winners AS w WHERE w.tenant_id = gv.tenant() AND w.model = @model
-		       AND w.ad_id = candidate.ad_id OFFSET 0) AS w
+		CROSS    JOIN LATERAL (SELECT embedding <=> @vector::text::vector AS distance FROM gv.winners
+		       WHERE tenant_id = gv.tenant() AND ad_id = candidate.ad_id AND model = @model OFFSET 0) AS w
 		ORDER BY distance, ad_id
 		LIMIT    @n
-	) AS best
-	ORDER BY distance, ad_id`
+	) AS best` + details

@@ -95,11 +95,9 @@ const size = `
 	       AND r.measured_at > now() - @fresh::interval AND r.winners * 5 / 4 >= mine.total`
 
 // exact compares all, where there are no more than so many, and else none.
-const exact = `
-	SELECT   ad_id, least(greatest(1 - distance, 0), 1) AS similarity, creative_dna, pipeline_roas, ctr,
-	         vector_send(embedding) AS embedding
+const exact = matches + `
 	FROM (
-		SELECT   ad_id, creative_dna, pipeline_roas, ctr, embedding, distance
+		SELECT   ad_id, distance
 		FROM     (SELECT *, embedding <=> @vector::text::vector AS distance FROM gv.winners) AS w
 		WHERE    tenant_id = gv.tenant() AND model = @model AND active AND ctr >= @min_ctr
 		AND      least(greatest(1 - distance, 0), 1) >= @min_similarity
@@ -107,8 +105,19 @@ const exact = `
 		       LIMIT @up_to::bigint + 1) AS few) <= @up_to::bigint
 		ORDER BY distance, ad_id
 		LIMIT    @n
-	) AS best
-	ORDER BY distance, ad_id`
+	) AS best` + details
+
+// matches and details return the best with all that a match has. The sort before has
+// only their names: it would copy the vector of every row.
+const (
+	matches = `
+	SELECT   best.ad_id, least(greatest(1 - best.distance, 0), 1) AS similarity, w.creative_dna, w.pipeline_roas, w.ctr,
+	         vector_send(w.embedding) AS embedding`
+	details = `
+	CROSS    JOIN LATERAL (SELECT creative_dna, pipeline_roas, ctr, embedding FROM gv.winners
+	       WHERE tenant_id = gv.tenant() AND ad_id = best.ad_id AND model = @model OFFSET 0) AS w
+	ORDER BY best.distance, best.ad_id`
+)
 
 // candidate is a match with its vector, as it comes from the database.
 type candidate struct {
