@@ -69,7 +69,7 @@ func hardKinds(policies []world.Policy, worlds int) {
 		}
 		fmt.Printf(" (limit %.1f)\n", s.Within)
 	}
-	fmt.Println("\nA median ad of eight before and after one deal of twenty times the usual size (limit 20% with counts)")
+	fmt.Println("\nA median ad of eight before and after one deal of twenty times the usual size (limit 20%)")
 	for _, counts := range []bool{false, true} {
 		req := world.Eight(1, counts)
 		share := func(req sampler.Request) float64 {

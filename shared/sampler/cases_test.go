@@ -421,25 +421,35 @@ func TestTheOlderTheClicksTheLessIsOpen(t *testing.T) {
 	}
 }
 
-func TestOneLargeDealAmongCountedOnesIsOneLargeDeal(t *testing.T) {
+func TestOneLargeDealIsOneLargeDeal(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {
-		req := Request{Currency: "USD", Total: 50_000, Seed: seed}
-		for i := range 8 {
-			deals := int64(9 - i)
-			req.Arms = append(req.Arms, Arm{
-				ID: string(rune('a' + i)), Impressions: 130_000, Clicks: 1300, Spend: 195_000, AgeHours: 960,
-				Pipeline: money.Amount(100_000 * deals), Deals: &deals,
-			})
-		}
-		a := &req.Arms[3]
-		a.Past = []Observation{{
-			AgeHours: a.AgeHours, Impressions: a.Impressions, Clicks: a.Clicks, Spend: a.Spend, Pipeline: a.Pipeline, Deals: a.Deals,
-		}}
-		more := *a.Deals + 1
-		a.AgeHours, a.Pipeline, a.Deals = a.AgeHours+6, a.Pipeline+2_000_000, &more
-		if got := Allocate(req).Recommendations[3].Recommended; got > req.Total/5 {
-			t.Errorf("seed %d: a median ad of eight gets %d of %d after one deal of twenty times the usual size", seed, got, req.Total)
+		for _, counted := range []bool{true, false} {
+			req := Request{Currency: "USD", Total: 50_000, Seed: seed}
+			for i := range 8 {
+				deals := int64(9 - i)
+				a := Arm{
+					ID: string(rune('a' + i)), Impressions: 130_000, Clicks: 1300, Spend: 195_000, AgeHours: 960,
+					Pipeline: money.Amount(100_000 * deals),
+				}
+				if counted {
+					a.Deals = &deals
+				}
+				req.Arms = append(req.Arms, a)
+			}
+			a := &req.Arms[3]
+			a.Past = []Observation{{
+				AgeHours: a.AgeHours, Impressions: a.Impressions, Clicks: a.Clicks, Spend: a.Spend, Pipeline: a.Pipeline, Deals: a.Deals,
+			}}
+			if counted {
+				more := *a.Deals + 1
+				a.Deals = &more
+			}
+			a.AgeHours, a.Pipeline = a.AgeHours+6, a.Pipeline+2_000_000
+			if got := Allocate(req).Recommendations[3].Recommended; got > req.Total/5 {
+				t.Errorf("seed %d, counted %v: a median ad of eight gets %d of %d after one deal of twenty times the usual size", seed, counted,
+					got, req.Total)
+			}
 		}
 	}
 }

@@ -304,22 +304,27 @@ func perDeal(value, deals, usual float64) float64 {
 	if deals <= 0 || value <= deals*usual {
 		return usual
 	}
-	return usual * math.Pow(math.Max(1, value/deals/usual), 0.3)
+	return usual * math.Pow(value/deals/usual, largerDeals)
 }
 
 // few counts a change of a value in deals: what is far above what was expected is
-// rather one large deal.
+// rather one large deal, however large it is.
 func few(n, expected float64) float64 {
 	most := largeJump + 3*expected
 	if n <= most {
 		return n
 	}
-	return most + math.Log1p(n-most)
+	return most - math.Expm1(most-n)
 }
 
-// largeJump is how many usual deals a value may rise by at once before it is taken
-// for one large deal.
-const largeJump = 4
+const (
+	// largeJump is how many usual deals a value may rise by at once before it is taken
+	// for one large deal.
+	largeJump = 4
+	// largerDeals is how far an ad's next deals are larger than usual where its value
+	// says that its last ones were, as a power.
+	largerDeals = 0.1
+)
 
 // dealsOf estimates how many deals an ad's value is made of: a sudden rise far above
 // what came before is one large deal rather than many.

@@ -55,7 +55,7 @@ import (
 
 // Version names the model: a stored decision can be replayed bit for bit while
 // it is the same.
-const Version = "gamma-chain-7"
+const Version = "gamma-chain-8"
 
 // Allocate divides the request's total across its arms.
 func Allocate(req Request) Split {
