@@ -27,8 +27,21 @@ type database struct {
 	close       func()
 }
 
-// private starts the cluster, as durable as a real one, with further settings of the server.
+// private starts the cluster, and makes a database with the schema in it.
 func private(ctx context.Context, more ...map[string]string) (*database, error) {
+	db, err := server(ctx, more...)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.prepare(ctx, db.cluster); err != nil {
+		db.close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// server starts the cluster, as durable as a real one, with further settings of the server.
+func server(ctx context.Context, more ...map[string]string) (*database, error) {
 	dir, err := os.MkdirTemp("", "geminivideo-bench-")
 	if err != nil {
 		return nil, err
@@ -55,10 +68,6 @@ func private(ctx context.Context, more ...map[string]string) (*database, error) 
 		remove()
 		os.Exit(1)
 	}()
-	if err := db.prepare(ctx, c); err != nil {
-		db.close()
-		return nil, err
-	}
 	return db, nil
 }
 

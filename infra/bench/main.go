@@ -11,7 +11,7 @@
 //	go run ./infra/bench load [-seconds 10] [-inflight 10] [-deals 40] [-rate 100] [-named] [-only intake|clicks|ledger|mixed|steady]
 //	go run ./infra/bench oracle [-accounts 30] [-fresh 60] [-seed 1]
 //	go run ./infra/bench sampler [-runs 7]
-//	go run ./infra/bench search [-queries 10]
+//	go run ./infra/bench search [-queries 10] [-even 5000]
 //	go run ./infra/bench strangers [-each 5s] [function ...]
 //	go run ./infra/bench sweep [-ads 100000] [-days 7] [-tired 0.05] [-runs 5]
 //	go run ./infra/bench upgrades [-from 007,050|all] [-cli node_modules/.bin/supabase]
@@ -38,7 +38,7 @@ var commands = []struct {
 	{"load", "the webhook's intake beside a bare handler, the click beacon, events to the ledger beside pgbench, ten tenants' mixed traffic, a steady stream and a burst; every id looked up", loading},
 	{"oracle", "the oracle on new ads of invented accounts, by how many past ads it has", judging},
 	{"sampler", "an allocation's processor time beside drawing its gamma variates alone", speed},
-	{"search", "the winner memory of 50 tenants beside exact searches, and beside its SQL alone", searching},
+	{"search", "the winner memory of tenants of all sizes and of fifty of one size, beside exact searches and its SQL alone", searching},
 	{"strangers", "slow connections, large bodies and bad ones at each door: memory, and another caller's p99", strangers},
 	{"sweep", "a sweep over all active ads beside the one SELECT of their rows, and a loop over them", sweeping},
 	{"upgrades", "a database at an old migration brought up by psql, by migrate and by the Supabase CLI: the same schema?", upgrades},

@@ -20,10 +20,10 @@ import (
 
 // memories are the winner memories of tenants of very uneven sizes.
 type memories struct {
-	admin   *pgx.Conn
-	db      *pg.DB
-	random  *rand.Rand
-	tenants []tenantSize
+	admin        *pgx.Conn
+	db           *pg.DB
+	random       *rand.Rand
+	uneven, even []tenantSize
 }
 
 type tenantSize struct {
@@ -47,47 +47,55 @@ func sizes() []int {
 	return append(all, left)
 }
 
-// fill makes winners of random words. The index is made once they are there, which
-// is quicker.
-func (m *memories) fill(ctx context.Context, largest string) error {
+// fill makes winners of random words: those of the uneven tenants, and then as many for
+// each of the even ones, some of every tenant in turn, as they come in a real table.
+func (m *memories) fill(ctx context.Context, largest string, even int) error {
 	if _, err := m.admin.Exec(ctx, `SET search_path = gv, extensions, public`); err != nil {
-		return err
-	}
-	var index string
-	err := m.admin.QueryRow(ctx, `SELECT pg_get_indexdef('gv.winners_local'::regclass)`).Scan(&index)
-	if err != nil {
-		return err
-	}
-	if _, err := m.admin.Exec(ctx, `DROP INDEX gv.winners_local`); err != nil {
 		return err
 	}
 	for i, size := range sizes() {
 		t := tenantSize{tenantID(i), size}
 		if i == 0 {
 			t.id = largest
-		} else if _, err := m.admin.Exec(ctx, `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, $2)`, t.id, fmt.Sprint("Tenant ", i)); err != nil {
+		} else if err := m.add(ctx, t); err != nil {
 			return err
 		}
-		m.tenants = append(m.tenants, t)
-		if err := m.fillOne(ctx, t); err != nil {
+		m.uneven = append(m.uneven, t)
+		if err := m.fillSome(ctx, t, 0, t.size); err != nil {
 			return err
 		}
 	}
-	for _, sql := range []string{`SET maintenance_work_mem = '512MB'`, index, `VACUUM (ANALYZE) gv.winners`} {
-		if _, err := m.admin.Exec(ctx, sql); err != nil {
+	for i := range tenantsOfAll {
+		t := tenantSize{tenantID(tenantsOfAll + i), even}
+		if err := m.add(ctx, t); err != nil {
 			return err
+		}
+		m.even = append(m.even, t)
+	}
+	const turn = 10
+	for from := 0; from < even; from += turn {
+		for _, t := range m.even {
+			if err := m.fillSome(ctx, t, from, min(turn, even-from)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (m *memories) fillOne(ctx context.Context, t tenantSize) error {
+func (m *memories) add(ctx context.Context, t tenantSize) error {
+	_, err := m.admin.Exec(ctx, `INSERT INTO gv.tenants (tenant_id, name) VALUES ($1, 'Tenant ' || right($1::uuid::text, 3))`, t.id)
+	return err
+}
+
+// fillSome makes n winners of a tenant, from the ad of that number on.
+func (m *memories) fillSome(ctx context.Context, t tenantSize, from, n int) error {
 	const at = 500
-	for done := 0; done < t.size; done += at {
-		n := min(at, t.size-done)
+	for done := 0; done < n; done += at {
+		n := min(at, n-done)
 		ids, texts, vectors, rates := make([]string, n), make([]string, n), make([]string, n), make([]float64, n)
 		for i := range n {
-			ids[i], texts[i], rates[i] = fmt.Sprintf("ad-%d", done+i), m.words(), m.random.Float64()/10
+			ids[i], texts[i], rates[i] = fmt.Sprintf("ad-%d", from+done+i), m.words(), m.random.Float64()/10
 		}
 		all, err := embed.Local{}.Documents(ctx, texts)
 		if err != nil {
@@ -102,6 +110,16 @@ func (m *memories) fillOne(ctx context.Context, t tenantSize) error {
 			FROM   unnest($3::text[], $4::text[], $5::text[], $6::float8[]) AS n (id, text, vector, rate)`,
 			t.id, embed.LocalModel, ids, texts, vectors, rates)
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// autovacuum switches it on or off for what is filled.
+func (m *memories) autovacuum(ctx context.Context, on bool) error {
+	for _, table := range []string{"gv.winners", "gv.winner_codes"} {
+		if _, err := m.admin.Exec(ctx, fmt.Sprintf(`ALTER TABLE %s SET (autovacuum_enabled = %t)`, table, on)); err != nil {
 			return err
 		}
 	}

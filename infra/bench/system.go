@@ -21,28 +21,28 @@ type system struct {
 	cmd *exec.Cmd
 }
 
-// startSystem builds infra/local and starts it.
-func startSystem(ctx context.Context) (*system, error) {
+// startSystem builds infra/local and starts it, with more flags.
+func startSystem(ctx context.Context, flags ...string) (*system, error) {
 	dir, err := os.MkdirTemp("", "geminivideo-bench-")
 	if err != nil {
 		return nil, err
 	}
 	s := &system{dir: dir}
-	if err := s.start(ctx); err != nil {
+	if err := s.start(ctx, flags); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *system) start(ctx context.Context) error {
+func (s *system) start(ctx context.Context, flags []string) error {
 	program := filepath.Join(s.dir, "local")
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./infra/local")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build infra/local, from the project's folder: %w: %s", err, out)
 	}
 	data := filepath.Join(s.dir, "data")
-	s.cmd = exec.Command(program, "-addr", "127.0.0.1:0", "-data", data, "-demo=false")
+	s.cmd = exec.Command(program, append([]string{"-addr", "127.0.0.1:0", "-data", data, "-demo=false"}, flags...)...)
 	var said bytes.Buffer
 	s.cmd.Stderr = &said
 	out, err := s.cmd.StdoutPipe()
