@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/geminivideo/geminivideo/shared/auth"
+	"github.com/geminivideo/geminivideo/shared/fair"
 	"github.com/geminivideo/geminivideo/shared/outbox"
 	"github.com/geminivideo/geminivideo/shared/pg"
 	"github.com/geminivideo/geminivideo/shared/publish"
@@ -57,6 +58,7 @@ type function struct {
 	hops          *hops
 	perIP, perKey *limiter
 	perDay        *daily
+	owners        fair.Looks[keyed, *string]
 }
 
 // New returns the function's handler.

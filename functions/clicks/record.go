@@ -53,10 +53,12 @@ func (f *function) admit(ctx context.Context, from sender, now time.Time) (strin
 	if err := f.perKey.take(from.key, now); err != nil {
 		return "", err
 	}
-	var tenant *string
-	err := pg.WithoutTenant(ctx, f.db, func(ask pg.Asker) (err error) {
-		tenant, err = keyTenant(ctx, ask, from)
-		return err
+	tenant, err := f.owners.Share(ctx, keyed{from.key, from.server}, func(ctx context.Context, k keyed) (tenant *string, err error) {
+		err = pg.WithoutTenant(ctx, f.db, func(ask pg.Asker) (err error) {
+			tenant, err = keyTenant(ctx, ask, k)
+			return err
+		})
+		return tenant, err
 	})
 	if err != nil {
 		return "", err

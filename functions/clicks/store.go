@@ -10,9 +10,15 @@ import (
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
+// keyed is what a sender shows: a key, and of which kind.
+type keyed struct {
+	key    string
+	server bool
+}
+
 // keyTenant returns the tenant whose key it is, nil where it is nobody's, or of
 // the other kind.
-func keyTenant(ctx context.Context, ask pg.Asker, from sender) (tenant *string, err error) {
+func keyTenant(ctx context.Context, ask pg.Asker, from keyed) (tenant *string, err error) {
 	kind := "publishable"
 	if from.server {
 		kind = "server"

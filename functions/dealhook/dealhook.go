@@ -18,6 +18,7 @@ import (
 	"github.com/geminivideo/geminivideo/shared/auth"
 	"github.com/geminivideo/geminivideo/shared/dealsource"
 	"github.com/geminivideo/geminivideo/shared/dealsync"
+	"github.com/geminivideo/geminivideo/shared/fair"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/message"
 	"github.com/geminivideo/geminivideo/shared/outbox"
@@ -58,6 +59,19 @@ type function struct {
 	// sent counts what each source has signed, and refused what of an address nobody has:
 	// strangers who know where a source sends to cannot use up its requests.
 	sent, refused *limits
+	finds         fair.Looks[string, *dealsource.Source]
+}
+
+// find returns the source that is open under this address, nil where none is. Who asks at
+// once shares a look that begins afterwards.
+func (f *function) find(ctx context.Context, source string) (*dealsource.Source, error) {
+	return f.finds.Share(ctx, source, func(ctx context.Context, source string) (*dealsource.Source, error) {
+		found, ok, err := dealsource.Find(ctx, f.db, source)
+		if !ok {
+			return nil, err
+		}
+		return &found, err
+	})
 }
 
 // New returns the function's handler; now is the clock that ages are measured by.
@@ -130,11 +144,11 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 		return &http.MaxBytesError{Limit: maxBody}
 	}
 	ctx := r.Context()
-	source, found, err := dealsource.Find(ctx, f.db, r.PathValue("source"))
+	source, err := f.find(ctx, r.PathValue("source"))
 	if err != nil {
 		return err
 	}
-	if !found {
+	if source == nil {
 		f.refused.take(from)
 		return refused()
 	}
@@ -163,7 +177,7 @@ func (f *function) receive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	messages, err := queued(source, id, deals)
+	messages, err := queued(*source, id, deals)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/geminivideo/geminivideo/shared/fair"
 	"github.com/geminivideo/geminivideo/shared/fault"
 	"github.com/geminivideo/geminivideo/shared/pg"
 )
@@ -22,28 +23,30 @@ import (
 // Lookup answers what role somebody has now.
 type Lookup struct {
 	db    *pg.DB
-	looks *looks
+	looks *fair.Looks[who, string]
 }
 
+type who struct{ tenant, email string }
+
 // In returns the lookup on db.
-func In(db *pg.DB) Lookup { return Lookup{db, &looks{of: map[who]*line{}}} }
+func In(db *pg.DB) Lookup { return Lookup{db, &fair.Looks[who, string]{}} }
 
 // Role returns the role that the address has in tenant now, or "" where it is no
 // accepted member. A tenant that does not exist is NotFound. Who asks of the same person
 // at once shares a look at the database, which begins after he asked.
 func (l Lookup) Role(ctx context.Context, tenant, email string) (role string, err error) {
-	return l.looks.share(ctx, who{tenant, strings.ToLower(email)}, l.role)
+	return l.looks.Share(ctx, who{tenant, strings.ToLower(email)}, l.role)
 }
 
-func (l Lookup) role(ctx context.Context, tenant, email string) (role string, err error) {
+func (l Lookup) role(ctx context.Context, of who) (role string, err error) {
 	err = pg.WithoutTenant(ctx, l.db, func(ask pg.Asker) error {
-		return ask.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, tenant, email).Scan(&role)
+		return ask.QueryRow(ctx, `SELECT coalesce(gv.member_role($1::uuid, $2), '')`, of.tenant, of.email).Scan(&role)
 	})
 	if err != nil {
-		return "", fmt.Errorf("look up a membership of tenant %s: %w", tenant, err)
+		return "", fmt.Errorf("look up a membership of tenant %s: %w", of.tenant, err)
 	}
 	if role == "" {
-		return "", l.exists(ctx, tenant)
+		return "", l.exists(ctx, of.tenant)
 	}
 	return role, nil
 }

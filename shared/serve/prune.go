@@ -135,11 +135,23 @@ func space(body []byte, i int) int {
 	return i
 }
 
+// nests are the bytes that matter within a list or an object: most of a large body is
+// numbers and texts, and is only run over.
+var nests = [256]bool{'"': true, '[': true, '{': true, ']': true, '}': true}
+
 // valueEnd returns where the value at i ends, by its brackets and texts alone; -1 if it
 // does not.
 func valueEnd(body []byte, i int) int {
 	depth := 0
 	for i < len(body) {
+		if depth > 0 {
+			for i < len(body) && !nests[body[i]] {
+				i++
+			}
+			if i == len(body) {
+				return -1
+			}
+		}
 		switch body[i] {
 		case '"':
 			if i = stringEnd(body, i); body[i-1] != '"' {

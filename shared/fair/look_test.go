@@ -1,4 +1,4 @@
-package members
+package fair
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 func TestWhoAsksAtOnceSharesALookThatBeginsAfterHeAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &looks{of: map[who]*line{}}
+		l := &Looks[string, string]{}
 		var looked atomic.Int64
 		role := "admin" // in the database
-		ask := func(context.Context, string, string) (string, error) {
+		ask := func(context.Context, string) (string, error) {
 			looked.Add(1)
 			seen := role
 			time.Sleep(time.Second)
@@ -25,7 +25,7 @@ func TestWhoAsksAtOnceSharesALookThatBeginsAfterHeAsked(t *testing.T) {
 		roles := make(chan string, 100)
 		share := func() {
 			go func() {
-				got, err := l.share(t.Context(), who{"t", "a@b"}, ask)
+				got, err := l.Share(t.Context(), "t", ask)
 				roles <- fmt.Sprint(got, err)
 			}()
 			synctest.Wait()
@@ -45,7 +45,7 @@ func TestWhoAsksAtOnceSharesALookThatBeginsAfterHeAsked(t *testing.T) {
 		}
 		synctest.Wait()
 		if looked.Load() != 2 || len(l.of) != 0 {
-			t.Errorf("%d looks, %d people are kept", looked.Load(), len(l.of))
+			t.Errorf("%d looks, %d keys are kept", looked.Load(), len(l.of))
 		}
 	})
 }
@@ -53,9 +53,9 @@ func TestWhoAsksAtOnceSharesALookThatBeginsAfterHeAsked(t *testing.T) {
 func TestALookOutlivesWhoeverBeganItAndOthersHaveTheirOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &looks{of: map[who]*line{}}
+		l := &Looks[string, string]{}
 		down := errors.New("down")
-		ask := func(ctx context.Context, tenant, _ string) (string, error) {
+		ask := func(ctx context.Context, tenant string) (string, error) {
 			select {
 			case <-ctx.Done():
 				return "", ctx.Err()
@@ -68,19 +68,19 @@ func TestALookOutlivesWhoeverBeganItAndOthersHaveTheirOwn(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		left := make(chan error, 1)
-		go func() { _, err := l.share(gone, who{"t", "a@b"}, ask); left <- err }()
+		go func() { _, err := l.Share(gone, "t", ask); left <- err }()
 		synctest.Wait()
 		next := make(chan string, 1)
-		go func() { role, err := l.share(t.Context(), who{"t", "a@b"}, ask); next <- fmt.Sprint(role, err) }()
+		go func() { role, err := l.Share(t.Context(), "t", ask); next <- fmt.Sprint(role, err) }()
 		synctest.Wait()
 		cancel()
 		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("who went away: %v", err)
 		}
-		if role, err := l.share(t.Context(), who{"other", "a@b"}, ask); role != "other" || err != nil {
-			t.Errorf("another tenant's: %q, %v", role, err)
+		if role, err := l.Share(t.Context(), "other", ask); role != "other" || err != nil {
+			t.Errorf("another key's: %q, %v", role, err)
 		}
-		if _, err := l.share(t.Context(), who{"down", "a@b"}, ask); !errors.Is(err, down) {
+		if _, err := l.Share(t.Context(), "down", ask); !errors.Is(err, down) {
 			t.Errorf("a failed look: %v", err)
 		}
 		if got := <-next; got != "t<nil>" {
