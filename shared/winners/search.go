@@ -56,7 +56,7 @@ func (s Store) nearest(ctx context.Context, q Query, n int) (total int64, found 
 		know  measured
 	)
 	batch.Queue(size, pgx.StrictNamedArgs{"model": q.Model, "fresh": fresh}).QueryRow(func(row pgx.Row) error { return know.scan(row) })
-	batch.Queue(exact, exactArgs(q, n, s.exactUpTo)).Query(func(rows pgx.Rows) error { return collect(rows, &found) })
+	batch.Queue(few, with(q, n, pgx.StrictNamedArgs{"up_to": s.exactUpTo})).Query(func(rows pgx.Rows) error { return collect(rows, &found) })
 	if err := s.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return 0, nil, fmt.Errorf("search winners: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s Store) nearest(ctx context.Context, q Query, n int) (total int64, found 
 			return know.total, near, err
 		}
 	}
-	rows, _ := s.tx.Query(ctx, exact, exactArgs(q, n, know.total))
+	rows, _ := s.tx.Query(ctx, exact, with(q, n, pgx.StrictNamedArgs{}))
 	if err := collect(rows, &found); err != nil {
 		return 0, nil, fmt.Errorf("search all winners: %w", err)
 	}
@@ -79,11 +79,10 @@ func (s Store) nearest(ctx context.Context, q Query, n int) (total int64, found 
 	return know.total, found, s.learn(ctx, q, found, know.total)
 }
 
-func exactArgs(q Query, n int, upTo int64) pgx.StrictNamedArgs {
-	return pgx.StrictNamedArgs{
-		"model": q.Model, "vector": pgvector.NewVector(q.Vector).String(), "n": n, "up_to": upTo,
-		"min_ctr": q.MinCTR, "min_similarity": q.MinSimilarity,
-	}
+func with(q Query, n int, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	args["model"], args["vector"], args["n"] = q.Model, pgvector.NewVector(q.Vector).String(), n
+	args["min_ctr"], args["min_similarity"] = q.MinCTR, q.MinSimilarity
+	return args
 }
 
 // size says how many winners there are, and how many of the nearest the codes are known
@@ -94,15 +93,34 @@ const size = `
 	LEFT   JOIN gv.search_recall r ON r.tenant_id = gv.tenant() AND r.model = @model
 	       AND r.measured_at > now() - @fresh::interval AND r.winners * 5 / 4 >= mine.total`
 
-// exact compares all, where there are no more than so many, and else none.
+// few compares all where there are no more than so many, and else none. It looks the
+// vectors up one by one: a scan of the table would start parallel workers even where there
+// is nothing to compare. The ORDER BY makes it count in an index, not in the table, and the
+// last limit keeps the estimate too low for a compilation of the plan (jit).
+const few = `
+	WITH mine AS MATERIALIZED (
+		SELECT ad_id FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model AND ctr >= @min_ctr
+		AND   (SELECT count(*) FROM (SELECT ad_id FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model
+		       ORDER BY ad_id LIMIT @up_to::bigint + 1) AS first) <= @up_to::bigint
+		LIMIT  @up_to
+	)` + matches + `
+	FROM (
+		SELECT   mine.ad_id, w.distance
+		FROM     mine
+		CROSS    JOIN LATERAL (SELECT embedding <=> @vector::text::vector AS distance FROM gv.winners
+		       WHERE tenant_id = gv.tenant() AND ad_id = mine.ad_id AND model = @model OFFSET 0) AS w
+		WHERE    least(greatest(1 - w.distance, 0), 1) >= @min_similarity
+		ORDER BY distance, ad_id
+		LIMIT    @n
+	) AS best` + details
+
+// exact compares all.
 const exact = matches + `
 	FROM (
 		SELECT   ad_id, distance
 		FROM     (SELECT *, embedding <=> @vector::text::vector AS distance FROM gv.winners) AS w
 		WHERE    tenant_id = gv.tenant() AND model = @model AND active AND ctr >= @min_ctr
 		AND      least(greatest(1 - distance, 0), 1) >= @min_similarity
-		AND      (SELECT count(*) FROM (SELECT FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model
-		       LIMIT @up_to::bigint + 1) AS few) <= @up_to::bigint
 		ORDER BY distance, ad_id
 		LIMIT    @n
 	) AS best` + details
