@@ -42,9 +42,11 @@ type Ad struct {
 
 // arrivedSQL is the mean share of conversions that could have shown of clicks that
 // came on or after a day, by the account's curve; of an ad without daily metrics, as
-// if its clicks had come evenly since, or all where no day is known at all.
+// if its clicks had come evenly since, or all where no day is known at all. It sums
+// in the order of the days: a sum of floats depends on its order, and a plan promises none.
 const arrivedSQL = `
-	coalesce((SELECT sum(m.clicks * (@curve::float8[])[1 + least(greatest(@today::date - m.day, 0), @last::int)]) / nullif(sum(m.clicks), 0)
+	coalesce((SELECT sum(m.clicks * (@curve::float8[])[1 + least(greatest(@today::date - m.day, 0), @last::int)] ORDER BY m.day)
+	                 / nullif(sum(m.clicks), 0)
 	          FROM gv.ad_metrics m WHERE m.tenant_id = a.tenant_id AND m.ad_id = a.ad_id AND m.day >= since.day),
 	         (@even::float8[])[1 + least(greatest(@today::date - since.day, 0), @last::int)], 1)`
 
