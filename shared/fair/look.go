@@ -2,6 +2,8 @@ package fair
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -67,10 +69,21 @@ func (l *Looks[K, V]) run(ctx context.Context, key K, ask func(context.Context, 
 	for at := l.of[key]; at.now != nil; at.now, at.next = at.next, nil {
 		l.mu.Unlock()
 		within, cancel := context.WithTimeout(ctx, lookFor)
-		at.now.found, at.now.err = ask(within, key)
+		at.now.found, at.now.err = caught(within, key, ask)
 		cancel()
 		l.mu.Lock()
 		close(at.now.over)
 	}
 	delete(l.of, key)
+}
+
+// caught asks, and makes a panic an error: a look has its own goroutine, where nothing else
+// would keep it from ending the process.
+func caught[K comparable, V any](ctx context.Context, key K, ask func(context.Context, K) (V, error)) (found V, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a shared look panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return ask(ctx, key)
 }

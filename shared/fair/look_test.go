@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -87,4 +88,16 @@ func TestALookOutlivesWhoeverBeganItAndOthersHaveTheirOwn(t *testing.T) {
 			t.Errorf("who waited behind is answered %s", got)
 		}
 	})
+}
+
+func TestALookThatPanicsIsAnErrorAndTheNextOneLooks(t *testing.T) {
+	t.Parallel()
+	var l Looks[string, int]
+	_, err := l.Share(t.Context(), "k", func(context.Context, string) (int, error) { panic("broken") })
+	if err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("a look that panics: %v", err)
+	}
+	if n, err := l.Share(t.Context(), "k", func(context.Context, string) (int, error) { return 7, nil }); n != 7 || err != nil {
+		t.Errorf("the next look: %d, %v", n, err)
+	}
 }
