@@ -1,18 +1,15 @@
 package ads_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/geminivideo/geminivideo/infra/testkit/apitest"
 	"github.com/geminivideo/geminivideo/shared/ads"
-	"github.com/geminivideo/geminivideo/shared/pg"
 )
 
 // Each kind of ad, with deals that come, change, are shared and go at random: the short way
@@ -83,15 +80,7 @@ func TestTheShortWayEndsWhereTheWholeOneDoes(t *testing.T) {
 
 func (w world) recomputeCredited(ids ...string) []ads.Totals {
 	w.T.Helper()
-	var totals []ads.Totals
-	err := pg.InTenant(context.Background(), w.App, apitest.Tenant, func(tx pgx.Tx) (err error) {
-		totals, err = ads.RecomputeCredited(context.Background(), tx, ids)
-		return err
-	})
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	return totals
+	return w.sum(ads.RecomputeCredited, ids)
 }
 
 // rows is all that gv.ads has, but for when it was written.

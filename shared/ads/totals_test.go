@@ -28,9 +28,15 @@ func newWorld(t *testing.T, ids ...string) world {
 
 func (w world) recompute(ids ...string) []ads.Totals {
 	w.T.Helper()
+	return w.sum(ads.Recompute, ids)
+}
+
+// sum sums the figures of ads in a transaction of their tenant.
+func (w world) sum(how func(context.Context, pgx.Tx, []string) ([]ads.Totals, error), ids []string) []ads.Totals {
+	w.T.Helper()
 	var totals []ads.Totals
 	err := pg.InTenant(context.Background(), w.App, apitest.Tenant, func(tx pgx.Tx) (err error) {
-		totals, err = ads.Recompute(context.Background(), tx, ids)
+		totals, err = how(context.Background(), tx, ids)
 		return err
 	})
 	if err != nil {
