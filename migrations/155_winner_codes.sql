@@ -3,7 +3,8 @@ SET LOCAL statement_timeout = '110s';
 
 -- A search of a large winner memory compares short codes instead of vectors: 128 bytes
 -- instead of 3 kB a winner. Only the winners with the nearest codes are then compared by
--- their vectors. Writers of winners wait until this file is done: 10 s for 250,000 winners.
+-- their vectors. Writers of winners wait until this file is done: half a minute to a minute for
+-- 250,000 winners.
 SET search_path = gv, extensions, public;
 
 -- winner_code is a vector's code of 1,024 bits: the share of bits in which two codes differ

@@ -56,8 +56,9 @@ type function struct {
 	queue outbox.Publisher
 	vault *secrets.Store
 	now   func() time.Time
-	// sent counts what each source has signed, and refused what of an address nobody has:
-	// strangers who know where a source sends to cannot use up its requests.
+	// sent counts the requests that each source has signed, and refused the requests of an
+	// address that no source has signed: a stranger who knows where a source sends to does
+	// not use up the source's requests.
 	sent, refused *limits
 	finds         fair.Looks[string, *dealsource.Source]
 }

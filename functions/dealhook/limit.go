@@ -12,7 +12,7 @@ const (
 	// perSecond is how many requests a source may send.
 	perSecond = 50
 	// refusedPerSecond is how many requests that no source has signed may come from one
-	// address; each costs two looks at the database. A source whose secret was rotated
+	// address; each costs a look at the database. A source whose secret was rotated
 	// tries again less often.
 	refusedPerSecond = 20
 )
