@@ -75,6 +75,7 @@ func (s Store) Recall(ctx context.Context, model string) (Recall, error) {
 // of its result they find.
 func (s Store) learn(ctx context.Context, q Query, best []candidate, total int64) error {
 	best = best[:min(q.K, len(best))]
+	q.MinSimilarity = 0 // the nearest are the same, and most searches have no limit
 	near, _, err := s.byCodes(ctx, q, len(best), total)
 	if err != nil {
 		return err
@@ -94,6 +95,14 @@ func shareOf(near []candidate, furthest float64, n int) float64 {
 	}
 	return min(1, float64(found)/float64(n))
 }
+
+// size says how many winners there are, and how many of the nearest the codes are known
+// to find.
+const size = `
+	SELECT mine.total, coalesce(r.recall, 0), coalesce(r.sampled, 0), coalesce(r.measured_at, 'epoch')
+	FROM   (SELECT count(*) AS total FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model) AS mine
+	LEFT   JOIN gv.search_recall r ON r.tenant_id = gv.tenant() AND r.model = @model
+	       AND r.measured_at > now() - @fresh::interval AND r.winners * 5 / 4 >= mine.total`
 
 // saveRecall adds searches to what is known of the codes.
 func (s Store) saveRecall(ctx context.Context, model string, recall float64, searches int, total int64) (r Recall, err error) {

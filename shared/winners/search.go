@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/pgvector/pgvector-go"
 
 	"github.com/geminivideo/geminivideo/shared/embed"
 )
@@ -47,30 +46,23 @@ func (s Store) Search(ctx context.Context, q Query) (Result, error) {
 // maxPool is the most winners that near-copies are looked for in.
 const maxPool = 1000
 
-// nearest returns the n winners nearest to the query, best first: of a small memory
-// in one trip to the database, of a large one by its codes where they have been seen
-// to find what an exact search finds.
+// nearest returns the n winners nearest to the query, best first: in one trip to the
+// database of a small memory, and of a large one whose codes have been seen to find what
+// an exact search finds.
 func (s Store) nearest(ctx context.Context, q Query, n int) (total int64, found []candidate, err error) {
-	var (
-		batch pgx.Batch
-		know  measured
-	)
-	batch.Queue(size, pgx.StrictNamedArgs{"model": q.Model, "fresh": fresh}).QueryRow(func(row pgx.Row) error { return know.scan(row) })
-	batch.Queue(few, with(q, n, pgx.StrictNamedArgs{"up_to": s.exactUpTo})).Query(func(rows pgx.Rows) error { return collect(rows, &found) })
-	if err := s.tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return 0, nil, fmt.Errorf("search winners: %w", err)
+	know, all, err := s.search(ctx, q, n)
+	if err != nil {
+		return 0, nil, err
 	}
-	if know.total <= s.exactUpTo {
-		return know.total, found, nil
-	}
-	if know.trusted() {
-		near, complete, err := s.byCodes(ctx, q, n, know.total)
-		if err != nil || complete {
-			return know.total, near, err
+	if know.total <= s.exactUpTo || know.trusted() {
+		if near, complete := passing(all, q.MinSimilarity, n); complete {
+			return know.total, near, nil
 		}
 	}
-	rows, _ := s.tx.Query(ctx, exact, with(q, n, pgx.StrictNamedArgs{}))
-	if err := collect(rows, &found); err != nil {
+	rows, _ := s.tx.Query(ctx, exact, pgx.StrictNamedArgs{
+		"model": q.Model, "vector": []float32(q.Vector), "n": n, "min_ctr": q.MinCTR, "min_similarity": q.MinSimilarity,
+	})
+	if found, err = pgx.CollectRows(rows, pgx.RowToStructByName[candidate]); err != nil {
 		return 0, nil, fmt.Errorf("search all winners: %w", err)
 	}
 	if know.sampled >= mostSampled || len(found) == 0 {
@@ -79,73 +71,52 @@ func (s Store) nearest(ctx context.Context, q Query, n int) (total int64, found 
 	return know.total, found, s.learn(ctx, q, found, know.total)
 }
 
-func with(q Query, n int, args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
-	args["model"], args["vector"], args["n"] = q.Model, pgvector.NewVector(q.Vector).String(), n
-	args["min_ctr"], args["min_similarity"] = q.MinCTR, q.MinSimilarity
-	return args
+// search asks what is known of the memory, and for the nearest of a small one, or of one
+// whose codes can be trusted.
+func (s Store) search(ctx context.Context, q Query, n int) (know measured, all []compared, err error) {
+	rows, _ := s.tx.Query(ctx, `
+		SELECT winners, recall, sampled, measured_at, all_compared, furthest, ad_id, similarity, creative_dna, pipeline_roas, ctr, embedding
+		FROM   gv.search_winners(@model, @vector, @codes, @n, @min_ctr, @min_similarity, @up_to, @fresh, @least_sampled, @trusted)`,
+		pgx.StrictNamedArgs{
+			"model": q.Model, "vector": []float32(q.Vector), "codes": codes(q.Vector), "n": n,
+			"min_ctr": q.MinCTR, "min_similarity": q.MinSimilarity, "up_to": s.exactUpTo,
+			"fresh": fresh, "least_sampled": leastSampled, "trusted": trusted,
+		})
+	first := true
+	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c compared, err error) {
+		if first {
+			first = false
+			return c, row.Scan(&know.total, &know.recall, &know.sampled, &know.at, nil, nil, nil, nil, nil, nil, nil, nil)
+		}
+		return c, row.Scan(nil, nil, nil, nil, &c.AllCompared, &c.Furthest, &c.AdID, &c.Similarity, &c.DNA, &c.ROAS, &c.CTR, &c.Embedding)
+	})
+	if err != nil {
+		return know, nil, fmt.Errorf("search winners: %w", err)
+	}
+	return know, all[1:], nil
 }
 
-// size says how many winners there are, and how many of the nearest the codes are known
-// to find.
-const size = `
-	SELECT mine.total, coalesce(r.recall, 0), coalesce(r.sampled, 0), coalesce(r.measured_at, 'epoch')
-	FROM   (SELECT count(*) AS total FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model) AS mine
-	LEFT   JOIN gv.search_recall r ON r.tenant_id = gv.tenant() AND r.model = @model
-	       AND r.measured_at > now() - @fresh::interval AND r.winners * 5 / 4 >= mine.total`
-
-// few compares all where there are no more than so many, and else none. It looks the
-// vectors up one by one: a scan of the table would start parallel workers even where there
-// is nothing to compare. The ORDER BY makes it count in an index, not in the table, and the
-// last limit keeps the estimate too low for a compilation of the plan (jit).
-const few = `
-	WITH mine AS MATERIALIZED (
-		SELECT ad_id FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model AND ctr >= @min_ctr
-		AND   (SELECT count(*) FROM (SELECT ad_id FROM gv.winner_codes WHERE tenant_id = gv.tenant() AND model = @model
-		       ORDER BY ad_id LIMIT @up_to::bigint + 1) AS first) <= @up_to::bigint
-		LIMIT  @up_to
-	)` + matches + `
-	FROM (
-		SELECT   mine.ad_id, w.distance
-		FROM     mine
-		CROSS    JOIN LATERAL (SELECT embedding <=> @vector::text::vector AS distance FROM gv.winners
-		       WHERE tenant_id = gv.tenant() AND ad_id = mine.ad_id AND model = @model OFFSET 0) AS w
-		WHERE    least(greatest(1 - w.distance, 0), 1) >= @min_similarity
-		ORDER BY distance, ad_id
-		LIMIT    @n
-	) AS best` + details
-
-// exact compares all.
-const exact = matches + `
+// exact compares all. The sort before the last join has only names: it would copy the
+// vector of every row.
+const exact = `
+	SELECT   best.ad_id, least(greatest(1 - best.distance, 0), 1) AS similarity, w.creative_dna, w.pipeline_roas, w.ctr,
+	         vector_send(w.embedding) AS embedding
 	FROM (
 		SELECT   ad_id, distance
-		FROM     (SELECT *, embedding <=> @vector::text::vector AS distance FROM gv.winners) AS w
+		FROM     (SELECT *, embedding <=> @vector::real[]::vector AS distance FROM gv.winners) AS w
 		WHERE    tenant_id = gv.tenant() AND model = @model AND active AND ctr >= @min_ctr
 		AND      least(greatest(1 - distance, 0), 1) >= @min_similarity
 		ORDER BY distance, ad_id
 		LIMIT    @n
-	) AS best` + details
-
-// matches and details return the best with all that a match has. The sort before has
-// only their names: it would copy the vector of every row.
-const (
-	matches = `
-	SELECT   best.ad_id, least(greatest(1 - best.distance, 0), 1) AS similarity, w.creative_dna, w.pipeline_roas, w.ctr,
-	         vector_send(w.embedding) AS embedding`
-	details = `
+	) AS best
 	CROSS    JOIN LATERAL (SELECT creative_dna, pipeline_roas, ctr, embedding FROM gv.winners
 	       WHERE tenant_id = gv.tenant() AND ad_id = best.ad_id AND model = @model OFFSET 0) AS w
 	ORDER BY best.distance, best.ad_id`
-)
 
 // candidate is a match with its vector, as it comes from the database.
 type candidate struct {
 	Match
 	Embedding []byte
-}
-
-func collect(rows pgx.Rows, found *[]candidate) (err error) {
-	*found, err = pgx.CollectRows(rows, pgx.RowToStructByName[candidate])
-	return err
 }
 
 // nearCopy is the cosine from which two creatives are near-copies of each other: a
