@@ -137,7 +137,7 @@ func InTenant(ctx context.Context, db *DB, tenant string, fn func(tx pgx.Tx) err
 	}
 	// One trip to the server begins the transaction and says whose it is. The
 	// parsed form holds nothing but hexadecimal digits and dashes.
-	return run(ctx, db.acquire(id.String()), transaction(ctx, `BEGIN; SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn))
+	return run(ctx, db.acquire(id.String()), transaction(ctx, `SELECT set_config('gv.tenant_id', '`+id.String()+`', true), `+path, fn))
 }
 
 // Asker asks statements one by one.
@@ -156,12 +156,12 @@ func WithoutTenant(ctx context.Context, db *DB, ask func(Asker) error) error {
 // Across runs fn in a transaction that sees every tenant's rows in the tables
 // that gv_worker has grants on.
 func Across(ctx context.Context, w *Worker, fn func(tx pgx.Tx) error) error {
-	return run(ctx, w.acquire, transaction(ctx, `BEGIN; SELECT `+path, fn))
+	return run(ctx, w.acquire, transaction(ctx, `SELECT `+path, fn))
 }
 
-func transaction(ctx context.Context, begin string, fn func(tx pgx.Tx) error) func(*pgxpool.Conn) error {
+func transaction(ctx context.Context, first string, fn func(tx pgx.Tx) error) func(*pgxpool.Conn) error {
 	return func(conn *pgxpool.Conn) error {
-		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin}, fn)
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: `BEGIN; ` + plansAnew(conn.Conn()) + first}, fn)
 	}
 }
 

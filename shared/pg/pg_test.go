@@ -298,6 +298,67 @@ func TestNamedStatementsStayAndSurviveAChangeOfTheirTable(t *testing.T) {
 	}
 }
 
+// A plan of an empty table takes whatever index there is, or none.
+func TestAPlanOfAnEmptyTableDoesNotOutliveItsGrowth(t *testing.T) {
+	t.Parallel()
+	made := pgtest.New(t)
+	seed(t, made)
+	admin := made.Admin(t)
+	for _, sql := range []string{
+		`CREATE TABLE gv.grown (id int PRIMARY KEY, text text) WITH (autovacuum_enabled = false)`, // nor analysed
+		`GRANT SELECT ON gv.grown TO gv_app`,
+		`VACUUM ANALYZE gv.grown`,
+	} {
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := pg.Open(t.Context(), pg.Config{URL: made.AppURL, MaxConns: 1, Named: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	readWhole := func() (whole bool) {
+		t.Helper()
+		err := pg.InTenant(t.Context(), db, tenantA, func(tx pgx.Tx) error {
+			// The counts of transactions before are among these until the server reports them.
+			const scans = `SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_user_tables WHERE relname = 'grown'`
+			var before, after int
+			if err := tx.QueryRow(t.Context(), scans).Scan(&before); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), `SET LOCAL plan_cache_mode = force_generic_plan`); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), `SELECT text FROM gv.grown WHERE id = $1`, 77); err != nil {
+				return err
+			}
+			err := tx.QueryRow(t.Context(), scans).Scan(&after)
+			whole = after > before
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return whole
+	}
+	if !readWhole() {
+		t.Fatal("the empty table has been read by its index: what follows shows nothing")
+	}
+	if _, err := admin.Exec(t.Context(), `INSERT INTO gv.grown SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i`); err != nil {
+		t.Fatal(err)
+	}
+	if !readWhole() {
+		t.Fatal("the plan has changed by itself: what follows shows nothing")
+	}
+	for range 16 {
+		readWhole()
+	}
+	if readWhole() {
+		t.Error("after 19 transactions the table is still read whole")
+	}
+}
+
 func open(t *testing.T) (*pg.DB, *pgtest.DB) {
 	t.Helper()
 	made := pgtest.New(t)
