@@ -142,6 +142,7 @@ type work struct {
 	client     *hubspot.Client
 	needsFlush bool      // the outbox holds a message to be sent
 	stored     time.Time // when the queue stored the event
+	recorded   *recorded // of the event's deals, where it was read already and not yet used
 
 	// batch are the deals to be read where there is no event; found is what differed.
 	batch []int64
@@ -193,21 +194,25 @@ func (w *work) watch(ctx context.Context, err error) {
 
 // isDone reports whether there is nothing to do: the event was handled, or it is
 // about a contact whose data was erased and must not come back. Of a merge of
-// contacts it returns those that were erased.
+// contacts it returns those that were erased. What is recorded of the deals of an event
+// that names no contact is read in the same trip.
 func (w *work) isDone(ctx context.Context) (done bool, erased []int64, err error) {
+	merge := w.event.Type == hubspot.ContactMerge
 	err = w.in(ctx, func(tx pgx.Tx) error {
-		if done, err = inbox.Seen(ctx, tx, consumer, w.key); err != nil || done {
-			return err
+		batch, store := &pgx.Batch{}, ledger.NewStore(tx, w.event.PortalID)
+		inbox.QueueSeen(ctx, batch, consumer, w.key, &done)
+		if (w.subject != "" || merge) && !w.event.Erasure() {
+			store.QueueErased(batch, w.event.Contacts(), &erased)
 		}
-		merge := w.event.Type == hubspot.ContactMerge
-		if w.subject == "" && !merge || w.event.Erasure() {
-			return nil
+		if len(w.event.Contacts()) == 0 {
+			w.recorded = queueRecorded(batch, store, w.event.Deals())
 		}
-		erased, err = ledger.NewStore(tx, w.event.PortalID).Erased(ctx, w.event.Contacts()...)
-		done = len(erased) > 0 && !merge
-		return err
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return fmt.Errorf("look up event %s and what is recorded of it: %w", w.key, err)
+		}
+		return nil
 	})
-	return done, erased, err
+	return done || len(erased) > 0 && !merge, erased, err
 }
 
 func (w *work) in(ctx context.Context, fn func(tx pgx.Tx) error) error {

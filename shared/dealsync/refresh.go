@@ -84,18 +84,11 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 	}
 	for {
 		r := reading{ids: ids, deals: map[int64]hubspot.Deal{}, gone: map[int64]*int64{}, deleted: map[int64]bool{}, parted: map[int64][]int64{}}
-		var linked map[int64][]int64
-		err := w.in(ctx, func(tx pgx.Tx) error {
-			store := ledger.NewStore(tx, w.event.PortalID)
-			if r.before, err = store.Versions(ctx, ids); err != nil {
-				return err
-			}
-			linked, err = store.RecordedContacts(ctx, ids)
-			return err
-		})
+		noted, err := w.note(ctx, ids)
 		if err != nil {
 			return r, err
 		}
+		r.before = noted.versions
 		found, err := w.fetch(ctx, client, ids)
 		if err != nil {
 			return r, fmt.Errorf("read deals %v of portal %d: %w", ids, w.event.PortalID, err)
@@ -128,22 +121,21 @@ func (w *work) read(ctx context.Context, ids []int64) (reading, error) {
 			ids = all
 			continue
 		}
-		return r, w.readContacts(ctx, client, &r, linked)
+		return r, w.readContacts(ctx, client, &r, noted.contacts)
 	}
 }
 
 // record writes what was read, if nobody has written since.
 func (w *work) record(ctx context.Context, tx pgx.Tx, r reading) error {
 	store := ledger.NewStore(tx, w.event.PortalID)
-	locked, err := store.Lock(ctx, r.ids)
-	if err != nil {
-		return err
-	}
-	if w.batch == nil {
-		firstTime, err := inbox.First(ctx, tx, consumer, w.key, w.subject)
-		if err != nil || !firstTime {
-			return err
+	firstTime := true
+	locked, err := store.Lock(ctx, r.ids, func(batch *pgx.Batch) {
+		if w.batch == nil {
+			inbox.QueueFirst(ctx, batch, consumer, w.key, w.subject, &firstTime)
 		}
+	})
+	if err != nil || !firstTime {
+		return err
 	}
 	for _, id := range r.ids {
 		if locked[id].Version != r.before[id] {

@@ -17,7 +17,7 @@ func (s Store) SaveContacts(ctx context.Context, of map[int64][]Contact) (map[in
 	var erased []int64
 	recorded := map[int64][]Contact{}
 	batch := &pgx.Batch{}
-	s.queueErased(batch, idsOf(of), &erased)
+	s.QueueErased(batch, idsOf(of), &erased)
 	s.queueContacts(batch, slices.Sorted(maps.Keys(of)), recorded)
 	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read contacts of deals: %w", err)
@@ -36,8 +36,11 @@ func (s Store) SaveContacts(ctx context.Context, of map[int64][]Contact) (map[in
 	}
 	deals := slices.Sorted(maps.Keys(changed))
 	batch = &pgx.Batch{}
-	s.queueUnlink(batch, deals, idsOf(changed))
-	s.queueErased(batch, idsOf(changed), &erased) // one may have come between: now the contacts are locked
+	s.queueLockContacts(batch, deals, idsOf(changed))
+	if slices.ContainsFunc(deals, func(id int64) bool { return len(recorded[id]) > 0 }) { // a new deal has none to lose
+		s.queueUnlink(batch, deals, idsOf(changed))
+	}
+	s.QueueErased(batch, idsOf(changed), &erased) // one may have come between: now the contacts are locked
 	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("save contacts of deals %v: %w", deals, err)
 	}
@@ -81,7 +84,7 @@ func (s Store) link(ctx context.Context, deals []int64, contacts map[int64][]Con
 		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids, "ats": ats})
 	batch.Queue(`
 		DELETE FROM gv.contact_keys
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@ids)
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id `+among("ids", ids)+`
 		AND    (contact_id, kind, value) NOT IN (SELECT * FROM unnest(@contacts::bigint[], @kinds::text[], @values::text[]))`, args)
 	batch.Queue(`
 		INSERT INTO gv.contact_keys (tenant_id, portal_id, contact_id, kind, value)
@@ -132,25 +135,27 @@ func without(of map[int64][]Contact, erased []int64) map[int64][]Contact {
 	return left
 }
 
-// queueUnlink takes their contacts from the deals and deletes those that no deal has
-// any more, other than keep. Contacts are locked, so that one is not deleted while
-// another deal gains it.
-func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
-	if keep == nil {
-		keep = []int64{}
-	}
+// queueLockContacts locks the deals' contacts and those to keep, so that one is not deleted
+// while another deal gains it.
+func (s Store) queueLockContacts(batch *pgx.Batch, deals, keep []int64) {
 	batch.Queue(`
 		SELECT pg_advisory_xact_lock(key)
 		FROM  (SELECT DISTINCT hashtextextended('contact ' || gv.tenant()::text || ' ' || @portal::bigint::text || ' ' || id::text, 0) AS key
 		       FROM (SELECT contact_id AS id FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal
-		              AND deal_id = ANY (@deals)
+		              AND deal_id `+among("deals", deals)+`
 		             UNION
 		             SELECT unnest(@keep::bigint[])) AS concerned
 		       ORDER BY key) AS ordered`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals, "keep": keep})
+}
+
+// queueUnlink takes their contacts, which are locked, from the deals and deletes those that
+// no deal has any more, other than keep.
+func (s Store) queueUnlink(batch *pgx.Batch, deals, keep []int64) {
 	batch.Queue(`
 		WITH unlinked AS (
-			DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals) RETURNING contact_id
+			DELETE FROM gv.deal_contacts WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id `+among("deals", deals)+`
+			RETURNING   contact_id
 		)
 		DELETE FROM gv.contacts c
 		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id IN (SELECT contact_id FROM unlinked) AND contact_id <> ALL (@keep)
@@ -175,9 +180,13 @@ func (s Store) queueContacts(batch *pgx.Batch, deals []int64, all map[int64][]Co
 	batch.Queue(`
 		SELECT   dc.deal_id, c.contact_id, c.converted_at, coalesce(k.kind, ''), coalesce(k.value, '')
 		FROM     gv.deal_contacts dc
-		JOIN     gv.contacts c USING (tenant_id, portal_id, contact_id)
-		LEFT     JOIN gv.contact_keys k USING (tenant_id, portal_id, contact_id)
-		WHERE    dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.deal_id = ANY (@deals)
+		CROSS    JOIN LATERAL ( -- OFFSET has each looked up by its id, however little is known of the tables
+			SELECT contact_id, converted_at FROM gv.contacts
+			WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = dc.contact_id OFFSET 0) AS c
+		LEFT     JOIN LATERAL (
+			SELECT kind, value FROM gv.contact_keys
+			WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = dc.contact_id OFFSET 0) AS k ON true
+		WHERE    dc.tenant_id = gv.tenant() AND dc.portal_id = @portal AND dc.deal_id `+among("deals", deals)+`
 		ORDER BY dc.deal_id, dc.position, c.contact_id, k.kind, k.value`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals}).Query(func(rows pgx.Rows) error {
 		var (
@@ -214,18 +223,8 @@ func (s Store) DealsOfContact(ctx context.Context, contact int64) ([]int64, erro
 	return deals, nil
 }
 
-// Erased returns those of the contacts whose data was erased.
-func (s Store) Erased(ctx context.Context, contacts ...int64) (erased []int64, err error) {
-	batch := &pgx.Batch{}
-	s.queueErased(batch, contacts, &erased)
-	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("look up erasures of contacts %v: %w", contacts, err)
-	}
-	return erased, nil
-}
-
-// queueErased looks up which of the contacts were erased.
-func (s Store) queueErased(batch *pgx.Batch, contacts []int64, erased *[]int64) {
+// QueueErased puts those of the contacts that were erased into erased.
+func (s Store) QueueErased(batch *pgx.Batch, contacts []int64, erased *[]int64) {
 	batch.Queue(`SELECT contact_id FROM gv.erasures WHERE tenant_id = gv.tenant() AND portal_id = @portal AND contact_id = ANY (@contacts)`,
 		pgx.StrictNamedArgs{"portal": s.portal, "contacts": contacts}).Query(func(rows pgx.Rows) (err error) {
 		*erased, err = pgx.CollectRows(rows, pgx.RowTo[int64])

@@ -19,19 +19,28 @@ type Store struct {
 // NewStore returns the store of portal's deals on tx.
 func NewStore(tx pgx.Tx, portal int64) Store { return Store{tx, portal} }
 
-// Versions returns what is recorded of the deals now. A deal that is not
-// recorded is missing from it. xmin changes with every write of a row.
-func (s Store) Versions(ctx context.Context, ids []int64) (Versions, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT deal_id, xmin::text FROM gv.deals WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@ids)`,
-		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids})
-	versions := Versions{}
-	var id int64
-	var version string
-	if _, err := pgx.ForEachRow(rows, []any{&id, &version}, func() error { versions[id] = version; return nil }); err != nil {
-		return nil, fmt.Errorf("read versions of deals %v: %w", ids, err)
+// among is the condition that a column is one of the ids that a parameter holds. One id is
+// what nearly every event comes with, and equality then leads to the primary key: for ANY
+// Postgres reckons with ten, and as long as it knows nothing of a young table, an index that
+// begins with the tenant looks as good, and then all of the tenant's rows are read.
+func among(parameter string, ids []int64) string {
+	if len(ids) == 1 {
+		return `= (@` + parameter + `::bigint[])[1]`
 	}
-	return versions, nil
+	return `= ANY (@` + parameter + `)`
+}
+
+// QueueVersions reads into versions what is recorded of the deals. A deal that is not
+// recorded is missing from it. xmin changes with every write of a row.
+func (s Store) QueueVersions(batch *pgx.Batch, ids []int64, versions Versions) {
+	batch.Queue(`
+		SELECT deal_id, xmin::text FROM gv.deals WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id `+among("ids", ids),
+		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids}).Query(func(rows pgx.Rows) error {
+		var id int64
+		var version string
+		_, err := pgx.ForEachRow(rows, []any{&id, &version}, func() error { versions[id] = version; return nil })
+		return err
+	})
 }
 
 // counts is all of a deal d that the totals of ads are made of, as one text; null where
@@ -40,8 +49,9 @@ const counts = `CASE WHEN NOT d.split THEN jsonb_build_array(d.state, d.ad_id, d
 	d.attribution_confidence)::text END`
 
 // Lock keeps others from writing the deals, recorded or not, until the
-// transaction ends, and returns what is recorded of them.
-func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
+// transaction ends, and returns what is recorded of them. What more queues is done after
+// it, in the same trip to the server.
+func (s Store) Lock(ctx context.Context, ids []int64, more ...func(*pgx.Batch)) (map[int64]Row, error) {
 	batch, locked := &pgx.Batch{}, map[int64]Row{}
 	// What follows looks rows up by their ids, for which one plan serves as well as another.
 	// Where statements are kept by name, Postgres would still plan some of them at each call.
@@ -53,7 +63,7 @@ func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 		                                    WHERE c.tenant_id = d.tenant_id AND c.portal_id = d.portal_id AND c.deal_id = d.deal_id)
 		            ELSE array_remove(ARRAY[d.ad_id], NULL) END, `+counts+`
 		FROM   gv.deals d
-		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = ANY (@ids)
+		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id `+among("ids", ids)+`
 		ORDER  BY d.deal_id FOR UPDATE`,
 		pgx.StrictNamedArgs{"portal": s.portal, "ids": ids}).Query(func(rows pgx.Rows) error {
 		var (
@@ -72,6 +82,9 @@ func (s Store) Lock(ctx context.Context, ids []int64) (map[int64]Row, error) {
 		})
 		return err
 	})
+	for _, queue := range more {
+		queue(batch)
+	}
 	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("lock deals %v: %w", ids, err)
 	}
@@ -118,7 +131,7 @@ func (s Store) AddStages(ctx context.Context, all []Moves, now time.Time) (map[i
 			FROM   unnest(@of::bigint[], @stages::text[], @ats::timestamptz[]) AS m (deal_id, stage_id, said_at)
 			WHERE  NOT EXISTS ( -- heard of before, when its date lay ahead
 				SELECT FROM gv.deal_stages k WHERE k.tenant_id = gv.tenant() AND k.portal_id = @portal AND k.deal_id = m.deal_id
-				AND    k.stage_id = m.stage_id AND k.dated_at = m.said_at)
+				AND    k.stage_id = m.stage_id AND k.dated_at = m.said_at OFFSET 0) -- looked up for each, not joined with all
 		), added AS (
 			INSERT INTO gv.deal_stages (tenant_id, portal_id, deal_id, stage_id, occurred_at, dated_at)
 			SELECT gv.tenant(), @portal::bigint, deal_id, stage_id, occurred_at, dated_at FROM moves
@@ -189,7 +202,8 @@ func (s Store) Save(ctx context.Context, deals ...Deal) error {
 // wait in gv.deal_touches for its return, when its contacts may be gone.
 func (s Store) MarkGone(ctx context.Context, deal int64, mergedInto *int64) error {
 	batch := &pgx.Batch{}
-	s.queueUnlink(batch, []int64{deal}, nil)
+	s.queueLockContacts(batch, []int64{deal}, []int64{})
+	s.queueUnlink(batch, []int64{deal}, []int64{})
 	batch.Queue(`
 		WITH stages AS (
 			DELETE FROM gv.deal_stages WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = @deal
@@ -236,7 +250,7 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) (map[int
 	batch, now := &pgx.Batch{}, make(map[int64]*string, n)
 	batch.Queue(`
 		WITH before AS (
-			DELETE FROM gv.deal_credits WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@ids)
+			DELETE FROM gv.deal_credits WHERE tenant_id = gv.tenant() AND portal_id = @portal AND deal_id `+among("ids", ids)+`
 		)
 		UPDATE gv.deals d
 		SET    contact_id = c.contact, converted_at = c.converted, click_id = c.click, ad_id = c.ad, campaign_id = c.campaign,
@@ -246,6 +260,7 @@ func (s Store) SetCredit(ctx context.Context, credits map[int64]Credit) (map[int
 		              @methods::text[], @confidences::float8[], @reasons::text[], @splits::boolean[])
 		       AS c (deal_id, contact, converted, click, ad, campaign, method, confidence, reason, split)
 		WHERE  d.tenant_id = gv.tenant() AND d.portal_id = @portal AND d.deal_id = c.deal_id AND d.state = 'live'
+		AND    d.deal_id `+among("ids", ids)+`
 		RETURNING d.deal_id, `+counts,
 		pgx.StrictNamedArgs{
 			"portal": s.portal, "ids": ids, "contacts": contacts, "converted": converted, "clicks": clicks, "ads": ads, "campaigns": campaigns,

@@ -32,7 +32,7 @@ func (s Store) queueTouches(batch *pgx.Batch, deals []int64, all map[int64][]Tou
 		LEFT     JOIN gv.clicks k ON k.tenant_id = t.tenant_id AND k.click_id = t.click_id
 		LEFT     JOIN gv.ads a ON a.tenant_id = t.tenant_id AND a.ad_id = t.ad_id
 		LEFT     JOIN gv.accounts acc ON acc.tenant_id = a.tenant_id AND acc.account_id = a.account_id
-		WHERE    t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = ANY (@deals)
+		WHERE    t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id `+among("deals", deals)+`
 		ORDER BY t.clicked_at DESC, t.click_id`,
 		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals}).Query(func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[dealTouch])
@@ -76,7 +76,7 @@ func (s Store) SaveTouches(ctx context.Context, found map[int64][]Touch) (map[in
 				@methods::text[], @layers::smallint[], @confidences::float8[], @reasons::text[], @eligible::boolean[])
 			       AS f (deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer, confidence, reason, eligible)
 		), others AS (
-			DELETE FROM gv.deal_touches t WHERE t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id = ANY (@deals)
+			DELETE FROM gv.deal_touches t WHERE t.tenant_id = gv.tenant() AND t.portal_id = @portal AND t.deal_id `+among("deals", deals)+`
 			AND    NOT EXISTS (SELECT FROM found f WHERE f.deal_id = t.deal_id AND f.click_id = t.click_id)
 		)
 		INSERT INTO gv.deal_touches AS t (tenant_id, portal_id, deal_id, click_id, contact_id, ad_id, campaign_id, clicked_at, method, layer,
@@ -136,21 +136,29 @@ func (s Store) DropTouches(ctx context.Context, deal int64, contacts []int64) er
 // RecordedContacts returns, by deal, the contacts that are recorded for it, and those
 // whose clicks are.
 func (s Store) RecordedContacts(ctx context.Context, deals []int64) (map[int64][]int64, error) {
-	rows, _ := s.tx.Query(ctx, `
-		SELECT deal_id, contact_id FROM gv.deal_contacts
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals)
-		UNION
-		SELECT deal_id, contact_id FROM gv.deal_touches
-		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id = ANY (@deals) AND contact_id IS NOT NULL
-		ORDER  BY deal_id, contact_id`,
-		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals})
-	linked := map[int64][]int64{}
-	var deal, contact int64
-	if _, err := pgx.ForEachRow(rows, []any{&deal, &contact},
-		func() error { linked[deal] = append(linked[deal], contact); return nil }); err != nil {
+	batch, linked := &pgx.Batch{}, map[int64][]int64{}
+	s.QueueRecordedContacts(batch, deals, linked)
+	if err := s.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read contacts of deals %v: %w", deals, err)
 	}
 	return linked, nil
+}
+
+// QueueRecordedContacts reads what RecordedContacts returns into linked.
+func (s Store) QueueRecordedContacts(batch *pgx.Batch, deals []int64, linked map[int64][]int64) {
+	these := among("deals", deals)
+	batch.Queue(`
+		SELECT deal_id, contact_id FROM gv.deal_contacts
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id `+these+`
+		UNION
+		SELECT deal_id, contact_id FROM gv.deal_touches
+		WHERE  tenant_id = gv.tenant() AND portal_id = @portal AND deal_id `+these+` AND contact_id IS NOT NULL
+		ORDER  BY deal_id, contact_id`,
+		pgx.StrictNamedArgs{"portal": s.portal, "deals": deals}).Query(func(rows pgx.Rows) error {
+		var deal, contact int64
+		_, err := pgx.ForEachRow(rows, []any{&deal, &contact}, func() error { linked[deal] = append(linked[deal], contact); return nil })
+		return err
+	})
 }
 
 // Shared returns, after a deal, the next n deals of the tenant that clicks on an
