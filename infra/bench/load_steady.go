@@ -147,7 +147,8 @@ func (f *flow) drained(ctx context.Context) (lags, error) {
 		keys = append(keys, key)
 	}
 	for last, since := 0, time.Now(); ; time.Sleep(200 * time.Millisecond) {
-		rows, _ := f.db.admin.Query(ctx, `SELECT event_key, received_at FROM gv.inbox WHERE consumer = 'crmevent' AND event_key = ANY ($1)`, keys)
+		rows, _ := f.db.admin.Query(ctx, `SELECT event_key, received_at FROM gv.inbox
+			WHERE tenant_id = $1 AND consumer = 'crmevent' AND event_key = ANY ($2)`, tenantID(0), keys)
 		var (
 			all lags
 			key string
