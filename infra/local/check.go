@@ -184,7 +184,9 @@ func (c *checker) goTest(ctx context.Context) error {
 }
 
 // simulated are the packages with tests that infra/testkit/simulation marks.
-var simulated = []string{"./infra/local/demo/sim", "./infra/sim/world", "./shared/adreport", "./shared/fatigue", "./shared/oracle"}
+var simulated = []string{
+	"./infra/local/demo/sim", "./infra/sim/world", "./shared/adreport", "./shared/fatigue", "./shared/oracle", "./shared/sampler",
+}
 
 // tool returns the program of a pinned version, which it installs once per user.
 func (c *checker) tool(ctx context.Context, pinned string) (string, error) {

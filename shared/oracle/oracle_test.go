@@ -264,6 +264,7 @@ func dated(r *rand.Rand, taste *creativeworld.Taste, name string, n, from int) [
 }
 
 func TestASuddenChangeOfTasteIsSeenAndASteadyTasteIsNone(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	seen := 0
 	for seed := range uint64(4) {

@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/money"
 )
 
@@ -92,6 +93,7 @@ func plainArm(t *rapid.T, i int) Arm {
 }
 
 func TestBudgetsSumToTheTotalWithinLimits(t *testing.T) {
+	simulation.Test(t)
 	rapid.Check(t, func(t *rapid.T) {
 		req := account(t)
 		split := Allocate(req)
@@ -223,6 +225,7 @@ func TestTheMostEvidentAreThoseThatSortFirst(t *testing.T) {
 }
 
 func TestPermutingTheAdsPermutesTheAnswer(t *testing.T) {
+	simulation.Test(t)
 	rapid.Check(t, func(t *rapid.T) {
 		req := account(t)
 		one := Allocate(req)
@@ -239,6 +242,7 @@ func TestPermutingTheAdsPermutesTheAnswer(t *testing.T) {
 }
 
 func TestScalingTheMoneyScalesTheBudgets(t *testing.T) {
+	simulation.Test(t)
 	rapid.Check(t, func(t *rapid.T) {
 		req := account(t)
 		req.Settings.TestSpend = 10_000
@@ -271,6 +275,7 @@ func TestScalingTheMoneyScalesTheBudgets(t *testing.T) {
 }
 
 func TestABetterAdNeverGetsLess(t *testing.T) {
+	simulation.Test(t)
 	rapid.Check(t, func(t *rapid.T) {
 		req := account(t)
 		past, plain := rapid.Bool().Draw(t, "earlier requests"), rapid.Bool().Draw(t, "plain")

@@ -3,6 +3,7 @@ package world
 import (
 	"testing"
 
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
 	"github.com/geminivideo/geminivideo/shared/backtest"
 	"github.com/geminivideo/geminivideo/shared/sampler"
 )
@@ -33,6 +34,7 @@ func TestBacktestReplaysAnAccountsOwnDays(t *testing.T) {
 }
 
 func TestBacktestEstimatesWhatWasReallyEarned(t *testing.T) {
+	simulation.Test(t)
 	held := 0
 	const worlds = 20
 	for seed := range uint64(worlds) {

@@ -1,8 +1,13 @@
 package world
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/geminivideo/geminivideo/infra/testkit/simulation"
+)
 
 func TestAPageThatStopsIsFoundInNineDaysWhereDealsAreKnown(t *testing.T) {
+	simulation.Test(t)
 	t.Parallel()
 	page := Shocks()[2]
 	days := func(k Kind) float64 {

@@ -1,4 +1,4 @@
-// Package simulation is for tests that play many invented accounts, or files, on one
+// Package simulation is for tests that play many invented accounts, requests or files, on one
 // goroutine. The race detector finds nothing in them and makes them take five
 // times as long, so the suite runs them without it.
 package simulation
